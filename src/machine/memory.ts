@@ -1,0 +1,124 @@
+import { BadInput } from '../bits/bad-input.ts'
+import { BACKING_WORD, RECORD_WORDS } from './frames.ts'
+
+const PAGE_WORDS = 1024
+/** Frames whose records are made together: 64 Ki frames, 1 MiB of records. Xen populates its frame table in like groups. */
+const GROUP_SHIFT = 16
+const GROUP_FRAMES = 1 << GROUP_SHIFT
+const GROUP_PAGES = (GROUP_FRAMES * RECORD_WORDS) / PAGE_WORDS
+/** Frames below 2^31 can have a record: 8 TiB of machine addresses. Above it an mfn is valid nowhere. */
+const MAX_FRAMES = 2 ** 31
+
+/** A range of frames, `end` exclusive. */
+export type FrameRange = { readonly start: number; readonly end: number }
+
+/**
+ * The machine's memory: one WebAssembly.Memory made at its final size and never grown, so that the views over it stay
+ * valid. It is handed out in pages, to frames on first touch and to groups of frame records, and reset rather than
+ * made again. Reserving 4 GiB costs only what is touched.
+ */
+export class Memory {
+  readonly u32: Uint32Array
+  readonly u8: Uint8Array
+  /** Number of the next page to hand out. Page 0 is never handed out, so that 0 can mean "no backing". */
+  private nextPage = 1
+  private readonly pages: number
+  /** Word index of a group's first record, or 0 when nothing in the group has been looked up yet. */
+  private groups = new Uint32Array(0)
+  /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
+  private covered = new Uint8Array(0)
+  private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
+
+  /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
+  constructor(bytes = 2 ** 32) {
+    const wasmPages = Math.floor(bytes / 65536)
+    const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
+    this.u32 = new Uint32Array(wasm.buffer)
+    this.u8 = new Uint8Array(wasm.buffer)
+    this.pages = this.u32.length / PAGE_WORDS
+  }
+
+  /** Bytes handed out so far: what the machine really uses. */
+  get used(): number {
+    return this.nextPage * PAGE_WORDS * 4
+  }
+
+  /**
+   * Start over with a frame table that covers `ranges`, widened to whole groups as Xen's is. `initGroup` is called once
+   * for each group when its first record is looked up, to fill in what is not a free frame.
+   */
+  reset(ranges: readonly FrameRange[], initGroup: (firstMfn: number, firstWord: number) => void): void {
+    this.u32.fill(0, 0, this.nextPage * PAGE_WORDS)
+    this.nextPage = 1
+    const end = Math.max(0, ...ranges.map((r) => r.end))
+    if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
+    this.groups = new Uint32Array(Math.ceil(end / GROUP_FRAMES))
+    this.covered = new Uint8Array(this.groups.length)
+    for (const range of ranges) {
+      for (let g = range.start >>> GROUP_SHIFT; g * GROUP_FRAMES < range.end; g++) this.covered[g] = 1
+    }
+    this.initGroup = initGroup
+  }
+
+  /** Word index of a frame's record, or -1 when the frame table has none: `mfn_valid` is false. */
+  record(mfn: number): number {
+    if (mfn >= MAX_FRAMES) return -1
+    const group = mfn >>> GROUP_SHIFT
+    if (group >= this.groups.length) return -1
+    const first = this.groups[group]
+    if (first !== 0) return first + (mfn & (GROUP_FRAMES - 1)) * RECORD_WORDS
+    return this.covered[group] === 0 ? -1 : this.makeGroup(group) + (mfn & (GROUP_FRAMES - 1)) * RECORD_WORDS
+  }
+
+  private makeGroup(group: number): number {
+    const word = this.takePages(GROUP_PAGES) * PAGE_WORDS
+    this.groups[group] = word
+    this.initGroup(group * GROUP_FRAMES, word)
+    return word
+  }
+
+  /** Word index of a frame's bytes; the frame gets backing if it has none. The frame must have a record. */
+  frameWords(mfn: number): number {
+    return this.backing(this.record(mfn))
+  }
+
+  /** The same from the record's word index. */
+  backing(record: number): number {
+    const page = this.u32[record + BACKING_WORD]
+    if (page !== 0) return page * PAGE_WORDS
+    const fresh = this.takePages(1)
+    this.u32[record + BACKING_WORD] = fresh
+    return fresh * PAGE_WORDS
+  }
+
+  /** Whether a frame was ever touched. One that was not reads as zeros. */
+  isTouched(mfn: number): boolean {
+    const record = this.record(mfn)
+    return record !== -1 && this.u32[record + BACKING_WORD] !== 0
+  }
+
+  /** Zero a frame; one that was never touched is zero already and stays without backing. */
+  clearFrame(mfn: number): void {
+    const page = this.u32[this.record(mfn) + BACKING_WORD]
+    if (page !== 0) this.u32.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS)
+  }
+
+  private takePages(count: number): number {
+    const page = this.nextPage
+    if (page + count > this.pages) {
+      const mib = (this.pages * PAGE_WORDS * 4) / 2 ** 20
+      throw new BadInput(
+        `the guest needs more than the ${mib} MiB that this machine reserves; give it less memory`,
+      )
+    }
+    this.nextPage += count
+    return page
+  }
+
+  /** Every group that has records, as [first mfn, word index of its first record]. For whole-machine scans. */
+  *recordGroups(): Generator<readonly [firstMfn: number, firstWord: number, frames: number]> {
+    for (let g = 0; g < this.groups.length; g++) {
+      if (this.groups[g] !== 0) yield [g * GROUP_FRAMES, this.groups[g], GROUP_FRAMES]
+    }
+  }
+}

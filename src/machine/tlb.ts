@@ -1,0 +1,36 @@
+/**
+ * The TLB: for a page of virtual addresses, the place of its bytes. It has a read half and a write half; the write half
+ * holds only pages that may be stored to with no further question, which makes it the machine's only write barrier.
+ *
+ * It is direct-mapped. A tag is the page's 48-bit address, -1 for an empty slot. Xen's model of the TLB is coherent:
+ * whoever changes an entry that may be cached calls `flush`.
+ */
+const SLOTS = 256
+
+export class Tlb {
+  readonly readTag = new Float64Array(SLOTS).fill(-1)
+  readonly writeTag = new Float64Array(SLOTS).fill(-1)
+  /** Word index of the page's bytes, for both halves: they never disagree, as one page has one place. */
+  readonly words = new Uint32Array(SLOTS)
+  private filled = false
+
+  fill(page: number, words: number, writable: boolean): void {
+    const slot = tlbSlot(page)
+    this.readTag[slot] = page
+    this.writeTag[slot] = writable ? page : -1
+    this.words[slot] = words
+    this.filled = true
+  }
+
+  flush(): void {
+    if (!this.filled) return
+    this.readTag.fill(-1)
+    this.writeTag.fill(-1)
+    this.filled = false
+  }
+}
+
+/** The slot of a page; works for any address inside it. */
+export function tlbSlot(va: number): number {
+  return ((va >>> 0) >>> 12) & (SLOTS - 1)
+}

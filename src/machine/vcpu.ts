@@ -1,0 +1,343 @@
+import { PAGE, SLOTS, vaHigh } from '../bits/address.ts'
+import type { Memory } from './memory.ts'
+import { markAccessed, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
+import { Tlb, tlbSlot } from './tlb.ts'
+
+/** General registers in the CPU's numbering. */
+export const RAX = 0
+export const RCX = 1
+export const RDX = 2
+export const RBX = 3
+export const RSP = 4
+export const RBP = 5
+export const RSI = 6
+export const RDI = 7
+export const R8 = 8
+export const R9 = 9
+export const R10 = 10
+export const R11 = 11
+
+/** The registers that carry a hypercall's arguments, first to fifth: Xen's public/arch-x86/xen-x86_64.h. */
+export const ARGUMENTS = [RDI, RSI, RDX, R10, R8] as const
+
+/** A store that faulted, as the emulator of page-table writes sees it. */
+export type FaultingStore = {
+  readonly va: number
+  readonly bytes: 1 | 2 | 4 | 8 | 16
+  /** The value to store; for 16 bytes only the low half. */
+  readonly lo: number
+  readonly hi: number
+  /** For a compare-and-exchange: what memory must hold for the store to happen. */
+  readonly expected?: { readonly lo: number; readonly hi: number }
+}
+
+/** The hypervisor under a vCPU. The machine knows it only by this. */
+export type Host = {
+  /** Carry out the hypercall whose number is in rax and whose arguments are in `ARGUMENTS`; leave the result in rax. */
+  hypercall(vcpu: Vcpu): void
+  /**
+   * The CPU raised a page fault. `emulated`: the store was carried out for the guest; `retry`: the cause is gone, access
+   * again; `deliver`: it is the guest's.
+   */
+  pageFault(
+    vcpu: Vcpu,
+    va: number,
+    error: number,
+    store: FaultingStore | undefined,
+  ): 'emulated' | 'retry' | 'deliver'
+  /** Give the guest an exception: push the frame its handler expects. Throws DomainCrash when the guest cannot take it. */
+  deliver(vcpu: Vcpu, vector: number, error: number): void
+}
+
+/** The guest's domain is dead; nothing of the guest runs after this. */
+export class DomainCrash extends Error {
+  override name = 'DomainCrash'
+}
+
+/** An exception was delivered to the guest: its handler now runs. What a driver catches where its guest has a handler. */
+export class GuestTrap extends Error {
+  override name = 'GuestTrap'
+  readonly vector: number
+  readonly error: number
+  readonly va: number
+  constructor(vector: number, error: number, va: number) {
+    super(`trap ${vector}`)
+    this.vector = vector
+    this.error = error
+    this.va = va
+  }
+}
+
+export const VECTOR_UD = 6
+export const VECTOR_GP = 13
+export const VECTOR_PF = 14
+
+/** Told of every plain store while something watches; null otherwise. */
+export type StoreObserver = (mfn: number, slot: number, count: number, lo: number, hi: number) => void
+
+/**
+ * The vCPU port: all that a driver has of the machine. Loads and stores go through the guest's own tables and may fault;
+ * everything else is a hypercall. 64-bit values travel as two u32 halves; a load returns the low one and leaves the
+ * high one in `hi`.
+ */
+export class Vcpu {
+  readonly regs = new Uint32Array(32)
+  /** Where the guest is, for people: a symbol, as the model kernel has no addresses. */
+  rip = 'unknown'
+  /** Frame of the L4 in use. */
+  root = 0
+  /** High half of what the last 64-bit load read. */
+  hi = 0
+  /** Whether the guest's own kernel mode is on; PV kernels and their processes both run in ring 3. */
+  kernelMode = true
+  observer: StoreObserver | null = null
+  readonly tlb = new Tlb()
+  readonly id: number
+  readonly memory: Memory
+  private readonly host: Host
+  private readonly found = new Walk()
+
+  constructor(memory: Memory, host: Host, id: number) {
+    this.memory = memory
+    this.host = host
+    this.id = id
+  }
+
+  // ---- registers ----
+
+  set(register: number, lo: number, hi = 0): void {
+    this.regs[register * 2] = lo
+    this.regs[register * 2 + 1] = hi
+  }
+
+  /** A register from a 48-bit address, sign extended. */
+  setVa(register: number, va: number): void {
+    this.set(register, va >>> 0, vaHigh(va))
+  }
+
+  /** A register from a whole number, negative ones as two's complement. */
+  setNumber(register: number, n: number): void {
+    this.set(register, n >>> 0, Math.floor(n / 0x1_0000_0000) >>> 0)
+  }
+
+  /** A register read as a signed 64-bit number; exact for what hypercalls return. */
+  number(register: number): number {
+    return (this.regs[register * 2 + 1] | 0) * 0x1_0000_0000 + this.regs[register * 2]
+  }
+
+  /** Make a hypercall with the arguments that the registers hold; its result, signed. */
+  hypercall(nr: number): number {
+    this.set(RAX, nr)
+    this.host.hypercall(this)
+    return this.number(RAX)
+  }
+
+  /** ud2: what BUG() compiles to. */
+  undefinedInstruction(): never {
+    this.raise(VECTOR_UD, 0, 0)
+  }
+
+  // ---- loads ----
+
+  /** Eight bytes: the low half is returned, the high half is left in `hi`. */
+  load64(va: number): number {
+    const slot = tlbSlot(va)
+    const offset = (va >>> 0) & (PAGE - 1)
+    if (this.tlb.readTag[slot] !== va - offset || (offset & 7) !== 0) return this.loadSlow(va, offset)
+    const at = this.tlb.words[slot] + (offset >>> 2)
+    this.hi = this.memory.u32[at + 1]
+    return this.memory.u32[at]
+  }
+
+  load32(va: number): number {
+    return this.load(va, 4)
+  }
+
+  load8(va: number): number {
+    return this.load(va, 1)
+  }
+
+  private loadSlow(va: number, offset: number): number {
+    if ((offset & 7) !== 0) {
+      const lo = this.load(va, 4)
+      this.hi = this.load(va + 4, 4)
+      return lo
+    }
+    const at = this.readable(va) + (offset >>> 2)
+    this.hi = this.memory.u32[at + 1]
+    return this.memory.u32[at]
+  }
+
+  private load(va: number, bytes: 1 | 2 | 4): number {
+    const offset = (va >>> 0) & (PAGE - 1)
+    let value = 0
+    let at = this.readable(va) * 4 + offset
+    for (let i = 0; i < bytes; i++) {
+      if (offset + i === PAGE) at = this.readable(va + i) * 4 - i
+      value += this.memory.u8[at + i] * 2 ** (8 * i)
+    }
+    return value >>> 0
+  }
+
+  /** Word index of the page at `va` for a load; faults are the guest's. */
+  private readable(va: number): number {
+    for (;;) {
+      const words = this.tryReadable(va)
+      if (words !== -1) return words
+      this.fault(va, this.found.missing === 0 ? PF_PRESENT : 0, undefined)
+    }
+  }
+
+  /** Word index of the page's bytes if ring 3 may load from it, else -1. For Xen's copies from a guest: no fault. */
+  tryReadable(va: number): number {
+    const slot = tlbSlot(va)
+    const page = va - ((va >>> 0) & (PAGE - 1))
+    if (this.tlb.readTag[slot] === page) return this.tlb.words[slot]
+    const w = walk(this.memory, this.root, va, this.found)
+    if (w.missing !== 0 || !w.user) return -1
+    return this.cache(page, w, false)
+  }
+
+  // ---- stores ----
+
+  store64(va: number, lo: number, hi: number): void {
+    const slot = tlbSlot(va)
+    const offset = (va >>> 0) & (PAGE - 1)
+    if (this.tlb.writeTag[slot] !== va - offset || (offset & 7) !== 0 || this.observer !== null) {
+      this.storeSlow({ va, bytes: 8, lo, hi })
+      return
+    }
+    const at = this.tlb.words[slot] + (offset >>> 2)
+    this.memory.u32[at] = lo
+    this.memory.u32[at + 1] = hi
+  }
+
+  store32(va: number, value: number): void {
+    this.storeSlow({ va, bytes: 4, lo: value, hi: 0 })
+  }
+
+  store16(va: number, value: number): void {
+    this.storeSlow({ va, bytes: 2, lo: value, hi: 0 })
+  }
+
+  store8(va: number, value: number): void {
+    this.storeSlow({ va, bytes: 1, lo: value, hi: 0 })
+  }
+
+  /**
+   * Store `count` entries from `entries` (pairs of halves) to consecutive slots from `va` on, inside one page, as that
+   * many 64-bit stores one after another would. A table in use takes them one by one through Xen.
+   */
+  storeEntries(va: number, entries: Uint32Array, count: number): void {
+    const slot = tlbSlot(va)
+    const offset = (va >>> 0) & (PAGE - 1)
+    if (count === 0) return
+    if (this.tlb.writeTag[slot] !== va - offset && this.tryWritable(va) === -1) {
+      for (let i = 0; i < count; i++) this.store64(va + i * 8, entries[i * 2], entries[i * 2 + 1])
+      return
+    }
+    const at = this.tlb.words[slot] + (offset >>> 2)
+    const words = this.memory.u32
+    for (let i = 0; i < count * 2; i++) words[at + i] = entries[i]
+    if (this.observer !== null) this.observer(this.frameAt(va), offset >>> 3, count, entries[0], entries[1])
+  }
+
+  /** Load `count` entries of one page from `va` on. */
+  loadEntries(va: number, entries: Uint32Array, count: number): void {
+    const offset = (va >>> 0) & (PAGE - 1)
+    const at = this.readable(va) + (offset >>> 2)
+    const words = this.memory.u32
+    for (let i = 0; i < count * 2; i++) entries[i] = words[at + i]
+  }
+
+  /** Zero the page at `va` (page aligned) with stores. A frame that was never touched stays so. */
+  clearPage(va: number): void {
+    const slot = tlbSlot(va)
+    if (this.tlb.writeTag[slot] !== va) {
+      for (;;) {
+        const w = walk(this.memory, this.root, va, this.found)
+        if (w.missing === 0 && w.user && w.writable && this.memory.record(w.mfn) !== -1) break
+        const done = this.fault(va, PF_WRITE | (w.missing === 0 ? PF_PRESENT : 0), {
+          va,
+          bytes: 8,
+          lo: 0,
+          hi: 0,
+        })
+        if (done) {
+          // A table in use: Xen carried out the first store, and takes the others one at a time too.
+          for (let i = 1; i < SLOTS; i++) this.store64(va + i * 8, 0, 0)
+          return
+        }
+      }
+      markAccessed(this.memory, this.root, va, true)
+      this.memory.clearFrame(this.found.mfn)
+    } else {
+      const at = this.tlb.words[slot]
+      this.memory.u32.fill(0, at, at + PAGE / 4)
+    }
+    if (this.observer !== null) this.observer(this.frameAt(va), 0, SLOTS, 0, 0)
+  }
+
+  /** Word index of the page's bytes if ring 3 may store to it, else -1. For Xen's copies to a guest: no fault. */
+  tryWritable(va: number): number {
+    const slot = tlbSlot(va)
+    const page = va - ((va >>> 0) & (PAGE - 1))
+    if (this.tlb.writeTag[slot] === page) return this.tlb.words[slot]
+    const w = walk(this.memory, this.root, va, this.found)
+    if (w.missing !== 0 || !w.user || !w.writable) return -1
+    return this.cache(page, w, true)
+  }
+
+  private storeSlow(store: FaultingStore): void {
+    const { va, bytes } = store
+    const offset = (va >>> 0) & (PAGE - 1)
+    const crosses = offset + bytes > PAGE
+    if (!this.writableOrEmulated(store)) return
+    // A store that crosses a page must be possible in both before either half happens.
+    if (crosses && !this.writableOrEmulated({ ...store, va: va + (PAGE - offset) })) return
+    let at = this.tryWritable(va) * 4 + offset
+    for (let i = 0; i < bytes; i++) {
+      if (offset + i === PAGE) at = this.tryWritable(va + i) * 4 - i
+      this.memory.u8[at + i] = i < 4 ? store.lo >>> (8 * i) : store.hi >>> (8 * (i - 4))
+    }
+    if (this.observer !== null) this.observer(this.frameAt(va), offset >>> 3, 1, store.lo, store.hi)
+  }
+
+  /** True when the store may go ahead, false when Xen carried it out. */
+  private writableOrEmulated(store: FaultingStore): boolean {
+    while (this.tryWritable(store.va) === -1) {
+      const present = this.found.missing === 0 ? PF_PRESENT : 0
+      if (this.fault(store.va, PF_WRITE | present, store)) return false
+    }
+    return true
+  }
+
+  // ---- what both need ----
+
+  /** Raise a page fault; true when Xen carried out the store. Ring 3 faults, so the CPU sets the user bit. */
+  private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
+    const outcome = this.host.pageFault(this, va, error | PF_USER, store)
+    if (outcome === 'deliver') this.raise(VECTOR_PF, error, va)
+    return outcome === 'emulated'
+  }
+
+  private raise(vector: number, error: number, va: number): never {
+    this.host.deliver(this, vector, error)
+    throw new GuestTrap(vector, error, va)
+  }
+
+  private cache(page: number, w: Walk, store: boolean): number {
+    const record = this.memory.record(w.mfn)
+    if (record === -1) return -1
+    const words = this.memory.backing(record)
+    markAccessed(this.memory, this.root, page, store)
+    // A load caches the page for loads only: its dirty bit is not set yet.
+    this.tlb.fill(page, words, store)
+    return words
+  }
+
+  /** The frame that a mapped page has; for observers only. */
+  private frameAt(va: number): number {
+    return walk(this.memory, this.root, va, this.found).mfn
+  }
+}
