@@ -82,8 +82,10 @@ export type StoreObserver = (mfn: number, slot: number, count: number, lo: numbe
  */
 export class Vcpu {
   readonly regs = new Uint32Array(32)
-  /** Where the guest is, for people: a symbol, as the model kernel has no addresses. */
-  rip = 'unknown'
+  /** Where the guest is, for people: a symbol, as the model kernel has no addresses. Empty when it is not known. */
+  rip = ''
+  /** cr2: the address of the last page fault that went to the guest. */
+  faultAddress = 0
   /** Frame of the L4 in use. */
   root = 0
   /** High half of what the last 64-bit load read. */
@@ -96,6 +98,8 @@ export class Vcpu {
   readonly memory: Memory
   private readonly host: Host
   private readonly found = new Walk()
+  /** Registers that the driver has given a value, as bits: a model's guest does not have all of them. */
+  private given = 0
 
   constructor(memory: Memory, host: Host, id: number) {
     this.memory = memory
@@ -108,6 +112,12 @@ export class Vcpu {
   set(register: number, lo: number, hi = 0): void {
     this.regs[register * 2] = lo
     this.regs[register * 2 + 1] = hi
+    this.given |= 1 << register
+  }
+
+  /** Whether a register has ever been given a value. */
+  has(register: number): boolean {
+    return (this.given & (1 << register)) !== 0
   }
 
   /** A register from a 48-bit address, sign extended. */
@@ -317,7 +327,10 @@ export class Vcpu {
   /** Raise a page fault; true when Xen carried out the store. Ring 3 faults, so the CPU sets the user bit. */
   private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
     const outcome = this.host.pageFault(this, va, error | PF_USER, store)
-    if (outcome === 'deliver') this.raise(VECTOR_PF, error, va)
+    if (outcome === 'deliver') {
+      this.faultAddress = va
+      this.raise(VECTOR_PF, error, va)
+    }
     return outcome === 'emulated'
   }
 

@@ -1,0 +1,91 @@
+import { hex64, hexVa, slotAt } from '../bits/address.ts'
+import { entryFrame, P, PSE } from '../bits/pte.ts'
+import type { Vcpu } from '../machine/vcpu.ts'
+import type { Domain } from './domain.ts'
+import type { Hypervisor } from './hypervisor.ts'
+
+/**
+ * What Xen prints of a vCPU when its domain dies, in Xen's layout. A value that the driver's guest does not have (a
+ * model kernel has no rbx) is sixteen question marks: nothing is made up.
+ */
+const UNKNOWN = '?'.repeat(16)
+
+const ROWS: readonly (readonly [name: string, register: number])[][] = [
+  [
+    ['rax', 0],
+    ['rbx', 3],
+    ['rcx', 1],
+  ],
+  [
+    ['rdx', 2],
+    ['rsi', 6],
+    ['rdi', 7],
+  ],
+  [
+    ['rbp', 5],
+    ['rsp', 4],
+    ['r8', 8],
+  ],
+  [
+    ['r9', 9],
+    ['r10', 10],
+    ['r11', 11],
+  ],
+  [
+    ['r12', 12],
+    ['r13', 13],
+    ['r14', 14],
+  ],
+]
+
+/** Banner, registers and stack: show_registers() and show_guest_stack(). */
+export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
+  const line = (text: string): void => xen.console.xen(text)
+  const value = (register: number): string =>
+    vcpu.has(register) ? hex64(vcpu.regs[register * 2], vcpu.regs[register * 2 + 1]) : UNKNOWN
+  const field = (name: string, digits: string): string => `${`${name}:`.padEnd(4)} ${digits}`
+  const named = xen.version.namesVcpu ? ` (d${domain.id}v${domain.vcpus.indexOf(vcpu)})` : ''
+
+  line(`----[ ${xen.version.banner} ]----`)
+  line('CPU:    0')
+  line(`RIP:    e033:[<${vcpu.rip === '' ? UNKNOWN : vcpu.rip}>]`)
+  line(`RFLAGS: ${UNKNOWN}   EM: ${domain.eventsMasked ? 1 : 0}   CONTEXT: pv guest${named}`)
+  for (const row of ROWS) line(row.map(([name, register]) => field(name, value(register))).join('   '))
+  line([field('r15', value(15)), field('cr0', UNKNOWN), field('cr4', UNKNOWN)].join('   '))
+  const cr3 = vcpu.root * 4096
+  line(
+    [
+      field('cr3', hex64(cr3 >>> 0, Math.floor(cr3 / 0x1_0000_0000))),
+      field('cr2', hexVa(vcpu.faultAddress)),
+    ].join('   '),
+  )
+  if (xen.version.namesVcpu) line(`fsb: ${UNKNOWN}   gsb: ${UNKNOWN}   gss: ${UNKNOWN}`)
+  line('ds: 0000   es: 0000   fs: 0000   gs: 0000   ss: e02b   cs: e033')
+  line(`Guest stack trace from rsp=${value(4)}:`)
+  line('  unknown: the model kernel keeps no stack')
+}
+
+/** The path of an address through the tables in use: show_page_walk(). */
+export function pageWalk(xen: Hypervisor, vcpu: Vcpu, va: number): void {
+  xen.console.xen(`Pagetable walk from ${hexVa(va)}:`)
+  const { memory } = xen
+  let table = vcpu.root
+  for (const level of [4, 3, 2, 1] as const) {
+    const record = memory.record(table)
+    if (record === -1) return
+    const slot = slotAt(va, level)
+    const at = memory.backing(record) + slot * 2
+    const lo = memory.u32[at]
+    const hi = memory.u32[at + 1]
+    const large = (level === 2 || level === 3) && (lo & PSE) !== 0
+    const pfn = xen.m2p.get(entryFrame(lo, hi))
+    const pfnText = pfn === -1 ? 'f'.repeat(16) : hex64(pfn >>> 0, Math.floor(pfn / 0x1_0000_0000))
+    // Before 4.10 an L2 line ends in a blank where a large page would say so.
+    const tail = large ? ' (PSE)' : level === 2 && xen.version.messages === 'seed' ? ' ' : ''
+    xen.console.xen(
+      ` L${level}[0x${slot.toString(16).padStart(3, '0')}] = ${hex64(lo, hi)} ${pfnText}${tail}`,
+    )
+    if ((lo & P) === 0 || large) return
+    table = entryFrame(lo, hi)
+  }
+}

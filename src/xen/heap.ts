@@ -1,0 +1,82 @@
+import type { FrameRange } from '../machine/memory.ts'
+
+/**
+ * The frames of RAM that nobody owns: the domain heap. Frames are taken from the lowest range upwards; a freed frame is
+ * the next to be given out again.
+ */
+export class Heap {
+  private ranges: { start: number; end: number }[]
+  private readonly freed: number[] = []
+
+  constructor(ram: readonly FrameRange[]) {
+    // The first MiB is never given out.
+    this.ranges = ram
+      .map((r) => ({ start: Math.max(r.start, 0x100), end: r.end }))
+      .filter((r) => r.end > r.start)
+  }
+
+  get available(): number {
+    return this.ranges.reduce((sum, r) => sum + r.end - r.start, this.freed.length)
+  }
+
+  /**
+   * A contiguous run of `count` frames from the top of the highest range that has it, or -1. The start is aligned to
+   * `align` frames.
+   */
+  takeTop(count: number, align: number): number {
+    for (let i = this.ranges.length - 1; i >= 0; i--) {
+      const range = this.ranges[i]
+      const start = Math.floor((range.end - count) / align) * align
+      if (start < range.start) continue
+      const tail = { start: start + count, end: range.end }
+      const head = { start: range.start, end: start }
+      this.ranges.splice(i, 1, ...[head, tail].filter((r) => r.end > r.start))
+      return start
+    }
+    return -1
+  }
+
+  /** Up to `count` frames from the bottom, as ranges. */
+  takeBottom(count: number): FrameRange[] {
+    const taken: FrameRange[] = []
+    let left = count
+    while (left > 0 && this.ranges.length > 0) {
+      const range = this.ranges[0]
+      const end = Math.min(range.end, range.start + left)
+      taken.push({ start: range.start, end })
+      left -= end - range.start
+      if (end === range.end) this.ranges.shift()
+      else range.start = end
+    }
+    return taken
+  }
+
+  /** One frame, or -1 when there is none. */
+  take(): number {
+    const again = this.freed.pop()
+    if (again !== undefined) return again
+    return this.takeBottom(1)[0]?.start ?? -1
+  }
+
+  /** Take one frame that is known to be free. False when it is not in the heap. */
+  takeFrame(mfn: number): boolean {
+    const reuse = this.freed.indexOf(mfn)
+    if (reuse !== -1) {
+      this.freed.splice(reuse, 1)
+      return true
+    }
+    const i = this.ranges.findIndex((r) => r.start <= mfn && mfn < r.end)
+    if (i === -1) return false
+    const { start, end } = this.ranges[i]
+    const rest = [
+      { start, end: mfn },
+      { start: mfn + 1, end },
+    ]
+    this.ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
+    return true
+  }
+
+  free(mfn: number): void {
+    this.freed.push(mfn)
+  }
+}

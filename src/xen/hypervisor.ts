@@ -1,0 +1,269 @@
+import { hex64 } from '../bits/address.ts'
+import { ENOSYS } from '../bits/errno.ts'
+import { encodeTypeWord, TYPE_NAMES, type TypeLayout } from '../bits/type-word.ts'
+import {
+  OWNER_FIRST_DOMAIN,
+  OWNER_IO,
+  OWNER_WORD,
+  OWNER_XEN,
+  REF_ALLOCATED,
+  REF_COUNT,
+  REF_XEN_HEAP,
+  REFS_WORD,
+  TYPE_COUNT,
+  TYPE_PINNED,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../machine/frames.ts'
+import type { FrameRange, Memory } from '../machine/memory.ts'
+import { ARGUMENTS, DomainCrash, type FaultingStore, type Host, RAX, type Vcpu } from '../machine/vcpu.ts'
+import type { Sink } from '../trace/events.ts'
+import type { E820Entry } from './abi.ts'
+import { Console } from './console.ts'
+import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
+import { deliverException } from './exceptions.ts'
+import { Heap } from './heap.ts'
+import { HYPERCALLS } from './hypercalls.ts'
+import { M2p } from './m2p.ts'
+import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
+import { fixupPageFault } from './ptwr.ts'
+import type { XenVersion } from './version.ts'
+
+/** The machine's physical memory as Xen found it: RAM in ascending frames, everything else is devices or nothing. */
+export type HostMemory = {
+  readonly ram: readonly FrameRange[]
+  /** The map that Xen gives dom0: XENMEM_machine_memory_map. */
+  readonly map: readonly E820Entry[]
+}
+
+/**
+ * Xen on one machine: its version, its memory, its domains. The rules are functions over this in the other files of
+ * the room; here is only what they share.
+ */
+export class Hypervisor implements Host {
+  readonly memory: Memory
+  readonly version: XenVersion
+  readonly console: Console
+  readonly m2p: M2p
+  readonly host: HostMemory
+  readonly heap: Heap
+  /** Xen's own L3 tables that stand in every L4, by slot: the per-domain area and the hypervisor's text and maps. */
+  readonly xenL3s = new Map<number, number>()
+  /** Domains by the number that frame records have for their owner. */
+  readonly owners: (Domain | undefined)[] = []
+  readonly domIo = emptyDomain(DOM_IO_ID, OWNER_IO, false)
+  readonly domXen = emptyDomain(DOM_XEN_ID, OWNER_XEN, false)
+  /** One past the highest frame of RAM: Xen's max_page. */
+  readonly maxPage: number
+  sink: Sink | null = null
+  /** The vCPU whose hypercall or fault is being handled; messages name it. */
+  current: Vcpu | null = null
+  /** Slot at which the last promotion failed, for its message and for what it leaves behind. */
+  failedSlot = 0
+  /** A multicall is running: it may not contain another. */
+  inMulticall = false
+  private readonly domainOfVcpu: Domain[] = []
+  private nextXenHeap: number
+
+  constructor(version: XenVersion, host: HostMemory, memory: Memory) {
+    this.version = version
+    this.host = host
+    this.memory = memory
+    this.console = new Console(() => this.sink)
+    this.heap = new Heap(host.ram)
+    this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
+    // Xen's own frames lie behind the machine's RAM, so that a guest may own all of it.
+    this.m2p = new M2p(this, Math.ceil(this.maxPage / 0x10000) * 0x10000)
+    this.nextXenHeap = this.m2p.end
+    const xenHeap = { start: this.m2p.firstFrame, end: this.m2p.end + 0x10000 }
+    memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
+    this.owners[OWNER_IO] = this.domIo
+    this.owners[OWNER_XEN] = this.domXen
+    this.m2p.build()
+    for (const slot of [260, 261, 262]) this.xenL3s.set(slot, this.allocateXenFrame(OWNER_XEN))
+  }
+
+  /**
+   * Records of a group of 64 Ki frames when it is first looked at. RAM is free; what is not RAM belongs to dom_io and
+   * can never change its type, as its permanent reference holds it (`arch_init_memory`, `share_xen_page_with_guest`).
+   */
+  private initFrames(first: number, word: number): void {
+    const end = first + 0x10000
+    if (first >= this.m2p.firstFrame) {
+      if (first < this.m2p.end) {
+        this.fillRecords(
+          word,
+          first,
+          first,
+          Math.min(end, this.m2p.end),
+          OWNER_XEN,
+          TYPE_VALIDATED | 1,
+          REF_XEN_HEAP,
+        )
+      }
+      return
+    }
+    let hole = first
+    const io = (from: number, to: number): void =>
+      this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, 0)
+    for (const range of this.host.ram) {
+      // The first MiB belongs to dom_io whether it is RAM or not.
+      const start = Math.max(range.start, 0x100)
+      if (range.end <= hole || start >= end) continue
+      io(hole, Math.max(hole, start))
+      hole = Math.max(hole, Math.min(range.end, end))
+    }
+    io(hole, end)
+    this.m2p.initGroup(first)
+  }
+
+  private fillRecords(
+    word: number,
+    first: number,
+    from: number,
+    to: number,
+    owner: number,
+    type: number,
+    refs: number,
+  ): void {
+    const words = this.memory.u32
+    for (let mfn = from; mfn < to; mfn++) {
+      const at = word + (mfn - first) * 4
+      words[at] = type
+      words[at + REFS_WORD] = (REF_ALLOCATED | refs | 1) >>> 0
+      words[at + OWNER_WORD] = owner
+    }
+  }
+
+  get machineMap(): readonly E820Entry[] {
+    return this.host.map
+  }
+
+  // ---- domains ----
+
+  addDomain(id: number, privileged: boolean): Domain {
+    const owner = Math.max(OWNER_FIRST_DOMAIN, this.owners.length)
+    const domain = emptyDomain(id, owner, privileged)
+    this.owners[owner] = domain
+    return domain
+  }
+
+  addVcpu(domain: Domain, vcpu: Vcpu): void {
+    domain.vcpus.push(vcpu)
+    this.domainOfVcpu[vcpu.id] = domain
+  }
+
+  domainOf(vcpu: Vcpu): Domain {
+    return this.domainOfVcpu[vcpu.id]
+  }
+
+  /** The domain with an id, or undefined. */
+  domainById(id: number): Domain | undefined {
+    return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
+  }
+
+  /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
+  allocateXenFrame(owner: number): number {
+    const mfn = this.nextXenHeap++
+    const record = this.memory.record(mfn)
+    const words = this.memory.u32
+    words[record] = ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
+    words[record + REFS_WORD] = (REF_ALLOCATED | REF_XEN_HEAP | 1) >>> 0
+    words[record + OWNER_WORD] = owner
+    return mfn
+  }
+
+  /** Whether a domain may map a device's frame: dom0 may, but for the local APIC's page. */
+  mayMapDevice(domain: Domain, mfn: number): boolean {
+    return domain.privileged && mfn !== 0xfee00
+  }
+
+  // ---- the host interface ----
+
+  hypercall(vcpu: Vcpu): void {
+    this.current = vcpu
+    const domain = this.domainOf(vcpu)
+    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} is dead`)
+    const handler = HYPERCALLS.get(vcpu.number(RAX))
+    const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
+    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
+    const clobber = this.version.clobber
+    if (clobber !== null && handler !== undefined) {
+      for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
+    }
+    vcpu.setNumber(RAX, rc)
+  }
+
+  pageFault(
+    vcpu: Vcpu,
+    va: number,
+    error: number,
+    store: FaultingStore | undefined,
+  ): 'emulated' | 'retry' | 'deliver' {
+    this.current = vcpu
+    return fixupPageFault(this, this.domainOf(vcpu), vcpu, va, error, store)
+  }
+
+  deliver(vcpu: Vcpu, vector: number, error: number): void {
+    this.current = vcpu
+    deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  }
+
+  /** Forget cached translations, after an entry that may be cached changed. */
+  flushTlbs(): void {
+    for (const domain of this.owners) {
+      if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
+    }
+  }
+
+  // ---- messages ----
+
+  /** Print one of Xen's lines about the current vCPU. */
+  log(id: MessageId, ...args: (number | bigint | string)[]): void {
+    const sources: Partial<Record<MessageSource, Message>> = MESSAGES[id]
+    const message = sources[this.version.messages]
+    if (message === undefined) return
+    const [file, first, last, template, how = 'gdprintk'] = message
+    if (how === 'gdprintk' && !this.version.diagnostics) return
+    const line = this.version.messageLine === 'first' ? first : last
+    const prefix =
+      how === 'gdprintk' ? `${file}:${line}:${this.who()} ` : how === 'gprintk' ? `${this.who()} ` : ''
+    this.console.xen(prefix + format(template, args))
+  }
+
+  private who(): string {
+    if (this.current === null) return 'd[IDLE]v0'
+    const domain = this.domainOf(this.current)
+    const vcpu = domain.vcpus.indexOf(this.current)
+    return this.version.namesVcpu ? `d${domain.id}v${vcpu}` : `d${domain.id}`
+  }
+
+  /** A type word as this version prints it, from the packed one. */
+  typeText(packed: number): string {
+    return typeText(this.version.typeLayout, packed)
+  }
+
+  /** A count word as this version prints it (%08lx), from the packed one. */
+  refsText(packed: number): string {
+    return refsText(packed)
+  }
+}
+
+export function typeText(layout: TypeLayout, packed: number): string {
+  const flags: string[] = []
+  if (packed & TYPE_PINNED) flags.push('pinned')
+  if (packed & TYPE_VALIDATED) flags.push('validated')
+  const bits = encodeTypeWord(layout, {
+    type: TYPE_NAMES[packed >>> TYPE_SHIFT],
+    flags,
+    count: packed & TYPE_COUNT,
+  })
+  return hex64(Number(bits & 0xffffffffn), Number(bits >> 32n))
+}
+
+export function refsText(packed: number): string {
+  // Both profiles keep `allocated` in bit 63 and `Xen heap` in bit 62; a free frame's state is above the count.
+  const high = (packed & (REF_ALLOCATED | REF_XEN_HEAP)) >>> 0
+  if (high === 0) return (packed & REF_COUNT).toString(16).padStart(8, '0')
+  return hex64(packed & REF_COUNT, high)
+}

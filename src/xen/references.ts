@@ -1,0 +1,107 @@
+import { domainName } from '../bits/domid.ts'
+import {
+  BACKING_WORD,
+  OWNER_NONE,
+  OWNER_WORD,
+  REF_ALLOCATED,
+  REF_COUNT,
+  REFS_WORD,
+  TYPE_SHIFT,
+} from '../machine/frames.ts'
+import type { Domain } from './domain.ts'
+import type { Hypervisor } from './hypervisor.ts'
+
+/**
+ * References on a frame: Xen's count_info. Whoever relies on a frame holds one, and a frame whose count reaches zero is
+ * free. `record` is the word index of a frame's record.
+ */
+
+/** The owner of a frame, as the number that records have. */
+export function ownerOf(xen: Hypervisor, record: number): number {
+  return xen.memory.u32[record + OWNER_WORD] & 0xff
+}
+
+/**
+ * Take a reference for `domain`: get_page(). False when the frame is free, its count is full, or it is another's; the
+ * last is logged.
+ */
+export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
+  const words = xen.memory.u32
+  const refs = words[record + REFS_WORD]
+  const count = refs & REF_COUNT
+  // A count of zero is a free frame; the two highest values are kept so that a count can never wrap.
+  if (count !== 0 && count < REF_COUNT - 1 && ownerOf(xen, record) === domain.owner) {
+    words[record + REFS_WORD] = refs + 1
+    return true
+  }
+  logGetPage(xen, mfn, record, domain)
+  return false
+}
+
+function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
+  const words = xen.memory.u32
+  const owner = xen.owners[ownerOf(xen, record)]
+  const caf = xen.refsText(words[record + REFS_WORD])
+  const taf = xen.typeText(words[record])
+  // The seed prints pointers to its own structures here, which a model does not have.
+  if (xen.version.messages === 'seed') xen.log('getPage', mfn, '?'.repeat(16), '?'.repeat(16), caf, taf)
+  else
+    xen.log(
+      'getPage',
+      mfn,
+      domainName(domain.id),
+      owner === undefined ? 'NULL' : domainName(owner.id),
+      caf,
+      taf,
+    )
+}
+
+/** Give a reference back: put_page(). The last one frees the frame. */
+export function putPage(xen: Hypervisor, mfn: number, record: number): void {
+  const words = xen.memory.u32
+  words[record + REFS_WORD]--
+  if ((words[record + REFS_WORD] & REF_COUNT) === 0) freeFrame(xen, mfn, record)
+}
+
+/** Drop the reference that the allocation itself holds, once. */
+export function putAllocationReference(xen: Hypervisor, mfn: number, record: number): void {
+  const words = xen.memory.u32
+  if ((words[record + REFS_WORD] & REF_ALLOCATED) === 0) return
+  words[record + REFS_WORD] = (words[record + REFS_WORD] & ~REF_ALLOCATED) >>> 0
+  putPage(xen, mfn, record)
+}
+
+function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
+  const words = xen.memory.u32
+  const owner = xen.owners[ownerOf(xen, record)]
+  if (owner !== undefined) owner.totPages--
+  words[record] = 0
+  words[record + REFS_WORD] = 0
+  words[record + OWNER_WORD] = OWNER_NONE
+  xen.heap.free(mfn)
+}
+
+/** Give a free frame to a domain: assign_pages(). Its bytes are whatever they were. */
+export function assignFrame(xen: Hypervisor, record: number, domain: Domain): void {
+  const words = xen.memory.u32
+  words[record] = 0
+  words[record + REFS_WORD] = (REF_ALLOCATED | 1) >>> 0
+  words[record + OWNER_WORD] = domain.owner
+  domain.totPages++
+}
+
+/** Whether a frame is RAM that nobody has. */
+export function isFree(xen: Hypervisor, record: number): boolean {
+  const words = xen.memory.u32
+  return (words[record + REFS_WORD] & REF_COUNT) === 0
+}
+
+/** Type code of a frame: TYPE_CODE's numbers. */
+export function typeCodeOf(xen: Hypervisor, record: number): number {
+  return xen.memory.u32[record] >>> TYPE_SHIFT
+}
+
+/** The page of the pool that holds the frame's bytes; 0 when it was never touched. */
+export function backingOf(xen: Hypervisor, record: number): number {
+  return xen.memory.u32[record + BACKING_WORD]
+}

@@ -1,0 +1,186 @@
+import { SLOTS } from '../bits/address.ts'
+import { entryFrame, entryHi, entryLo, foldFlags, HI_NX, P, RW } from '../bits/pte.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
+import {
+  OWNER_WORD,
+  REF_COUNT,
+  REFS_WORD,
+  TYPE_COUNT,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../machine/frames.ts'
+import type { Domain } from './domain.ts'
+import {
+  adjust,
+  adjusted,
+  badFlags,
+  getPageFromL1e,
+  getPageFromUpper,
+  putPageFromL1e,
+  putPageFromUpper,
+} from './entries.ts'
+import type { Hypervisor } from './hypervisor.ts'
+
+/**
+ * Whole tables: a frame becomes one when every entry of it has been checked and has taken its references, and ceases to
+ * be one when every entry has given them back. Xen: promote_l1_table() to l4_table() (alloc_lN_table() in the seed),
+ * demote_l1_table() to l4_table().
+ */
+
+/** Slots 256 to 271 of an L4 are Xen's. What a guest writes there is ignored and overwritten. */
+export const FIRST_XEN_SLOT = 256
+export const LAST_XEN_SLOT = 271
+
+/**
+ * Validate a frame as a table of `level`, or as a page of descriptors. 0, or the error of the entry that failed; then
+ * every reference taken is given back, and entries that were adjusted already stay so.
+ */
+export function promoteTable(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  code: number,
+): number {
+  if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
+  if (code === TYPE_CODE.segdesc) return 0
+  return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
+}
+
+/**
+ * An L1. Nearly all of a boot's time under Xen is spent here, so the common entry is handled in line: a frame of the
+ * domain's own RAM, not at the limits of its counts, and for a writable entry of type `writable` already.
+ */
+function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
+  const { memory } = xen
+  const words = memory.u32
+  const table = memory.backing(record)
+  const bad = badFlags(xen, domain, 1)
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const at = table + slot * 2
+    const lo = words[at]
+    if ((lo & P) === 0) continue
+    const hi = words[at + 1]
+    if ((foldFlags(lo, hi) & bad) === 0 && (lo & 0x098) === 0) {
+      const frame = memory.record(entryFrame(lo, hi))
+      if (frame !== -1) {
+        const refs = words[frame + REFS_WORD]
+        const type = words[frame]
+        const isPlain =
+          (words[frame + OWNER_WORD] & 0x7ff) === domain.owner &&
+          (refs & REF_COUNT) !== 0 &&
+          (refs & REF_COUNT) < REF_COUNT - 1
+        if (isPlain && ((lo & RW) === 0 || takeWritable(words, frame, type))) {
+          words[frame + REFS_WORD] = refs + 1
+          words[at] = adjust(xen, 1, lo, hi)
+          words[at + 1] = adjusted.hi
+          continue
+        }
+      }
+    }
+    const rc = getPageFromL1e(xen, lo, hi, domain, domain)
+    if (rc < 0) {
+      xen.failedSlot = slot
+      if (xen.version.messages === 'seed') xen.log('failureL1', slot)
+      else xen.log('failureL1', rc, slot)
+      for (let done = slot - 1; done >= 0; done--) {
+        putPageFromL1e(xen, words[table + done * 2], words[table + done * 2 + 1], domain)
+      }
+      xen.failedSlot = slot
+      return rc
+    }
+    words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi)
+    words[at + 1] = adjusted.hi
+  }
+  return 0
+}
+
+/** One more writable reference on a frame that is writable already, or has had no type yet. */
+function takeWritable(words: Uint32Array, frame: number, type: number): boolean {
+  const count = type & TYPE_COUNT
+  if (type >>> TYPE_SHIFT === TYPE_CODE.writable && (type & TYPE_VALIDATED) !== 0 && count !== TYPE_COUNT) {
+    words[frame] = type + 1
+    return true
+  }
+  // A frame that never had a type cannot be cached as anything that must be flushed.
+  if (type === 0) {
+    words[frame] = ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
+    return true
+  }
+  return false
+}
+
+function promoteUpper(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  level: 2 | 3 | 4,
+): number {
+  const words = xen.memory.u32
+  const table = xen.memory.backing(record)
+  // A fresh validation starts the count of same-level references anew.
+  words[record + OWNER_WORD] &= 0xffff
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if (isXenSlot(level, slot)) continue
+    const at = table + slot * 2
+    if ((words[at] & P) === 0) continue
+    const rc = getPageFromUpper(xen, level, words[at], words[at + 1], mfn, domain)
+    if (rc !== 0) {
+      const id = level === 2 ? 'failureL2' : level === 3 ? 'failureL3' : 'failureL4'
+      if (xen.version.messages === 'seed') xen.log(id, slot)
+      else xen.log(id, rc, slot)
+      for (let done = slot - 1; done >= 0; done--) {
+        if (!isXenSlot(level, done))
+          putPageFromUpper(xen, words[table + done * 2], words[table + done * 2 + 1], mfn)
+      }
+      xen.failedSlot = slot
+      return rc
+    }
+    words[at] = adjust(xen, level, words[at], words[at + 1])
+    words[at + 1] = adjusted.hi
+  }
+  if (level === 4) initXenSlots(xen, mfn, table)
+  return 0
+}
+
+export function isXenSlot(level: number, slot: number): boolean {
+  return level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT
+}
+
+/** Xen's part of an L4: the M2P for the guest to read, the table itself, and tables that a guest cannot use. */
+export function initXenSlots(xen: Hypervisor, mfn: number, table: number): void {
+  const words = xen.memory.u32
+  words.fill(0, table + FIRST_XEN_SLOT * 2, table + (LAST_XEN_SLOT + 1) * 2)
+  if (xen.version.m2pOnPromotion) fillM2pSlot(xen, table)
+  words[table + 258 * 2] = entryLo(mfn, 0x63)
+  words[table + 258 * 2 + 1] = entryHi(mfn, xen.version.xenSlotsNx ? HI_NX : 0)
+  for (const [slot, l3] of xen.xenL3s) {
+    words[table + slot * 2] = entryLo(l3, 0x63)
+    words[table + slot * 2 + 1] = entryHi(l3, slot === 260 && xen.version.xenSlotsNx ? HI_NX : 0)
+  }
+}
+
+/** Slot 256: the M2P, readable by the guest. */
+export function fillM2pSlot(xen: Hypervisor, table: number): void {
+  const words = xen.memory.u32
+  words[table + 256 * 2] = entryLo(xen.m2p.l3, 0x67)
+  words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3)
+}
+
+/** Give back every reference of a table's entries, highest slot first. The entries themselves stay. */
+export function demoteTable(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  code: number,
+): void {
+  const words = xen.memory.u32
+  const table = xen.memory.backing(record)
+  for (let slot = SLOTS - 1; slot >= 0; slot--) {
+    const at = table + slot * 2
+    if (code === TYPE_CODE.l1) putPageFromL1e(xen, words[at], words[at + 1], domain)
+    else if (!isXenSlot(code, slot)) putPageFromUpper(xen, words[at], words[at + 1], mfn)
+  }
+}

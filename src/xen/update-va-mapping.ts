@@ -1,0 +1,70 @@
+import { slotAt } from '../bits/address.ts'
+import { EINVAL, ESRCH } from '../bits/errno.ts'
+import { entryFrame, P, PSE } from '../bits/pte.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
+import type { Vcpu } from '../machine/vcpu.ts'
+import { arg32, argHigh, argVa } from './arguments.ts'
+import type { Domain } from './domain.ts'
+import { getPageOwner } from './foreign.ts'
+import { isLive } from './frame-type.ts'
+import { isGuestAddress } from './guest-copy.ts'
+import type { Hypervisor } from './hypervisor.ts'
+import { modEntry } from './mod-entry.ts'
+import { ownerOf, typeCodeOf } from './references.ts'
+
+/**
+ * update_va_mapping(va, value, flags): change the L1 entry that maps an address now. Xen: do_update_va_mapping(). The
+ * flush that `flags` asks for is done in any case, as translations are never stale here.
+ */
+export function updateVaMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  return update(xen, caller, vcpu, caller)
+}
+
+/** The same, for an entry that maps a frame of another domain: the fourth argument names it. */
+export function updateVaMappingOtherdomain(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3))
+  return pageOwner === null ? ESRCH : update(xen, caller, vcpu, pageOwner)
+}
+
+function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain): number {
+  const va = argVa(vcpu, 0)
+  const lo = arg32(vcpu, 1)
+  const hi = argHigh(vcpu, 1)
+  const table = l1TableOf(xen, vcpu, va)
+  let rc: number = EINVAL
+  if (table !== -1) {
+    const record = xen.memory.record(table)
+    if (
+      ownerOf(xen, record) === caller.owner &&
+      isLive(xen, record) &&
+      typeCodeOf(xen, record) === TYPE_CODE.l1
+    ) {
+      rc = modEntry(xen, 1, table, slotAt(va, 1), lo, hi, false, caller, pageOwner)
+    }
+  }
+  if (xen.sink !== null) {
+    xen.sink({
+      kind: 'hypercall',
+      name: 'update_va_mapping',
+      rc,
+      args: { va, table, slot: slotAt(va, 1), lo, hi },
+    })
+  }
+  return rc
+}
+
+/** The frame of the table whose entry maps `va` in the tables in use, or -1: Xen's walk through its linear map. */
+export function l1TableOf(xen: Hypervisor, vcpu: Vcpu, va: number): number {
+  if (!isGuestAddress(va)) return -1
+  const { memory } = xen
+  let table = vcpu.root
+  for (const level of [4, 3, 2] as const) {
+    const record = memory.record(table)
+    if (record === -1) return -1
+    const at = memory.backing(record) + slotAt(va, level) * 2
+    const lo = memory.u32[at]
+    if ((lo & P) === 0 || (level < 4 && (lo & PSE) !== 0)) return -1
+    table = entryFrame(lo, memory.u32[at + 1])
+  }
+  return memory.record(table) === -1 ? -1 : table
+}
