@@ -1,3 +1,4 @@
+import { BadInput } from '../bits/bad-input.ts'
 import type { E820Entry } from '../xen/abi.ts'
 
 /** A machine's or a guest's physical memory map, with what its log says about the kernel that ran there. */
@@ -14,4 +15,19 @@ export type MemoryMap = {
   readonly nrPages?: number
   /** Bytes, relative to the kernel's virtual base, when the log says it. */
   readonly vEnd?: number
+}
+
+/** Every map that ships with the program. */
+export function shippedMaps(): readonly MemoryMap[] {
+  return []
+}
+
+/** The shipped map of that name; BadInput with the nearest name when there is none. */
+export function findMap(name: string): MemoryMap {
+  throw new BadInput(`no map '${name}' ships`)
+}
+
+/** A map from a file's text: JSON, or the lines of a boot log. */
+export function parseMap(_text: string, fileName: string): MemoryMap {
+  throw new Error(`parseMap(${fileName}) is not built yet`)
 }
