@@ -12,7 +12,10 @@ const { packages } = JSON.parse(readFileSync(`${root}package-lock.json`, 'utf8')
 test('the lock file has the packages of every platform, so that npm ci works on each of them', () => {
   for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {
     for (const name of Object.keys(optionalDependencies)) {
-      assert.ok(packages[`node_modules/${name}`], `${path} may need ${name}, which is not in package-lock.json`)
+      assert.ok(
+        packages[`node_modules/${name}`],
+        `${path} may need ${name}, which is not in package-lock.json`,
+      )
     }
   }
 })

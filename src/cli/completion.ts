@@ -79,8 +79,7 @@ export function zshCompletion(verbs: readonly Verb[]): string {
   const action = (spec: OptionSpec | ArgumentSpec) => {
     const words = valuesOf(spec).map((value) => value.replace(/[():\\ ]/g, '\\$&'))
     if (words.length === 0) return spec.files ? '_files' : ' '
-    const list = `(${words.join(' ')})`
-    return spec.files ? `{_alternative "names:name:${list}" "files:file:_files"}` : list
+    return spec.files ? ` _xenolith_or_files ${words.join(' ')}` : `(${words.join(' ')})`
   }
   const option = (spec: OptionSpec) => {
     const many = spec.kind === 'list' ? '*' : ''
@@ -92,6 +91,10 @@ export function zshCompletion(verbs: readonly Verb[]): string {
   const list = (words: readonly string[]) => words.map((word) => ` \\\n        ${word}`).join('')
   return `#compdef xenolith
 # zsh completion of xenolith: put it as _xenolith into a folder of $fpath
+_xenolith_or_files() {
+  compadd -- "$@"
+  _files
+}
 _xenolith() {
   local curcontext=$curcontext state line
   local -a verbs

@@ -50,8 +50,7 @@ function verbSection(verb: Verb): string[] {
 
 function optionItem(option: OptionSpec): string[] {
   const preset = option.default === undefined ? '' : ` (default ${option.default})`
-  const values = option.kind === 'choice' ? ` (${option.values?.().join(', ')})` : ''
-  return item(`--${optionUsage(option)}`, option.help + (preset || values))
+  return item(`--${optionUsage(option)}`, option.help + preset)
 }
 
 function item(term: string, text: string): string[] {
