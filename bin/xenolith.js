@@ -2,6 +2,7 @@
 // The one file that must run on any Node, however old: it finds a runtime that can run the rest, and the rest.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
@@ -46,7 +47,8 @@ function runHere() {
 function runWith(runtime) {
   const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit' })
   // A terminal sends ^C to both of us and the child decides what it means; what is sent to us alone is handed on.
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+  // Asked by number: to touch process.stdin would make the pipe that the child inherits a non-blocking one.
+  const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
   const handOn = (signal) => {
     if (signal !== 'SIGINT' || !onTerminal) child.kill(signal)
   }

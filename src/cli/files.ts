@@ -4,6 +4,7 @@ import {
   fstatSync,
   openSync,
   readFileSync,
+  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -38,12 +39,28 @@ function readText(name: string, descriptor?: number): string {
       const { size } = fstatSync(file)
       if (size > LARGEST_MAP_FILE)
         throw new BadInput(`${name}: ${size} bytes are too many for a map; cut out its lines`)
-      return readFileSync(file, 'utf8')
+      return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
     } finally {
       if (descriptor === undefined) closeSync(file)
     }
   } catch (error) {
     throw error instanceof BadInput ? error : new BadInput(`cannot read ${name}: ${reason(error)}`)
+  }
+}
+
+/** Reads a stream to its end, also one that whoever started us has made non-blocking. */
+function readAll(descriptor: number): string {
+  const parts: Buffer[] = []
+  const part = Buffer.alloc(2 ** 16)
+  for (;;) {
+    try {
+      const length = readSync(descriptor, part)
+      if (length === 0) return Buffer.concat(parts).toString('utf8')
+      parts.push(Buffer.from(part.subarray(0, length)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    }
   }
 }
 
