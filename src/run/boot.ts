@@ -24,3 +24,27 @@ export type BootOptions = {
   /** Pairs pfn, mfn: each pair swaps two frames of the default p2m. */
   mfn?: readonly (readonly [pfn: number, mfn: number])[]
 }
+
+/** What a boot came to, as plain data. */
+export type BootResult = {
+  schema: 1
+  linux: string
+  xen: string
+  outcome: 'booted' | 'refused' | 'fault'
+  via: string | null
+  call: number | null
+  pfn: string | null
+  mfn: string | null
+  buffers: { start: string; end: string; top: string }[]
+  /** One string a line, the guest's and Xen's in printed order. */
+  console: string[]
+  holder: object | null
+}
+
+/** Receives the events of a run, in order. */
+export type Sink = (event: object) => void
+
+/** Boots the machine that the options describe. */
+export function boot(_options: BootOptions = {}, _sink?: Sink): BootResult {
+  throw new Error('boot() is not built yet')
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+// The one file that must run on any Node, however old: it finds a runtime that can run the rest, and the rest.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+
+// A clone runs its TypeScript as it is, which Node does since 22.18; the published package is JavaScript.
+const source = here('src/cli/main.ts')
+const inClone = existsSync(source)
+const program = inClone ? source : here('dist/cli/main.js')
+const needed = inClone ? [22, 18] : [22, 0]
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+const newEnough = major > needed[0] || (major === needed[0] && minor >= needed[1])
+const bundled = here('node_modules/node/bin/node')
+
+if (newEnough) runHere()
+else if (inClone && existsSync(bundled)) runWith(bundled)
+else {
+  const remedy = inClone ? "; 'npm ci' in the clone brings one along" : ''
+  fail(`Node ${needed.join('.')} or newer is needed, this is ${process.versions.node}${remedy}`)
+}
+
+function runHere() {
+  // A reader that has seen enough (`| head`) is no error.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (error.code === 'EPIPE') process.exit(process.exitCode || 0)
+      throw error
+    })
+  }
+  import(pathToFileURL(program).href)
+    .then(({ main }) => main(process.argv.slice(2)))
+    .then((status) => {
+      process.exitCode = status
+    })
+    .catch((error) => {
+      if (error.code !== 'ERR_MODULE_NOT_FOUND' || !inClone) throw error
+      fail("a package that it needs is not there; run 'npm ci' in the clone first")
+    })
+}
+
+/** The clone brings its own Node along as a package: the same command again, with that one. */
+function runWith(runtime) {
+  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit' })
+  // A terminal sends ^C to both of us and the child decides what it means; what is sent to us alone is handed on.
+  // Asked by number: to touch process.stdin would make the pipe that the child inherits a non-blocking one.
+  const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
+  const handOn = (signal) => {
+    if (signal !== 'SIGINT' || !onTerminal) child.kill(signal)
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  for (const signal of signals) process.on(signal, handOn)
+  child.on('error', (error) => fail(`cannot run ${runtime}: ${error.message}`))
+  child.on('exit', (status, signal) => {
+    for (const name of signals) process.off(name, handOn)
+    if (signal) process.kill(process.pid, signal)
+    else process.exitCode = status
+  })
+}
+
+function fail(message) {
+  process.stderr.write(`xenolith: ${message}\n`)
+  process.exitCode = 2
+}

@@ -1,0 +1,38 @@
+import { accountOf } from '../explain/boot-account.ts'
+import { boot } from '../run/boot.ts'
+import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
+import { lineWriter, loadMap } from './files.ts'
+import { type Io, painted } from './io.ts'
+
+/** What `xenolith boot` takes beside the options of a boot. */
+export type BootFlags = RawBootOptions & {
+  readonly json?: boolean
+  readonly trace?: string
+  readonly expect?: string
+}
+
+/** Boots, prints what guest and Xen said, then why; `account` and `bootMachine` are parameters for tests alone. */
+export function run(options: BootFlags, io: Io, bootMachine = boot, account = accountOf): number {
+  const machine = bootOptions(options)
+  if (typeof machine.map === 'string') machine.map = loadMap(machine.map)
+
+  const trace = options.trace === undefined ? undefined : lineWriter(options.trace)
+  let result: ReturnType<typeof boot>
+  try {
+    result = bootMachine(machine, trace && ((event) => trace.line(JSON.stringify(event))))
+  } catch (error) {
+    trace?.abandon()
+    throw error
+  }
+  trace?.finish()
+
+  if (options.json) {
+    io.out(JSON.stringify(result, null, 2))
+  } else {
+    for (const line of result.console) io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
+    for (const line of account(result)) io.out(line)
+  }
+  if (options.expect === undefined || options.expect === result.outcome) return 0
+  io.err(`xenolith: expected ${options.expect}, but the outcome was ${result.outcome}`)
+  return 1
+}

@@ -1,0 +1,152 @@
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { BadInput } from '../run/boot-options.ts'
+import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
+
+const STANDARD_INPUT = 0
+/** Far above any boot log, far below what a string can hold. */
+const LARGEST_MAP_FILE = 64 * 2 ** 20
+
+/** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
+export function loadMap(nameOrFile: string): MemoryMap {
+  if (nameOrFile === '-') return parseMap(readText('standard input', STANDARD_INPUT), 'standard input')
+  const shipped = shippedMaps().find((map) => map.name === nameOrFile)
+  if (shipped !== undefined) return shipped
+  if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
+  return findMap(nameOrFile)
+}
+
+/** A separator or an ending: nobody means a shipped map by that. */
+function looksLikeFile(word: string): boolean {
+  return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
+}
+
+function readText(name: string, descriptor?: number): string {
+  try {
+    const file = descriptor ?? openSync(name, 'r')
+    try {
+      const { size } = fstatSync(file)
+      if (size > LARGEST_MAP_FILE)
+        throw new BadInput(`${name}: ${size} bytes are too many for a map; cut out its lines`)
+      return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
+    } finally {
+      if (descriptor === undefined) closeSync(file)
+    }
+  } catch (error) {
+    throw error instanceof BadInput ? error : new BadInput(`cannot read ${name}: ${reason(error)}`)
+  }
+}
+
+/** Reads a stream to its end, also one that whoever started us has made non-blocking. */
+function readAll(descriptor: number): string {
+  const parts: Buffer[] = []
+  const part = Buffer.alloc(2 ** 16)
+  for (;;) {
+    try {
+      const length = readSync(descriptor, part)
+      if (length === 0) return Buffer.concat(parts).toString('utf8')
+      parts.push(Buffer.from(part.subarray(0, length)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    }
+  }
+}
+
+/** A file that appears whole or not at all, written line by line. */
+export type LineWriter = {
+  line(text: string): void
+  /** Puts the finished file in its place. */
+  finish(): void
+  /** Leaves whatever was there before. */
+  abandon(): void
+}
+
+const FLUSH_AT = 2 ** 16
+
+/**
+ * Lines go to `FILE.partial`, which is renamed at the end. It is opened at once, so that a folder that cannot be
+ * written is found before the work and not after it. A device or a pipe has no name to take over: it is written as is.
+ */
+export function lineWriter(file: string): LineWriter {
+  if (file === '') throw new BadInput('--trace is empty; give the name of a file')
+  const { target, special } = destination(file)
+  const partial = special ? target : `${target}.partial`
+  const descriptor = attempt(file, () => openSync(partial, 'w'))
+  let waiting = ''
+  const flush = () => {
+    const bytes = Buffer.from(waiting)
+    waiting = ''
+    for (let written = 0; written < bytes.length; ) written += writeSync(descriptor, bytes, written)
+  }
+  return {
+    line(text) {
+      waiting += `${text}\n`
+      if (waiting.length >= FLUSH_AT) attempt(file, flush)
+    },
+    finish() {
+      attempt(file, () => {
+        flush()
+        closeSync(descriptor)
+        if (!special) renameSync(partial, target)
+      })
+    },
+    abandon() {
+      closeSync(descriptor)
+      if (!special) rmSync(partial, { force: true })
+    },
+  }
+}
+
+/** What a name stands for: a link is followed, so that the link itself survives the renaming. */
+function destination(file: string): { target: string; special: boolean } {
+  return attempt(file, () => {
+    if (!existsSync(file)) return { target: file, special: false }
+    const target = realpathSync(file)
+    const status = statSync(target)
+    if (status.isDirectory()) throw new BadInput(`cannot write ${file}: it is a folder; name a file in it`)
+    return { target, special: !status.isFile() }
+  })
+}
+
+function attempt<T>(file: string, action: () => T): T {
+  try {
+    return action()
+  } catch (error) {
+    throw error instanceof BadInput ? error : new BadInput(`cannot write ${file}: ${reason(error)}`)
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is not a folder',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'its links go round in a circle',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EMFILE: 'too many files are open',
+  EIO: 'the disk reports an error',
+  ERR_INVALID_ARG_VALUE: 'the name is not a valid one',
+}
+
+/** The system's code in words; the code itself follows for whoever wants to look it up. */
+function reason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === undefined) throw error
+  return code in REASONS ? `${REASONS[code]} (${code})` : code
+}

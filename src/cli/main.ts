@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { BadInput } from '../run/boot-options.ts'
+import { type Io, processIo } from './io.ts'
+import { VERBS, type Verb } from './options.ts'
+import { parse } from './parse.ts'
+
+/** The version that package.json states, which lies beside both `src` and `dist`. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+/**
+ * Runs a command line and returns its exit status. Nothing is thrown: bad input is one line and 2; anything else is
+ * our bug, one line and 70, its stack only with `--debug`.
+ */
+export async function main(
+  argv: readonly string[],
+  verbs: readonly Verb[] = VERBS,
+  ioFor: (color: string) => Io = processIo,
+): Promise<number> {
+  try {
+    const parsed = parse(argv, verbs, packageVersion())
+    if ('text' in parsed) {
+      ioFor('auto').out(parsed.text)
+      return 0
+    }
+    const { run } = await parsed.verb.load()
+    return await run(parsed.values, ioFor(parsed.color))
+  } catch (error) {
+    const io = ioFor('never')
+    if (error instanceof BadInput) {
+      io.err(`xenolith: ${oneLine(error.message)}`)
+      return 2
+    }
+    const message = error instanceof Error ? error.message : String(error)
+    io.err(`xenolith: internal error: ${oneLine(message)}; run again with --debug and report it`)
+    if (argv.includes('--debug') && error instanceof Error) io.err(error.stack ?? '')
+    return 70
+  }
+}
+
+/** What the user typed may hold newlines and escape codes; an error stays one line and plain. */
+function oneLine(text: string): string {
+  return Array.from(text, (character) => {
+    const code = character.codePointAt(0)!
+    const plain = code >= 0x20 && (code < 0x7f || code > 0x9f)
+    return plain ? character : `\\x${code.toString(16).padStart(2, '0')}`
+  }).join('')
+}

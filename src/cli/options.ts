@@ -1,0 +1,232 @@
+import { shippedMaps } from '../run/maps.ts'
+import type { Io } from './io.ts'
+
+/**
+ * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
+ * the man page are all made from it. A new verb is an entry here and a file of its name that exports `run`.
+ */
+
+/** What an option's argument is; a `flag` has none, a `list` may be repeated and split by commas. */
+export type OptionKind = 'string' | 'size' | 'address' | 'list' | 'choice' | 'flag' | 'file'
+
+export type OptionSpec = {
+  readonly name: string
+  readonly kind: OptionKind
+  /** What the help calls the argument. */
+  readonly argument?: string
+  /** One sentence without the full stop. */
+  readonly help: string
+  /** What completion offers; of a `choice`, all that is allowed. */
+  readonly values?: () => readonly string[]
+  /** Shown as the default; the code that uses the option applies it. */
+  readonly default?: string
+  /** Whether completion also offers file names. */
+  readonly files?: boolean
+}
+
+/** A word after the verb that is not an option; it reaches `run` under its name. */
+export type ArgumentSpec = {
+  readonly name: string
+  readonly argument: string
+  readonly required: boolean
+  readonly help: string
+  readonly values?: () => readonly string[]
+  readonly files?: boolean
+}
+
+export type Example = { readonly command: string; readonly does: string }
+
+/** What was typed: options by their camel-cased names, and arguments by theirs. */
+export type Values = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+
+export type VerbModule = { run(options: Values, io: Io): number | Promise<number> }
+
+export type Verb = {
+  readonly name: string
+  readonly summary: string
+  readonly arguments?: readonly ArgumentSpec[]
+  readonly options: readonly OptionSpec[]
+  readonly examples: readonly [Example, Example, Example, ...Example[]]
+  /** Exit statuses of its own, beside those that all verbs share. */
+  readonly statuses?: readonly (readonly [status: number, meaning: string])[]
+  readonly load: () => Promise<VerbModule>
+}
+
+const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']
+const mapNames = () => shippedMaps().map((map) => map.name)
+
+const boot: Verb = {
+  name: 'boot',
+  summary: 'Boot a model Linux under Xen and say what became of it',
+  options: [
+    {
+      name: 'linux',
+      kind: 'string',
+      argument: 'NAME',
+      help: 'generation of the early table code, or a release: 2.6.39-rc4',
+      values: generations,
+      default: 'B',
+    },
+    { name: 'with', kind: 'list', argument: 'COMMIT', help: 'add this commit to it; repeatable' },
+    { name: 'without', kind: 'list', argument: 'COMMIT', help: 'leave this commit out; repeatable' },
+    {
+      name: 'xen',
+      kind: 'choice',
+      argument: 'PROFILE',
+      help: "whose rules: seed, Xen of the seed's time",
+      values: () => ['seed'],
+      default: 'seed',
+    },
+    {
+      name: 'map',
+      kind: 'file',
+      argument: 'NAME|FILE',
+      help: "memory map, the host's for a dom0: shipped, JSON, a log, or -",
+      values: mapNames,
+      default: 'msi-h61m-p23-8g',
+      files: true,
+    },
+    { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
+    { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
+    {
+      name: 'memory',
+      kind: 'size',
+      argument: 'SIZE',
+      help: '3072M, 0x60008p (pages); a plain number is KiB',
+    },
+    {
+      name: 'v-end',
+      kind: 'address',
+      argument: 'OFFSET',
+      help: "initial mapping's end, a multiple of 4 MiB",
+    },
+    { name: 'kernel-size', kind: 'size', argument: 'SIZE', help: 'v_end follows from this, in bytes or 26M' },
+    { name: 'initrd-size', kind: 'size', argument: 'SIZE', help: 'and from this' },
+    { name: 'append', kind: 'string', argument: 'STRING', help: "the kernel's command line" },
+    {
+      name: 'mfn',
+      kind: 'list',
+      argument: 'PFN=MFN',
+      help: 'swap two frames of the p2m, in hex; repeatable',
+    },
+    { name: 'json', kind: 'flag', help: 'print one JSON document' },
+    {
+      name: 'trace',
+      kind: 'file',
+      argument: 'FILE',
+      help: 'write every event there, one JSON a line',
+      files: true,
+    },
+    {
+      name: 'expect',
+      kind: 'choice',
+      argument: 'OUTCOME',
+      help: 'exit with 1 unless booted, refused or fault comes out',
+      values: () => ['booted', 'refused', 'fault'],
+    },
+  ],
+  examples: [
+    { command: 'xenolith boot', does: "the seed's scenario: a refused page, and its repair" },
+    {
+      command: 'xenolith boot --linux C --memory 3072M --expect booted',
+      does: 'another generation, checked',
+    },
+    { command: 'xenolith boot --map dmesg.txt --append "mem=2G" --json', does: "a pasted log's machine" },
+  ],
+  statuses: [
+    [0, 'the boot was carried out and told, whatever its outcome'],
+    [1, 'the outcome is not the one that --expect names'],
+  ],
+  load: () => import('./boot.ts'),
+}
+
+const maps: Verb = {
+  name: 'maps',
+  summary: 'List the memory maps that ship, or print one',
+  arguments: [
+    {
+      name: 'name',
+      argument: 'NAME|FILE',
+      required: false,
+      help: 'a map to print as a boot log would show it',
+      values: mapNames,
+      files: true,
+    },
+  ],
+  options: [
+    { name: 'json', kind: 'flag', help: 'print one JSON document' },
+    { name: 'wide', kind: 'flag', help: 'do not cut lines at 80 columns' },
+  ],
+  examples: [
+    { command: 'xenolith maps', does: 'what ships' },
+    { command: 'xenolith maps msi-h61m-p23-8g', does: "one machine's map" },
+    { command: 'xenolith maps dmesg.txt --json > map.json', does: "a pasted log's map, to edit" },
+  ],
+  load: () => import('./maps.ts'),
+}
+
+const completion: Verb = {
+  name: 'completion',
+  summary: 'Print the completion script of a shell',
+  arguments: [
+    {
+      name: 'shell',
+      argument: 'SHELL',
+      required: true,
+      help: 'bash, zsh or fish',
+      values: () => ['bash', 'zsh', 'fish'],
+    },
+  ],
+  options: [],
+  examples: [
+    { command: 'source <(xenolith completion bash)', does: 'for this bash' },
+    { command: 'xenolith completion zsh > ~/.zfunc/_xenolith', does: 'a folder of $fpath' },
+    { command: 'xenolith completion fish > ~/.config/fish/completions/xenolith.fish', does: 'for good' },
+  ],
+  load: () => import('./completion.ts'),
+}
+
+const help: Verb = {
+  name: 'help',
+  summary: 'Print the help of a verb',
+  arguments: [
+    {
+      name: 'verb',
+      argument: 'VERB',
+      required: false,
+      help: 'the verb; without one, all are listed',
+      values: () => VERBS.map((verb) => verb.name),
+    },
+  ],
+  options: [],
+  examples: [
+    { command: 'xenolith help', does: 'the verbs' },
+    { command: 'xenolith help boot', does: 'one of them' },
+    { command: 'xenolith boot --help', does: 'the same' },
+  ],
+  load: () => import('./help.ts'),
+}
+
+/** All verbs, in the order of the help. */
+export const VERBS: readonly Verb[] = [boot, maps, completion, help]
+
+/** Options that every verb takes; `--help` and `--version` are the parser's own. */
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: 'color',
+    kind: 'choice',
+    argument: 'WHEN',
+    help: 'auto, always or never; NO_COLOR and FORCE_COLOR count too',
+    values: () => ['auto', 'always', 'never'],
+    default: 'auto',
+  },
+  { name: 'debug', kind: 'flag', help: 'print the stack of an internal error' },
+]
+
+/** What the exit status means, for every verb. */
+export const STATUSES: readonly (readonly [status: number, meaning: string])[] = [
+  [0, 'done'],
+  [1, 'done, but the answer is not the one asked for'],
+  [2, 'bad input: one line on standard error says what, where and what to do'],
+  [70, 'internal error: a bug of xenolith'],
+]

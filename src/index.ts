@@ -1,0 +1,6 @@
+export { BadInput } from './bits/bad-input.ts'
+export { type BootOptions, type BootResult, boot, type Sink } from './run/boot.ts'
+export { bootOptions, type RawBootOptions } from './run/boot-options.ts'
+export { mapLines, ramBytes } from './run/map-text.ts'
+export { findMap, type MemoryMap, parseMap, shippedMaps } from './run/maps.ts'
+export type { E820Entry, E820Type } from './xen/abi.ts'

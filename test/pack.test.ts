@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { shippedMaps } from '../src/run/maps.ts'
+import { missing, root } from './tools.ts'
+
+/** A folder as a user of the published package has it: nothing of the clone, only what `npm install` puts there. */
+const folder = mkdtempSync(join(tmpdir(), 'xenolith-pack-'))
+const home = join(folder, 'home')
+after(() => rmSync(folder, { recursive: true }))
+
+let files: string[] = []
+let unreachable: string | undefined
+
+function run(program: string, words: string[], cwd = home) {
+  const { status, stdout, stderr } = spawnSync(program, words, { cwd, encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+before(() => {
+  const packed = run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], root)
+  assert.equal(packed.status, 0, packed.stderr)
+  // What the build says comes before npm's own JSON.
+  const told = JSON.parse(packed.stdout.slice(packed.stdout.search(/^[[{]$/m)))
+  const [tarball] = Object.values(told) as { filename: string; files: { path: string }[] }[]
+  files = tarball.files.map((file) => file.path)
+
+  mkdirSync(home)
+  writeFileSync(join(home, 'package.json'), '{ "name": "home", "private": true, "type": "module" }\n')
+  const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=0']
+  const installed = run('npm', ['install', ...flags, join(folder, tarball.filename)])
+  if (
+    installed.status !== 0 &&
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENOTCACHED/.test(installed.stderr)
+  ) {
+    unreachable = missing('npm reaches no registry')
+  } else {
+    assert.equal(installed.status, 0, installed.stderr)
+  }
+})
+
+test('the package has what it runs on and nothing else', () => {
+  for (const file of [
+    'bin/xenolith.js',
+    'dist/cli/main.js',
+    'dist/index.js',
+    'dist/index.d.ts',
+    'man/xenolith.1',
+  ]) {
+    assert.ok(files.includes(file), file)
+  }
+  const strange = files.filter(
+    (file) => !/^(bin|data|dist|man)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md)$/.test(file),
+  )
+  assert.deepEqual(strange, [])
+})
+
+test('npx xenolith runs from an empty folder', (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+  const told = run('npx', ['--no-install', 'xenolith', '--version'])
+  assert.equal(told.stdout, `${version}\n`)
+  const listed = run('npx', ['--no-install', 'xenolith', 'maps', '--json'])
+  assert.equal(listed.status, 0, listed.stderr)
+  assert.equal(JSON.parse(listed.stdout).maps.length, shippedMaps().length)
+  const wrong = run('npx', ['--no-install', 'xenolith', 'boot', '--memory', '0'])
+  assert.equal(wrong.status, 2)
+})
+
+test('it can be imported, with types', (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const consumer = `import { BadInput, boot, type BootResult, bootOptions, type MemoryMap, shippedMaps } from 'xenolith'
+const maps: readonly MemoryMap[] = shippedMaps()
+const start: (options?: { memory?: number }) => BootResult = boot
+const { memory = 0 } = bootOptions({ memory: '3072M' })
+console.log(maps.length, typeof start, memory, BadInput.name)
+`
+  writeFileSync(join(home, 'consumer.ts'), consumer)
+  // Were the declarations not found, everything would be any, and this would be no error.
+  const wrong = `// @ts-expect-error\n${consumer.split('\n')[1].replace('MemoryMap', 'number')}`
+  writeFileSync(join(home, 'wrong.ts'), `import { shippedMaps } from 'xenolith'\n${wrong}\n`)
+  const flags = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2024']
+  const types = ['--types', 'node', '--typeRoots', `${root}node_modules/@types`]
+  const checked = run(`${root}node_modules/.bin/tsc`, [...flags, ...types, 'consumer.ts', 'wrong.ts'])
+  assert.equal(checked.stdout, '')
+  assert.equal(checked.status, 0)
+
+  const ran = run(process.execPath, ['consumer.ts'])
+  assert.equal(ran.stderr, '')
+  assert.equal(ran.stdout, `${shippedMaps().length} function 786432 BadInput\n`)
+})

@@ -1,0 +1,28 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * What `npm test` runs: every test file, two at a time. `npm test -- cli maps` runs the files whose names hold one of
+ * the words; words with a dash are handed to Node's test runner.
+ */
+const folder = fileURLToPath(new URL('.', import.meta.url))
+const words = process.argv.slice(2)
+const wanted = words.filter((word) => !word.startsWith('-'))
+const passedOn = words.filter((word) => word.startsWith('-'))
+
+const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.test.ts'))
+  .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
+  .sort()
+
+if (files.length === 0) {
+  console.error(`no test file has a name with ${wanted.join(' or ')}`)
+  process.exitCode = 1
+} else {
+  const paths = files.map((file) => `${folder}${file}`)
+  const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...passedOn, ...paths], {
+    stdio: 'inherit',
+  })
+  process.exitCode = run.status ?? 1
+}
