@@ -68,15 +68,20 @@ export class M2p {
   /** The pfn of a frame, or INVALID_M2P. */
   get(mfn: number): number {
     if (this.xen.memory.record(mfn) === -1 || mfn >= this.firstFrame) return INVALID_M2P
-    const at = this.xen.memory.frameWords(this.firstFrame + (mfn >>> 9)) + (mfn & 511) * 2
+    const at = this.wordOf(mfn)
     const lo = this.xen.memory.u32[at]
     const hi = this.xen.memory.u32[at + 1]
     return hi === 0xffffffff && lo === 0xffffffff ? INVALID_M2P : hi * 0x1_0000_0000 + lo
   }
 
+  /** Word index of a frame's entry in the table. */
+  wordOf(mfn: number): number {
+    return this.xen.memory.frameWords(this.firstFrame + (mfn >>> 9)) + (mfn & 511) * 2
+  }
+
   set(mfn: number, lo: number, hi: number): void {
     if (mfn >= this.firstFrame) return
-    const at = this.xen.memory.frameWords(this.firstFrame + (mfn >>> 9)) + (mfn & 511) * 2
+    const at = this.wordOf(mfn)
     this.xen.memory.u32[at] = lo
     this.xen.memory.u32[at + 1] = hi
   }
