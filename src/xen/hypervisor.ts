@@ -16,6 +16,7 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
+import { Walk, walk } from '../machine/mmu.ts'
 import { ARGUMENTS, DomainCrash, type FaultingStore, type Host, RAX, type Vcpu } from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
@@ -34,6 +35,8 @@ export type HostMemory = {
   readonly ram: readonly FrameRange[]
   /** The map that Xen gives dom0: XENMEM_machine_memory_map. */
   readonly map: readonly E820Entry[]
+  /** Frames of devices that a domU may map, as the toolstack's e820_host arranges it. */
+  readonly passedThrough: readonly FrameRange[]
 }
 
 /**
@@ -60,6 +63,10 @@ export class Hypervisor implements Host {
   current: Vcpu | null = null
   /** Slot at which the last promotion failed, for its message and for what it leaves behind. */
   failedSlot = 0
+  /** The last frame whose type stood in the way of a request: what `Bad type` prints, kept for the account. */
+  lastRefusal: { mfn: number; pfn: number; saw: string; exp: string } | null = null
+  /** The last store to a live L1 that Xen would not carry out: table and slot. */
+  ptwrRefused: { table: number; slot: number } | null = null
   /** A multicall is running: it may not contain another. */
   inMulticall = false
   private readonly domainOfVcpu: Domain[] = []
@@ -175,7 +182,8 @@ export class Hypervisor implements Host {
 
   /** Whether a domain may map a device's frame: dom0 may, but for the local APIC's page. */
   mayMapDevice(domain: Domain, mfn: number): boolean {
-    return domain.privileged && mfn !== 0xfee00
+    if (domain.privileged) return mfn !== 0xfee00
+    return this.host.passedThrough.some((range) => mfn >= range.start && mfn < range.end)
   }
 
   // ---- the host interface ----
@@ -214,6 +222,12 @@ export class Hypervisor implements Host {
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
     }
+  }
+
+  /** The pfn that the tables in use have at an address, or -1. */
+  pfnAt(vcpu: Vcpu, va: number): number {
+    const found = walk(this.memory, vcpu.root, va, new Walk())
+    return found.missing === 0 ? this.m2p.get(found.mfn) : -1
   }
 
   // ---- messages ----

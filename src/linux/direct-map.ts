@@ -1,0 +1,186 @@
+import { ENTRY_BYTES, PAGE, REGION, SLOTS, slotAt } from '../bits/address.ts'
+import { entryFrame, P, RW } from '../bits/pte.ts'
+import { anyMapped } from './e820.ts'
+import { earlyIounmap, earlyMemremap, type Slot } from './fixmap.ts'
+import { bytesOf, type Kernel, panic } from './kernel.ts'
+import { maskRwPte } from './mask-rw-pte.ts'
+import { mfnToPfn } from './p2m.ts'
+import {
+  allocPmdInit,
+  allocPteInit,
+  type Entry,
+  IOMAP,
+  makeEntry,
+  PAGE_KERNEL,
+  setIomapPte,
+  setUpperEntry,
+} from './pgtable.ts'
+import { directVa, kernelVa, pfnOf, SYMBOLS } from './symbols.ts'
+
+/**
+ * The direct map, built table by table: kernel_physical_mapping_init() of arch/x86/mm/init_64.c. `physical` arguments are
+ * bytes. A table is linked only after everything below it is done: a GiB is reachable when its L2 is hooked into the L3,
+ * and until then make_lowmem_page_readonly() cannot find its pages.
+ */
+type OpenTable = { readonly physical: number; readonly va: number; readonly slot: Slot | null }
+
+export function kernelPhysicalMappingInit(kernel: Kernel, start: number, end: number): void {
+  for (let at = start; at < end; at = next(at, 4)) {
+    const slot = slotAt(REGION.directMap + at, 4)
+    const l4 = kernelVa(SYMBOLS.init_level4_pgt)
+    const limit = Math.min(next(at, 4), end)
+    const existing = tableIn(kernel, l4, slot)
+    if (existing !== null) {
+      const pud = openTable(kernel, 0, existing)
+      physPudInit(kernel, pud, at, limit)
+      closeTable(kernel, pud)
+      continue
+    }
+    const pud = allocLowPage(kernel, 0)
+    physPudInit(kernel, pud, at, limit)
+    closeTable(kernel, pud)
+    allocPmdInit(kernel, pud.physical)
+    setUpperEntry(kernel, SYMBOLS.init_level4_pgt, slot, pud.physical)
+  }
+}
+
+/** One L3: a GiB at a time. A GiB that no entry of the map touches is left out. */
+function physPudInit(kernel: Kernel, pud: OpenTable, start: number, end: number): void {
+  for (let at = start; at < end; at = next(at, 3)) {
+    const slot = slotAt(at, 3)
+    const gib = at - (at % ENTRY_BYTES[3])
+    if (!anyMapped(kernel.e820, gib, gib + ENTRY_BYTES[3])) {
+      setUpperEntry(kernel, pud.physical, slot, null)
+      continue
+    }
+    const existing = tableIn(kernel, pud.va, slot)
+    if (existing !== null) {
+      const pmd = openTable(kernel, 1, existing)
+      physPmdInit(kernel, pmd, at, Math.min(next(at, 3), end), end)
+      closeTable(kernel, pmd)
+      continue
+    }
+    const pmd = allocLowPage(kernel, 1)
+    physPmdInit(kernel, pmd, at, Math.min(next(at, 3), end), end)
+    closeTable(kernel, pmd)
+    // pud_populate(): only here does the GiB become reachable.
+    allocPmdInit(kernel, pmd.physical)
+    setUpperEntry(kernel, pud.physical, slot, pmd.physical)
+    kernel.trace?.('pud_populate', { gib: at / ENTRY_BYTES[3], pfn: pfnOf(pmd.physical) })
+  }
+}
+
+/** One L2: a region of 2 MiB at a time. */
+function physPmdInit(kernel: Kernel, pmd: OpenTable, start: number, limit: number, end: number): void {
+  let at = start
+  for (; at < limit; at = next(at, 2)) {
+    const slot = slotAt(at, 2)
+    const existing = tableIn(kernel, pmd.va, slot)
+    if (existing !== null) {
+      const pte = openTable(kernel, 2, existing)
+      physPteInit(kernel, pte, at, end)
+      closeTable(kernel, pte)
+      continue
+    }
+    const pte = allocLowPage(kernel, 2)
+    physPteInit(kernel, pte, at, end)
+    closeTable(kernel, pte)
+    // pmd_populate_kernel(): Xen validates the new table here, while the L2 above it may hang nowhere yet.
+    allocPteInit(kernel, pte.physical)
+    setUpperEntry(kernel, pmd.physical, slot, pte.physical)
+  }
+  // The rest of the last L2 is emptied, entry by entry.
+  if (at >= end) {
+    for (let slot = Math.ceil((end % ENTRY_BYTES[3]) / ENTRY_BYTES[2]); slot !== 0 && slot < SLOTS; slot++) {
+      setUpperEntry(kernel, pmd.physical, slot, null)
+    }
+  }
+}
+
+const old = new Uint32Array(SLOTS * 2)
+const frames = new Uint32Array(SLOTS * 2)
+const fresh = new Uint32Array(SLOTS * 2)
+
+/**
+ * One L1: 512 entries, each through set_pte(). Entries that are there stay. Stores of one page in a row go out together,
+ * which the machine carries out one after the other.
+ */
+function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: number): void {
+  const { vcpu, p2m } = kernel
+  const first = start - (start % ENTRY_BYTES[2])
+  const firstPfn = pfnOf(first)
+  const tablePfn = pfnOf(table.physical)
+  kernel.trace?.('fill_region', { address: directVa(first), table: tablePfn, buffer: { ...kernel.pgtBuf } })
+  vcpu.loadEntries(table.va, old, SLOTS)
+  const plain = p2m.getPlain(firstPfn, frames)
+  let runStart = -1
+  const flush = (until: number): void => {
+    if (runStart === -1) return
+    vcpu.storeEntries(table.va + runStart * 8, fresh.subarray(runStart * 2, until * 2), until - runStart)
+    runStart = -1
+  }
+  const entry: Entry = { lo: 0, hi: 0, pfn: 0 }
+  const from = slotAt(start, 1)
+  const to = Math.min(SLOTS, Math.ceil((end - first) / PAGE))
+  for (let slot = from; slot < to; slot++) {
+    if (old[slot * 2] !== 0 || old[slot * 2 + 1] !== 0) {
+      flush(slot)
+      continue
+    }
+    if (plain && frames[slot * 2 + 1] === 0) {
+      const mfn = frames[slot * 2]
+      entry.lo = ((mfn << 12) | PAGE_KERNEL.lo) >>> 0
+      entry.hi = ((mfn >>> 20) | PAGE_KERNEL.hi) >>> 0
+      entry.pfn = mfnToPfn(vcpu, mfn)
+    } else Object.assign(entry, makeEntry(kernel, firstPfn + slot, PAGE_KERNEL))
+    const lo = maskRwPte(kernel, entry.pfn, false) ? (entry.lo & ~RW) >>> 0 : entry.lo
+    if ((lo & IOMAP) !== 0) {
+      flush(slot)
+      setIomapPte(kernel, tablePfn, slot, lo, entry.hi)
+      continue
+    }
+    if (runStart === -1) runStart = slot
+    fresh[slot * 2] = lo
+    fresh[slot * 2 + 1] = entry.hi
+  }
+  flush(to)
+  // Past the end of the call the page is emptied.
+  for (let slot = to; slot < SLOTS; slot++) {
+    if (old[slot * 2] !== 0 || old[slot * 2 + 1] !== 0) vcpu.store64(table.va + slot * 8, 0, 0)
+  }
+}
+
+/** alloc_low_page(): the next page of the buffer, mapped through a slot and cleared. `end` moves first. */
+function allocLowPage(kernel: Kernel, slot: Slot): OpenTable {
+  const { pgtBuf } = kernel
+  const pfn = pgtBuf.end++
+  if (pfn >= pgtBuf.top) panic(kernel, 'alloc_low_page: ran out of memory')
+  const physical = bytesOf(pfn)
+  const va = earlyMemremap(kernel, slot, physical)
+  kernel.vcpu.clearPage(va)
+  return { physical, va, slot }
+}
+
+/** A table that exists: through the direct map, or since 4b239f458c22 through a slot (map_low_page). */
+function openTable(kernel: Kernel, slot: Slot, physical: number): OpenTable {
+  if (kernel.generation.existingTables === 'direct-map')
+    return { physical, va: directVa(physical), slot: null }
+  return { physical, va: earlyMemremap(kernel, slot, physical), slot }
+}
+
+function closeTable(kernel: Kernel, table: OpenTable): void {
+  if (table.slot !== null) earlyIounmap(kernel, table.slot)
+}
+
+/** Physical address of the table that an entry points to, or null when the entry is empty. */
+function tableIn(kernel: Kernel, tableVa: number, slot: number): number | null {
+  const lo = kernel.vcpu.load64(tableVa + slot * 8)
+  if ((lo & P) === 0) return null
+  return bytesOf(mfnToPfn(kernel.vcpu, entryFrame(lo, kernel.vcpu.hi)))
+}
+
+/** Where the next entry of a level begins. */
+function next(at: number, level: 2 | 3 | 4): number {
+  const bytes = ENTRY_BYTES[level]
+  return at - (at % bytes) + bytes
+}

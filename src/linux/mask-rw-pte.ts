@@ -1,0 +1,27 @@
+import type { Kernel } from './kernel.ts'
+import { markRwPastPgt } from './mark-rw-past-pgt.ts'
+
+/**
+ * Whether the entry about to be written may be writable: mask_rw_pte() of arch/x86/xen/mmu.c. The frames of tables must
+ * never be, or Xen refuses to take them as tables.
+ *
+ * - A frame of the current buffer that is a table already, [start, end), is read-only in every generation with a mask.
+ *   A frame of the tail, [end, top), will be a table later: only b9269dc7bfdf covers it. That difference is the seed.
+ * - Through an early-ioremap slot every frame is read-only except the newest table, `end - 1`, which is being filled
+ *   and is not a table yet (d8aa5ec3382e).
+ *
+ * @param pfn of the new entry, 0 when it is empty
+ * @param isSlot the entry is one of the early-ioremap slots
+ */
+export function maskRwPte(kernel: Kernel, pfn: number, isSlot: boolean): boolean {
+  const { generation } = kernel
+  // The workaround of the seed rides on this hook, but not for entries that are being cleared.
+  if (generation.release === 'mark' && pfn !== 0) markRwPastPgt(kernel, 'mask_rw_pte')
+  const { start, end, top } = kernel.pgtBuf
+  if (isSlot) {
+    if (generation.ioremapSlots === 'ro-except-newest') return pfn !== end - 1
+    return false
+  }
+  if (generation.readOnlyUpTo === 'none') return false
+  return pfn >= start && pfn < (generation.readOnlyUpTo === 'top' ? top : end)
+}

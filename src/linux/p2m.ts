@@ -1,0 +1,74 @@
+import { PAGE, REGION, SLOTS } from '../bits/address.ts'
+import type { Vcpu } from '../machine/vcpu.ts'
+import { kernelVa } from './symbols.ts'
+import type { PfnRange } from './xen-memory-setup.ts'
+
+/** What a look-up answers for a pfn without a frame. */
+export const INVALID_P2M = -1
+/** Added to the frame of an identity pfn, so that one number says both. Frames are below 2^40. */
+export const IDENTITY = 2 ** 40
+
+/**
+ * The p2m: for each pfn the machine frame behind it. Xen's list, in the guest's own memory, is the tree's leaves; what
+ * the kernel adds are the ranges without RAM, which become the identity (68df0da7f42b). Linux: arch/x86/xen/p2m.c.
+ */
+export class P2m {
+  private readonly vcpu: Vcpu
+  /** Address of the list in the kernel map. */
+  private readonly list: number
+  private readonly nrPages: number
+  private identity: readonly PfnRange[] = []
+
+  constructor(vcpu: Vcpu, listPhysical: number, nrPages: number) {
+    this.vcpu = vcpu
+    this.list = kernelVa(listPhysical)
+    this.nrPages = nrPages
+  }
+
+  /** get_phys_to_machine(): a frame, `IDENTITY` plus the frame, or INVALID_P2M. */
+  get(pfn: number): number {
+    if (this.isIdentity(pfn)) return IDENTITY + pfn
+    if (pfn >= this.nrPages) return INVALID_P2M
+    const lo = this.vcpu.load64(this.list + pfn * 8)
+    return this.vcpu.hi === 0xffffffff ? INVALID_P2M : this.vcpu.hi * 0x1_0000_0000 + lo
+  }
+
+  /**
+   * The low halves of 512 pfns from `first` (a multiple of 512) on, into even words of `out`, when all of them are
+   * plain leaves of the list; false when any is not, and each must be looked up.
+   */
+  getPlain(first: number, out: Uint32Array): boolean {
+    if (first + SLOTS > this.nrPages) return false
+    for (const range of this.identity) if (range.start < first + SLOTS && range.end > first) return false
+    this.vcpu.loadEntries(this.list + first * 8, out, SLOTS)
+    return true
+  }
+
+  /** The frame of a pfn that must have one: pfn_to_mfn() for a table. */
+  mfn(pfn: number): number {
+    const mfn = this.get(pfn)
+    return mfn >= IDENTITY ? mfn - IDENTITY : mfn
+  }
+
+  setInvalid(pfn: number): void {
+    if (pfn < this.nrPages) this.vcpu.store64(this.list + pfn * 8, 0xffffffff, 0xffffffff)
+  }
+
+  setIdentity(ranges: readonly PfnRange[]): void {
+    this.identity = ranges
+  }
+
+  private isIdentity(pfn: number): boolean {
+    for (const range of this.identity) if (pfn >= range.start && pfn < range.end) return true
+    return false
+  }
+}
+
+/** mfn_to_pfn(): what Xen's table says of a frame. */
+export function mfnToPfn(vcpu: Vcpu, mfn: number): number {
+  const lo = vcpu.load64(REGION.m2p + mfn * 8)
+  return vcpu.hi * 0x1_0000_0000 + lo
+}
+
+/** Frames per page of the list. */
+export const PFNS_PER_PAGE = PAGE / 8
