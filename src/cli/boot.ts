@@ -1,5 +1,5 @@
 import { accountOf } from '../explain/boot-account.ts'
-import { boot } from '../run/boot.ts'
+import { boot, traceLine } from '../run/boot.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
 import { lineWriter, loadMap } from './files.ts'
 import { type Io, painted } from './io.ts'
@@ -19,7 +19,7 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   const trace = options.trace === undefined ? undefined : lineWriter(options.trace)
   let result: ReturnType<typeof boot>
   try {
-    result = bootMachine(machine, trace && ((event) => trace.line(JSON.stringify(event))))
+    result = bootMachine(machine, trace && ((event) => trace.line(traceLine(event))))
   } catch (error) {
     trace?.abandon()
     throw error

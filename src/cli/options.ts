@@ -73,8 +73,8 @@ const boot: Verb = {
       name: 'xen',
       kind: 'choice',
       argument: 'PROFILE',
-      help: "whose rules: seed, Xen of the seed's time",
-      values: () => ['seed'],
+      help: 'whose rules: seed (Xen of April 2011) or 4.17',
+      values: () => ['seed', '4.17'],
       default: 'seed',
     },
     {

@@ -297,4 +297,5 @@ function markCalls(plan: BootPlan): MarkCallText[] {
   return calls
 }
 
-export type { Sink } from '../trace/events.ts'
+export type { Sink, TraceEvent } from '../trace/events.ts'
+export { traceLine } from '../trace/export.ts'
