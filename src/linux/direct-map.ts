@@ -1,8 +1,9 @@
 import { ENTRY_BYTES, PAGE, REGION, SLOTS, slotAt } from '../bits/address.ts'
 import { entryFrame, P, RW } from '../bits/pte.ts'
-import { anyMapped } from './e820.ts'
+import { allocLowPage, type OpenTable } from './alloc-low-page.ts'
+import { anyMapped, anyRam } from './e820.ts'
 import { earlyIounmap, earlyMemremap, type Slot } from './fixmap.ts'
-import { bytesOf, type Kernel, panic } from './kernel.ts'
+import { bytesOf, type Kernel } from './kernel.ts'
 import { maskRwPte } from './mask-rw-pte.ts'
 import { mfnToPfn } from './p2m.ts'
 import {
@@ -22,8 +23,6 @@ import { directVa, kernelVa, pfnOf, SYMBOLS } from './symbols.ts'
  * bytes. A table is linked only after everything below it is done: a GiB is reachable when its L2 is hooked into the L3,
  * and until then make_lowmem_page_readonly() cannot find its pages.
  */
-type OpenTable = { readonly physical: number; readonly va: number; readonly slot: Slot | null }
-
 export function kernelPhysicalMappingInit(kernel: Kernel, start: number, end: number): void {
   for (let at = start; at < end; at = next(at, 4)) {
     const slot = slotAt(REGION.directMap + at, 4)
@@ -68,6 +67,7 @@ function physPudInit(kernel: Kernel, pud: OpenTable, start: number, end: number)
     setUpperEntry(kernel, pud.physical, slot, pmd.physical)
     kernel.trace?.('pud_populate', { gib: at / ENTRY_BYTES[3], pfn: pfnOf(pmd.physical) })
   }
+  if (kernel.generation.placement === 'brk') emptyRest(kernel, pud, 3, end)
 }
 
 /** One L2: a region of 2 MiB at a time. */
@@ -89,11 +89,25 @@ function physPmdInit(kernel: Kernel, pmd: OpenTable, start: number, limit: numbe
     allocPteInit(kernel, pte.physical)
     setUpperEntry(kernel, pmd.physical, slot, pte.physical)
   }
-  // The rest of the last L2 is emptied, entry by entry.
-  if (at >= end) {
+  if (kernel.generation.placement === 'brk') emptyRest(kernel, pmd, 2, end)
+  else if (at >= end) {
+    // The rest of the last L2 is emptied, entry by entry.
     for (let slot = Math.ceil((end % ENTRY_BYTES[3]) / ENTRY_BYTES[2]); slot !== 0 && slot < SLOTS; slot++) {
       setUpperEntry(kernel, pmd.physical, slot, null)
     }
+  }
+}
+
+/**
+ * Since 3.9 the map grows from the top down: what lies past the end of a call may be mapped already, and only entries
+ * where no RAM is are emptied.
+ */
+function emptyRest(kernel: Kernel, table: OpenTable, level: 2 | 3, end: number): void {
+  const bytes = ENTRY_BYTES[level]
+  const base = end - 1 - ((end - 1) % ENTRY_BYTES[level === 2 ? 3 : 4])
+  for (let slot = Math.ceil((end - base) / bytes); slot < SLOTS; slot++) {
+    const at = base + slot * bytes
+    if (!anyRam(kernel.e820, at, at + bytes)) setUpperEntry(kernel, table.physical, slot, null)
   }
 }
 
@@ -144,21 +158,13 @@ function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: numbe
     fresh[slot * 2 + 1] = entry.hi
   }
   flush(to)
-  // Past the end of the call the page is emptied.
+  // Past the end of the call the page is emptied; since 3.9 only where no RAM is.
   for (let slot = to; slot < SLOTS; slot++) {
-    if (old[slot * 2] !== 0 || old[slot * 2 + 1] !== 0) vcpu.store64(table.va + slot * 8, 0, 0)
+    if (old[slot * 2] === 0 && old[slot * 2 + 1] === 0) continue
+    const at = first + slot * PAGE
+    if (kernel.generation.placement === 'brk' && anyRam(kernel.e820, at, at + PAGE)) continue
+    vcpu.store64(table.va + slot * 8, 0, 0)
   }
-}
-
-/** alloc_low_page(): the next page of the buffer, mapped through a slot and cleared. `end` moves first. */
-function allocLowPage(kernel: Kernel, slot: Slot): OpenTable {
-  const { pgtBuf } = kernel
-  const pfn = pgtBuf.end++
-  if (pfn >= pgtBuf.top) panic(kernel, 'alloc_low_page: ran out of memory')
-  const physical = bytesOf(pfn)
-  const va = earlyMemremap(kernel, slot, physical)
-  kernel.vcpu.clearPage(va)
-  return { physical, va, slot }
 }
 
 /** A table that exists: through the direct map, or since 4b239f458c22 through a slot (map_low_page). */

@@ -52,9 +52,13 @@ export type Kernel = {
   brkPages: number
   /** Highest pfns that a call has mapped, and the limits of RAM: Linux's names. */
   maxPfnMapped: number
+  minPfnMapped: number
   maxPfn: number
   maxLowPfn: number
   readonly pgtBuf: PageTableBuffer
+  /** Since 3.9: whether tables may come from the brk just now, and how many have been taken in all. */
+  canUseBrk: boolean
+  tablesTaken: number
   readonly calls: MappingCall[]
   readonly mark: MarkState
   /** Both calls of init_memory_mapping are over. */
@@ -93,6 +97,9 @@ export function newKernel(start: KernelStart): Kernel {
     e820: [],
     brkPages: 0,
     maxPfnMapped: 0,
+    minPfnMapped: 0,
+    canUseBrk: true,
+    tablesTaken: 0,
     maxPfn: 0,
     maxLowPfn: 0,
     pgtBuf: { start: 0, end: 0, top: 0 },

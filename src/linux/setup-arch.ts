@@ -4,6 +4,7 @@ import { ramLimits, trimBiosRange } from './e820.ts'
 import { initMemoryMapping } from './early-tables.ts'
 import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './fixmap.ts'
 import { decreaseReservation, memoryMap, setTrapTable, vmAssistEnable } from './hypercalls.ts'
+import { earlyAllocPgtBuf, initMemMapping } from './init-mem-mapping.ts'
 import { bug, bytesOf, type Kernel, panic, printk } from './kernel.ts'
 import { cleanupHighmap } from './kernel-pagetable.ts'
 import { flushMarkReport, markRwPastPgt } from './mark-rw-past-pgt.ts'
@@ -30,17 +31,15 @@ export function setupArch(kernel: Kernel): void {
   setupMemoryMap(kernel)
   if (dom0) dmiScan(kernel)
   findLimits(kernel)
+  if (kernel.generation.placement === 'brk') earlyAllocPgtBuf(kernel)
   if (kernel.generation.firstMapped === 'mfn-list') cleanupHighmap(kernel)
   const mapped = bytesOf(kernel.maxPfnMapped)
   printk(kernel, `initial memory mapped : 0 - ${mapped.toString(16).padStart(8, '0')}`)
   for (const entry of kernel.e820) if (entry.type === 'usable') memblock.addMemory(entry.start, entry.end)
   setupTrampolines(kernel)
 
-  kernel.maxPfnMapped = initMemoryMapping(kernel, 0, bytesOf(kernel.maxLowPfn))
-  if (kernel.maxPfn > kernel.maxLowPfn) {
-    kernel.maxPfnMapped = initMemoryMapping(kernel, TWO_32, bytesOf(kernel.maxPfn))
-    kernel.maxLowPfn = kernel.maxPfn
-  }
+  if (kernel.generation.placement === 'brk') initMemMapping(kernel)
+  else mapInTwoCalls(kernel)
   kernel.mappingDone = true
   if (initrd.bytes > 0) {
     const eight = (n: number): string => n.toString(16).padStart(8, '0')
@@ -50,6 +49,14 @@ export function setupArch(kernel: Kernel): void {
   if (dom0 && !/(?:^|\s)acpi=off/.test(kernel.commandLine)) acpiBootTableInit(kernel)
   initmemInit(kernel)
   postAllocatorInit(kernel)
+}
+
+/** The calls of init_memory_mapping before 3.9: all below 4 GiB, and then all above it. */
+function mapInTwoCalls(kernel: Kernel): void {
+  kernel.maxPfnMapped = initMemoryMapping(kernel, 0, bytesOf(kernel.maxLowPfn))
+  if (kernel.maxPfn <= kernel.maxLowPfn) return
+  kernel.maxPfnMapped = initMemoryMapping(kernel, TWO_32, bytesOf(kernel.maxPfn))
+  kernel.maxLowPfn = kernel.maxPfn
 }
 
 /** The memory map: what Xen says, what the kernel makes of it, what the command line says. */
