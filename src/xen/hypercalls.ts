@@ -9,6 +9,8 @@ import type { Hypervisor } from './hypervisor.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
+import { setGdt } from './set-gdt.ts'
+import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
 
 /** One hypercall: what it does, and how many argument registers it uses. */
@@ -104,6 +106,8 @@ function xenVersionCall(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
 export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hypercall>([
   [HYPERCALL.set_trap_table, { arguments: 1, call: setTrapTable }],
   [HYPERCALL.mmu_update, { arguments: 4, call: mmuUpdate }],
+  [HYPERCALL.set_gdt, { arguments: 2, call: setGdt }],
+  [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
   [HYPERCALL.multicall, { arguments: 2, call: multicall }],
   [HYPERCALL.update_va_mapping, { arguments: 3, call: updateVaMapping }],

@@ -1,4 +1,5 @@
 import { SLOTS } from '../bits/address.ts'
+import { EINVAL } from '../bits/errno.ts'
 import { entryFrame, entryHi, entryLo, foldFlags, HI_NX, P, RW } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
@@ -9,6 +10,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
+import { checkDescriptorPage } from './descriptors.ts'
 import type { Domain } from './domain.ts'
 import {
   adjust,
@@ -43,7 +45,10 @@ export function promoteTable(
   code: number,
 ): number {
   if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
-  if (code === TYPE_CODE.segdesc) return 0
+  if (code === TYPE_CODE.segdesc) {
+    const bad = checkDescriptorPage(xen, xen.memory.backing(record))
+    return bad === -1 ? 0 : EINVAL
+  }
   return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
 }
 
