@@ -10,6 +10,7 @@ import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
 import { setGdt } from './set-gdt.ts'
+import { ASSIST_M2P_STRICT } from './tables.ts'
 import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
 
@@ -63,7 +64,7 @@ function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   if (!known.includes(type)) return EINVAL
   if (command > 1) return ENOSYS
   // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.
-  const bit = type === 32 ? 1 << 30 : 1 << type
+  const bit = type === 32 ? ASSIST_M2P_STRICT : 1 << type
   caller.assist = command === 0 ? caller.assist | bit : caller.assist & ~bit
   return 0
 }
