@@ -71,6 +71,8 @@ export class Hypervisor implements Host {
   failedSlot = 0
   /** A multicall is running: it may not contain another. */
   inMulticall = false
+  /** Which frame an allocation of one frame gets, instead of the heap's choice: recorded runs set it. It must be free. */
+  chooseFrame: (() => number) | null = null
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
@@ -169,6 +171,14 @@ export class Hypervisor implements Host {
   /** The domain with an id, or undefined. */
   domainById(id: number): Domain | undefined {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
+  }
+
+  /** The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages(). */
+  takeExtent(order: number): number {
+    if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order)
+    if (this.chooseFrame === null) return this.heap.take()
+    const chosen = this.chooseFrame()
+    return this.heap.takeFrame(chosen) ? chosen : -1
   }
 
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
