@@ -202,15 +202,18 @@ export class Hypervisor implements Host {
   hypercall(vcpu: Vcpu): void {
     this.current = vcpu
     const domain = this.domainOf(vcpu)
-    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} is dead`)
+    if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     const handler = HYPERCALLS.get(vcpu.number(RAX))
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
+    if (domain.shutdown !== null) {
+      throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
+    }
     const clobber = this.version.clobber
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
-    vcpu.setNumber(RAX, rc)
+    if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
   pageFault(
