@@ -3,18 +3,27 @@ import { EFAULT, EINVAL, ENOSYS, EPERM } from '../bits/errno.ts'
 import { ARGUMENTS, RAX, type Vcpu } from '../machine/vcpu.ts'
 import { HYPERCALL } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
+import { callbackOp, setCallbacks } from './callback-op.ts'
 import type { Domain } from './domain.ts'
 import { copyByteFromGuest, copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { iret } from './iret.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
+import { physdevOp, schedOp } from './sched-op.ts'
+import { setGdt } from './set-gdt.ts'
+import { fpuTaskswitch, setSegmentBase, stackSwitch } from './stack-switch.ts'
+import { ASSIST_M2P_STRICT } from './tables.ts'
+import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
 
 /** One hypercall: what it does, and how many argument registers it uses. */
 export type Hypercall = {
   readonly arguments: number
   readonly call: (xen: Hypervisor, caller: Domain, vcpu: Vcpu) => number
+  /** It sets rax itself; what `call` returns is not seen. */
+  readonly leavesResult?: boolean
 }
 
 /** {u8 vector, u8 flags, u16 cs, u64 address} each, ended by an address of 0: do_set_trap_table(). */
@@ -61,7 +70,7 @@ function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   if (!known.includes(type)) return EINVAL
   if (command > 1) return ENOSYS
   // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.
-  const bit = type === 32 ? 1 << 30 : 1 << type
+  const bit = type === 32 ? ASSIST_M2P_STRICT : 1 << type
   caller.assist = command === 0 ? caller.assist | bit : caller.assist & ~bit
   return 0
 }
@@ -104,6 +113,11 @@ function xenVersionCall(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
 export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hypercall>([
   [HYPERCALL.set_trap_table, { arguments: 1, call: setTrapTable }],
   [HYPERCALL.mmu_update, { arguments: 4, call: mmuUpdate }],
+  [HYPERCALL.set_gdt, { arguments: 2, call: setGdt }],
+  [HYPERCALL.stack_switch, { arguments: 2, call: stackSwitch }],
+  [HYPERCALL.set_callbacks, { arguments: 3, call: setCallbacks }],
+  [HYPERCALL.fpu_taskswitch, { arguments: 1, call: fpuTaskswitch }],
+  [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
   [HYPERCALL.multicall, { arguments: 2, call: multicall }],
   [HYPERCALL.update_va_mapping, { arguments: 3, call: updateVaMapping }],
@@ -111,5 +125,12 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hyperc
   [HYPERCALL.console_io, { arguments: 3, call: consoleIo }],
   [HYPERCALL.vm_assist, { arguments: 2, call: vmAssist }],
   [HYPERCALL.update_va_mapping_otherdomain, { arguments: 4, call: updateVaMappingOtherdomain }],
+  [HYPERCALL.iret, { arguments: 0, call: iret, leavesResult: true }],
+  [HYPERCALL.set_segment_base, { arguments: 2, call: setSegmentBase }],
+  [HYPERCALL.sched_op, { arguments: 2, call: schedOp }],
+  [HYPERCALL.callback_op, { arguments: 2, call: callbackOp }],
+  // There are no event channels yet.
+  [HYPERCALL.event_channel_op, { arguments: 2, call: () => ENOSYS }],
+  [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
 ])

@@ -17,7 +17,15 @@ import {
 } from '../machine/frames.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
 import { Walk, walk } from '../machine/mmu.ts'
-import { ARGUMENTS, DomainCrash, type FaultingStore, type Host, RAX, type Vcpu } from '../machine/vcpu.ts'
+import {
+  ARGUMENTS,
+  DomainCrash,
+  type FaultingStore,
+  type Host,
+  RAX,
+  type Trap,
+  type Vcpu,
+} from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
 import { Console } from './console.ts'
@@ -25,6 +33,7 @@ import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
 import { Heap } from './heap.ts'
 import { HYPERCALLS } from './hypercalls.ts'
+import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
 import { fixupPageFault } from './ptwr.ts'
@@ -69,6 +78,8 @@ export class Hypervisor implements Host {
   ptwrRefused: { table: number; slot: number } | null = null
   /** A multicall is running: it may not contain another. */
   inMulticall = false
+  /** Which frame an allocation of one frame gets, instead of the heap's choice: recorded runs set it. It must be free. */
+  chooseFrame: (() => number) | null = null
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
@@ -169,6 +180,14 @@ export class Hypervisor implements Host {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
   }
 
+  /** The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages(). */
+  takeExtent(order: number): number {
+    if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order)
+    if (this.chooseFrame === null) return this.heap.take()
+    const chosen = this.chooseFrame()
+    return this.heap.takeFrame(chosen) ? chosen : -1
+  }
+
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
   allocateXenFrame(owner: number): number {
     const mfn = this.nextXenHeap++
@@ -191,15 +210,18 @@ export class Hypervisor implements Host {
   hypercall(vcpu: Vcpu): void {
     this.current = vcpu
     const domain = this.domainOf(vcpu)
-    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} is dead`)
+    if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     const handler = HYPERCALLS.get(vcpu.number(RAX))
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
+    if (domain.shutdown !== null) {
+      throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
+    }
     const clobber = this.version.clobber
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
-    vcpu.setNumber(RAX, rc)
+    if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
   pageFault(
@@ -215,6 +237,11 @@ export class Hypervisor implements Host {
   deliver(vcpu: Vcpu, vector: number, error: number): void {
     this.current = vcpu
     deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  }
+
+  loadSegment(vcpu: Vcpu, selector: number): Trap | null {
+    this.current = vcpu
+    return loadSelector(this, vcpu, selector)
   }
 
   /** Forget cached translations, after an entry that may be cached changed. */
