@@ -18,6 +18,8 @@ export class P2m {
   private readonly list: number
   private readonly nrPages: number
   private identity: readonly PfnRange[] = []
+  /** Leaves that the kernel added after Xen's list, by pfn / 512. */
+  private readonly added = new Map<number, Float64Array>()
 
   constructor(vcpu: Vcpu, listPhysical: number, nrPages: number) {
     this.vcpu = vcpu
@@ -28,7 +30,7 @@ export class P2m {
   /** get_phys_to_machine(): a frame, `IDENTITY` plus the frame, or INVALID_P2M. */
   get(pfn: number): number {
     if (this.isIdentity(pfn)) return IDENTITY + pfn
-    if (pfn >= this.nrPages) return INVALID_P2M
+    if (pfn >= this.nrPages) return this.added.get(Math.floor(pfn / SLOTS))?.[pfn % SLOTS] ?? INVALID_P2M
     const lo = this.vcpu.load64(this.list + pfn * 8)
     return this.vcpu.hi === 0xffffffff ? INVALID_P2M : this.vcpu.hi * 0x1_0000_0000 + lo
   }
@@ -52,6 +54,17 @@ export class P2m {
 
   setInvalid(pfn: number): void {
     if (pfn < this.nrPages) this.vcpu.store64(this.list + pfn * 8, 0xffffffff, 0xffffffff)
+  }
+
+  /** A frame for a pfn beyond Xen's list: the kernel's own leaves. */
+  extend(pfn: number, mfn: number): void {
+    const leaf = Math.floor(pfn / SLOTS)
+    let frames = this.added.get(leaf)
+    if (frames === undefined) {
+      frames = new Float64Array(SLOTS).fill(INVALID_P2M)
+      this.added.set(leaf, frames)
+    }
+    frames[pfn % SLOTS] = mfn
   }
 
   setIdentity(ranges: readonly PfnRange[]): void {

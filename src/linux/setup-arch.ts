@@ -3,7 +3,13 @@ import { VM_ASSIST } from '../xen/abi.ts'
 import { ramLimits, trimBiosRange } from './e820.ts'
 import { initMemoryMapping } from './early-tables.ts'
 import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './fixmap.ts'
-import { decreaseReservation, memoryMap, setTrapTable, vmAssistEnable } from './hypercalls.ts'
+import {
+  decreaseReservation,
+  memoryMap,
+  populatePhysmap,
+  setTrapTable,
+  vmAssistEnable,
+} from './hypercalls.ts'
 import { earlyAllocPgtBuf, initMemMapping } from './init-mem-mapping.ts'
 import { bug, bytesOf, type Kernel, panic, printk } from './kernel.ts'
 import { cleanupHighmap } from './kernel-pagetable.ts'
@@ -11,6 +17,7 @@ import { flushMarkReport, markRwPastPgt } from './mark-rw-past-pgt.ts'
 import { applyMapOptions } from './memory-map-options.ts'
 import { directVa, SYMBOLS } from './symbols.ts'
 import { xenMemorySetup } from './xen-memory-setup.ts'
+import { xenMemorySetupRepopulating } from './xen-memory-setup-repopulate.ts'
 
 /** Handlers that early_trap_init() installs: #DB, #BP, #PF. None yet for #UD, which BUG() raises. */
 const EARLY_TRAPS = [1, 3, 14]
@@ -64,7 +71,8 @@ function setupMemoryMap(kernel: Kernel): void {
   const { vcpu, p2m, memblock } = kernel
   const rawMap = memoryMap(vcpu, kernel.dom0)
   if (rawMap === null && kernel.dom0) bug(vcpu, 'xen_memory_setup')
-  const setup = xenMemorySetup({
+  const repopulates = kernel.generation.released === 'repopulated'
+  const setup = (repopulates ? xenMemorySetupRepopulating : xenMemorySetup)({
     rawMap,
     nrPages: kernel.nrPages,
     dom0: kernel.dom0,
@@ -81,6 +89,12 @@ function setupMemoryMap(kernel: Kernel): void {
     }
   }
   p2m.setIdentity(setup.identity)
+  for (const { start, end } of setup.populate ?? []) {
+    for (let pfn = start; pfn < end; pfn++) {
+      const mfn = populatePhysmap(vcpu, pfn)
+      if (mfn !== -1) p2m.extend(pfn, mfn)
+    }
+  }
   for (const { base, end } of setup.reservations) memblock.reserve(base, end)
   for (const line of setup.lines) printk(kernel, line)
   const user = applyMapOptions(setup.e820, kernel.commandLine)
