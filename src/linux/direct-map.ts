@@ -1,19 +1,18 @@
 import { ENTRY_BYTES, PAGE, REGION, SLOTS, slotAt } from '../bits/address.ts'
-import { entryFrame, P, RW } from '../bits/pte.ts'
+import { entryFrame, P } from '../bits/pte.ts'
 import { allocLowPage, type OpenTable } from './alloc-low-page.ts'
 import { anyMapped, anyRam } from './e820.ts'
 import { earlyIounmap, earlyMemremap, type Slot } from './fixmap.ts'
 import { bytesOf, type Kernel } from './kernel.ts'
-import { maskRwPte } from './mask-rw-pte.ts'
-import { mfnToPfn } from './p2m.ts'
+import { readOnlyPfns } from './mask-rw-pte.ts'
+import { mfnsToPfns, mfnToPfn } from './p2m.ts'
 import {
   allocPmdInit,
   allocPteInit,
-  type Entry,
-  IOMAP,
   makeEntry,
   PAGE_KERNEL,
-  setIomapPte,
+  PAGE_KERNEL_RO,
+  setPteInit,
   setUpperEntry,
 } from './pgtable.ts'
 import { directVa, kernelVa, pfnOf, SYMBOLS } from './symbols.ts'
@@ -78,12 +77,12 @@ function physPmdInit(kernel: Kernel, pmd: OpenTable, start: number, limit: numbe
     const existing = tableIn(kernel, pmd.va, slot)
     if (existing !== null) {
       const pte = openTable(kernel, 2, existing)
-      physPteInit(kernel, pte, at, end)
+      physPteInit(kernel, pte, at, end, false)
       closeTable(kernel, pte)
       continue
     }
     const pte = allocLowPage(kernel, 2)
-    physPteInit(kernel, pte, at, end)
+    physPteInit(kernel, pte, at, end, true)
     closeTable(kernel, pte)
     // pmd_populate_kernel(): Xen validates the new table here, while the L2 above it may hang nowhere yet.
     allocPteInit(kernel, pte.physical)
@@ -113,54 +112,65 @@ function emptyRest(kernel: Kernel, table: OpenTable, level: 2 | 3, end: number):
 
 const old = new Uint32Array(SLOTS * 2)
 const frames = new Uint32Array(SLOTS * 2)
-const fresh = new Uint32Array(SLOTS * 2)
+const pfns = new Uint32Array(SLOTS * 2)
+const entries = new Uint32Array(SLOTS * 2)
 
 /**
- * One L1: 512 entries, each through set_pte(). Entries that are there stay. Stores of one page in a row go out together,
+ * One L1: 512 entries, each through set_pte(). Entries that are there stay. Stores to one page in a row go out together,
  * which the machine carries out one after the other.
  */
-function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: number): void {
-  const { vcpu, p2m } = kernel
+function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: number, isFresh: boolean): void {
   const first = start - (start % ENTRY_BYTES[2])
-  const firstPfn = pfnOf(first)
-  const tablePfn = pfnOf(table.physical)
-  kernel.trace?.('fill_region', { address: directVa(first), table: tablePfn, buffer: { ...kernel.pgtBuf } })
-  vcpu.loadEntries(table.va, old, SLOTS)
-  const plain = p2m.getPlain(firstPfn, frames)
-  let runStart = -1
-  const flush = (until: number): void => {
-    if (runStart === -1) return
-    vcpu.storeEntries(table.va + runStart * 8, fresh.subarray(runStart * 2, until * 2), until - runStart)
-    runStart = -1
-  }
-  const entry: Entry = { lo: 0, hi: 0, pfn: 0 }
+  kernel.trace?.('fill_region', {
+    address: directVa(first),
+    table: pfnOf(table.physical),
+    buffer: { ...kernel.pgtBuf },
+  })
   const from = slotAt(start, 1)
   const to = Math.min(SLOTS, Math.ceil((end - first) / PAGE))
-  for (let slot = from; slot < to; slot++) {
-    if (old[slot * 2] !== 0 || old[slot * 2 + 1] !== 0) {
-      flush(slot)
-      continue
-    }
-    if (plain && frames[slot * 2 + 1] === 0) {
-      const mfn = frames[slot * 2]
-      entry.lo = ((mfn << 12) | PAGE_KERNEL.lo) >>> 0
-      entry.hi = ((mfn >>> 20) | PAGE_KERNEL.hi) >>> 0
-      entry.pfn = mfnToPfn(vcpu, mfn)
-    } else Object.assign(entry, makeEntry(kernel, firstPfn + slot, PAGE_KERNEL))
-    const lo = maskRwPte(kernel, entry.pfn, false) ? (entry.lo & ~RW) >>> 0 : entry.lo
-    if ((lo & IOMAP) !== 0) {
-      flush(slot)
-      setIomapPte(kernel, tablePfn, slot, lo, entry.hi)
-      continue
-    }
-    if (runStart === -1) runStart = slot
-    fresh[slot * 2] = lo
-    fresh[slot * 2 + 1] = entry.hi
+  if (isFresh) {
+    const what = kernel.p2m.region(pfnOf(first), frames)
+    // Without a frame an entry is empty, and a fresh table is.
+    if (what === 'empty') return
+    if (what === 'plain' && fillPlain(kernel, table, from, to)) return
   }
-  flush(to)
+  fillOneByOne(kernel, table, first, from, to)
+}
+
+/**
+ * A fresh table for a region of ordinary memory, which nearly all are. False when one of its frames is not ordinary after
+ * all, and nothing has been stored.
+ */
+function fillPlain(kernel: Kernel, table: OpenTable, from: number, to: number): boolean {
+  for (let slot = from; slot < to; slot++) if (frames[slot * 2 + 1] !== 0) return false
+  mfnsToPfns(kernel.vcpu, frames, pfns, SLOTS)
+  const [roFrom, roTo] = readOnlyPfns(kernel, to - from)
+  for (let slot = from; slot < to; slot++) {
+    const mfn = frames[slot * 2]
+    const pfn = pfns[slot * 2]
+    const flags = pfn >= roFrom && pfn < roTo ? PAGE_KERNEL_RO.lo : PAGE_KERNEL.lo
+    const at = (slot - from) * 2
+    entries[at] = (mfn << 12) | flags
+    entries[at + 1] = (mfn >>> 20) | PAGE_KERNEL.hi
+  }
+  kernel.vcpu.storeEntries(table.va + from * 8, entries, to - from)
+  return true
+}
+
+/** Any other table: each entry looked at, looked up and stored for itself. */
+function fillOneByOne(kernel: Kernel, table: OpenTable, first: number, from: number, to: number): void {
+  const { vcpu } = kernel
+  const tablePfn = pfnOf(table.physical)
+  vcpu.loadEntries(table.va, old, SLOTS)
+  const isEmpty = (slot: number): boolean => old[slot * 2] === 0 && old[slot * 2 + 1] === 0
+  for (let slot = from; slot < to; slot++) {
+    if (!isEmpty(slot)) continue
+    const place = { va: table.va + slot * 8, tablePfn, slot }
+    setPteInit(kernel, place, makeEntry(kernel, pfnOf(first) + slot, PAGE_KERNEL), false)
+  }
   // Past the end of the call the page is emptied; since 3.9 only where no RAM is.
   for (let slot = to; slot < SLOTS; slot++) {
-    if (old[slot * 2] === 0 && old[slot * 2 + 1] === 0) continue
+    if (isEmpty(slot)) continue
     const at = first + slot * PAGE
     if (kernel.generation.placement === 'brk' && anyRam(kernel.e820, at, at + PAGE)) continue
     vcpu.store64(table.va + slot * 8, 0, 0)

@@ -107,26 +107,31 @@ export function memoryMap(vcpu: Vcpu, dom0: boolean): E820Entry[] | null {
   return entries
 }
 
-/** decrease_reservation of one frame. 1 when Xen took it. */
-export function decreaseReservation(vcpu: Vcpu, mfn: number): number {
-  return reservation(vcpu, MEMORY_OP.decrease_reservation, mfn)
+/** Extents that one memory_op of the model names at most: what its page of arguments has room for. */
+export const EXTENTS = 500
+
+/** decrease_reservation of up to EXTENTS frames; Linux makes one call for each. How many Xen took. */
+export function decreaseReservation(vcpu: Vcpu, mfns: readonly number[]): number {
+  return reservation(vcpu, MEMORY_OP.decrease_reservation, mfns)
 }
 
 /** populate_physmap of one pfn: the frame that Xen gave, or -1. */
 export function populatePhysmap(vcpu: Vcpu, pfn: number): number {
-  if (reservation(vcpu, MEMORY_OP.populate_physmap, pfn) !== 1) return -1
+  if (reservation(vcpu, MEMORY_OP.populate_physmap, [pfn]) !== 1) return -1
   const lo = vcpu.load64(SCRATCH + 32)
   return vcpu.hi * TWO_32 + lo
 }
 
-/** {u64 extents*, u64 count, u32 order, u32 flags, u16 domain} with one extent, behind it in the same page. */
-function reservation(vcpu: Vcpu, command: number, extent: number): number {
+/** {u64 extents*, u64 count, u32 order, u32 flags, u16 domain} with its extents behind it in the same page. */
+function reservation(vcpu: Vcpu, command: number, extents: readonly number[]): number {
   const list = SCRATCH + 32
   vcpu.store64(SCRATCH, list >>> 0, 0xffffffff)
-  vcpu.store64(SCRATCH + 8, 1, 0)
+  vcpu.store64(SCRATCH + 8, extents.length, 0)
   vcpu.store64(SCRATCH + 16, 0, 0)
   vcpu.store64(SCRATCH + 24, DOMID.SELF, 0)
-  vcpu.store64(list, extent >>> 0, Math.floor(extent / TWO_32))
+  for (let i = 0; i < extents.length; i++) {
+    vcpu.store64(list + i * 8, extents[i] >>> 0, Math.floor(extents[i] / TWO_32))
+  }
   vcpu.set(RDI, command)
   vcpu.setVa(RSI, SCRATCH)
   return vcpu.hypercall(HYPERCALL.memory_op)

@@ -39,29 +39,31 @@ export type MarkBranch =
   | 'already-released'
   | 'release'
 
-/** Call it, from `site`; the branch it took is what the trace shows. */
-export function markRwPastPgt(kernel: Kernel, site: 'mask_rw_pte' | 'xen_post_allocator_init'): void {
+/**
+ * Call it `times` times in a row, from `site`; the branch that each call takes is what the trace shows. A call that changes
+ * nothing is repeated by the next one, as long as neither the buffer nor memblock changes.
+ */
+export function markRwPastPgt(kernel: Kernel, site: MarkSite, times: number): void {
   const { mark, memblock, pgtBuf } = kernel
-  // Nothing that the function looks at has changed since a call that did nothing.
-  if (
-    kernel.trace === null &&
-    mark.quietVersion === memblock.version &&
-    mark.quietEnd === pgtBuf.end &&
-    mark.quietStart === pgtBuf.start
-  ) {
-    return
-  }
-  const before = { s: mark.s, e: mark.e, t: mark.t, lastRw: mark.lastRw }
-  const branch = step(kernel)
-  const changed =
-    before.s !== mark.s || before.e !== mark.e || before.t !== mark.t || before.lastRw !== mark.lastRw
-  if (!changed) {
+  const isQuiet = (): boolean =>
+    mark.quietVersion === memblock.version && mark.quietEnd === pgtBuf.end && mark.quietStart === pgtBuf.start
+  if (kernel.trace === null && isQuiet()) return
+  for (let left = times; left > 0; left--) {
+    const before = { s: mark.s, e: mark.e, t: mark.t, lastRw: mark.lastRw }
+    const branch = step(kernel)
+    if (before.s !== mark.s || before.e !== mark.e || before.t !== mark.t || before.lastRw !== mark.lastRw) {
+      if (kernel.trace !== null) report(kernel, site, branch, before, 1)
+      continue
+    }
     mark.quietVersion = memblock.version
     mark.quietEnd = pgtBuf.end
     mark.quietStart = pgtBuf.start
+    if (kernel.trace !== null) report(kernel, site, branch, before, left)
+    return
   }
-  if (kernel.trace !== null) report(kernel, site, branch, before)
 }
+
+export type MarkSite = 'mask_rw_pte' | 'xen_post_allocator_init'
 
 function step(kernel: Kernel): MarkBranch {
   const { mark, memblock, pgtBuf } = kernel
@@ -100,17 +102,18 @@ function report(
   site: string,
   branch: MarkBranch,
   before: { s: number; e: number; t: number; lastRw: number },
+  times: number,
 ): void {
   const { mark, pgtBuf } = kernel
   const after = { s: mark.s, e: mark.e, t: mark.t, lastRw: mark.lastRw }
   const key = JSON.stringify([site, branch, before, after])
   if (key === mark.seen) {
-    mark.times++
+    mark.times += times
     return
   }
   flushMarkReport(kernel)
   mark.seen = key
-  mark.times = 1
+  mark.times = times
   kernel.trace?.('mark_rw_past_pgt', { site, branch, before, after, buffer: { ...pgtBuf } })
 }
 

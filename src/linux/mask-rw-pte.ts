@@ -15,13 +15,26 @@ import { markRwPastPgt } from './mark-rw-past-pgt.ts'
  */
 export function maskRwPte(kernel: Kernel, pfn: number, isSlot: boolean): boolean {
   const { generation } = kernel
-  // The workaround of the seed rides on this hook, but not for entries that are being cleared.
-  if (generation.release === 'mark' && pfn !== 0) markRwPastPgt(kernel, 'mask_rw_pte')
-  const { start, end, top } = kernel.pgtBuf
   if (isSlot) {
-    if (generation.ioremapSlots === 'ro-except-newest') return pfn !== end - 1
-    return false
+    callMark(kernel, pfn === 0 ? 0 : 1)
+    return generation.ioremapSlots === 'ro-except-newest' && pfn !== kernel.pgtBuf.end - 1
   }
-  if (generation.readOnlyUpTo === 'none') return false
-  return pfn >= start && pfn < (generation.readOnlyUpTo === 'top' ? top : end)
+  const [from, to] = readOnlyPfns(kernel, pfn === 0 ? 0 : 1)
+  return pfn >= from && pfn < to
+}
+
+/**
+ * The pfns [from, to) that an entry outside the slots may map only read-only, for `count` entries that are written while
+ * the buffer stays as it is.
+ */
+export function readOnlyPfns(kernel: Kernel, count: number): readonly [from: number, to: number] {
+  callMark(kernel, count)
+  const { start, end, top } = kernel.pgtBuf
+  const { readOnlyUpTo } = kernel.generation
+  return readOnlyUpTo === 'none' ? [0, 0] : [start, readOnlyUpTo === 'top' ? top : end]
+}
+
+/** The workaround of the seed rides on this hook, but not for entries that are being cleared. */
+function callMark(kernel: Kernel, times: number): void {
+  if (kernel.generation.release === 'mark' && times > 0) markRwPastPgt(kernel, 'mask_rw_pte', times)
 }

@@ -36,14 +36,16 @@ export class P2m {
   }
 
   /**
-   * The low halves of 512 pfns from `first` (a multiple of 512) on, into even words of `out`, when all of them are
-   * plain leaves of the list; false when any is not, and each must be looked up.
+   * What 512 pfns from `first` (a multiple of 512) on are: `plain` leaves of the list, which are loaded into `out` as pairs
+   * of halves; `empty`, without a frame; or `mixed`, so that each must be looked up.
    */
-  getPlain(first: number, out: Uint32Array): boolean {
-    if (first + SLOTS > this.nrPages) return false
-    for (const range of this.identity) if (range.start < first + SLOTS && range.end > first) return false
-    this.vcpu.loadEntries(this.list + first * 8, out, SLOTS)
-    return true
+  region(first: number, out: Uint32Array): 'plain' | 'empty' | 'mixed' {
+    for (const range of this.identity) if (range.start < first + SLOTS && range.end > first) return 'mixed'
+    if (first + SLOTS <= this.nrPages) {
+      this.vcpu.loadEntries(this.list + first * 8, out, SLOTS)
+      return 'plain'
+    }
+    return first >= this.nrPages && !this.added.has(first / SLOTS) ? 'empty' : 'mixed'
   }
 
   /** The frame of a pfn that must have one: pfn_to_mfn() for a table. */
@@ -76,6 +78,24 @@ export class P2m {
     return false
   }
 }
+
+/**
+ * mfn_to_pfn() of `count` frames, given and answered as pairs of halves. Frames that follow each other are looked up in
+ * one load.
+ */
+export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, count: number): void {
+  for (let done = 0; done < count; ) {
+    const first = mfns[done * 2]
+    const most = Math.min(count - done, SLOTS - (first & (SLOTS - 1)))
+    let run = 1
+    while (run < most && mfns[(done + run) * 2] === first + run) run++
+    vcpu.loadEntries(REGION.m2p + first * 8, scratch, run)
+    for (let i = 0; i < run; i++) pfns[(done + i) * 2] = scratch[i * 2]
+    done += run
+  }
+}
+
+const scratch = new Uint32Array(SLOTS * 2)
 
 /** mfn_to_pfn(): what Xen's table says of a frame. */
 export function mfnToPfn(vcpu: Vcpu, mfn: number): number {

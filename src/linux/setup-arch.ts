@@ -5,6 +5,7 @@ import { initMemoryMapping } from './early-tables.ts'
 import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './fixmap.ts'
 import {
   decreaseReservation,
+  EXTENTS,
   memoryMap,
   populatePhysmap,
   setTrapTable,
@@ -81,11 +82,15 @@ function setupMemoryMap(kernel: Kernel): void {
     ptBase: kernel.ptBase,
   })
   for (const { start, end } of setup.release) {
-    for (let pfn = start; pfn < end; pfn++) {
-      const mfn = p2m.get(pfn)
-      if (mfn < 0) continue
-      decreaseReservation(vcpu, mfn)
-      p2m.setInvalid(pfn)
+    for (let pfn = start; pfn < end; pfn += EXTENTS) {
+      const mfns: number[] = []
+      for (let i = pfn; i < Math.min(pfn + EXTENTS, end); i++) {
+        const mfn = p2m.get(i)
+        if (mfn < 0) continue
+        mfns.push(mfn)
+        p2m.setInvalid(i)
+      }
+      decreaseReservation(vcpu, mfns)
     }
   }
   p2m.setIdentity(setup.identity)
@@ -156,7 +161,7 @@ function bytes16(n: number): string {
 
 /** xen_post_allocator_init(): the run-time operations replace the early ones. The workaround's last call is here. */
 function postAllocatorInit(kernel: Kernel): void {
-  if (kernel.generation.release === 'mark') markRwPastPgt(kernel, 'xen_post_allocator_init')
+  if (kernel.generation.release === 'mark') markRwPastPgt(kernel, 'xen_post_allocator_init', 1)
   flushMarkReport(kernel)
   kernel.postAllocator = true
 }
