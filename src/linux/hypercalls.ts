@@ -110,28 +110,32 @@ export function memoryMap(vcpu: Vcpu, dom0: boolean): E820Entry[] | null {
 /** Extents that one memory_op of the model names at most: what its page of arguments has room for. */
 export const EXTENTS = 500
 
-/** decrease_reservation of up to EXTENTS frames; Linux makes one call for each. How many Xen took. */
-export function decreaseReservation(vcpu: Vcpu, mfns: readonly number[]): number {
-  return reservation(vcpu, MEMORY_OP.decrease_reservation, mfns)
+/** Where the extents of a reservation lie, behind the structure that names them. */
+const EXTENT_LIST = SCRATCH + 32
+
+/**
+ * decrease_reservation of `count` frames, at most EXTENTS, given as pairs of halves. How many Xen took. Linux makes one
+ * call for each frame.
+ */
+export function decreaseReservation(vcpu: Vcpu, mfns: Uint32Array, count: number): number {
+  vcpu.storeEntries(EXTENT_LIST, mfns, count)
+  return reservation(vcpu, MEMORY_OP.decrease_reservation, count)
 }
 
 /** populate_physmap of one pfn: the frame that Xen gave, or -1. */
 export function populatePhysmap(vcpu: Vcpu, pfn: number): number {
-  if (reservation(vcpu, MEMORY_OP.populate_physmap, [pfn]) !== 1) return -1
-  const lo = vcpu.load64(SCRATCH + 32)
+  vcpu.store64(EXTENT_LIST, pfn >>> 0, Math.floor(pfn / TWO_32))
+  if (reservation(vcpu, MEMORY_OP.populate_physmap, 1) !== 1) return -1
+  const lo = vcpu.load64(EXTENT_LIST)
   return vcpu.hi * TWO_32 + lo
 }
 
-/** {u64 extents*, u64 count, u32 order, u32 flags, u16 domain} with its extents behind it in the same page. */
-function reservation(vcpu: Vcpu, command: number, extents: readonly number[]): number {
-  const list = SCRATCH + 32
-  vcpu.store64(SCRATCH, list >>> 0, 0xffffffff)
-  vcpu.store64(SCRATCH + 8, extents.length, 0)
+/** {u64 extents*, u64 count, u32 order, u32 flags, u16 domain}: single frames of this domain. */
+function reservation(vcpu: Vcpu, command: number, count: number): number {
+  vcpu.store64(SCRATCH, EXTENT_LIST >>> 0, 0xffffffff)
+  vcpu.store64(SCRATCH + 8, count, 0)
   vcpu.store64(SCRATCH + 16, 0, 0)
   vcpu.store64(SCRATCH + 24, DOMID.SELF, 0)
-  for (let i = 0; i < extents.length; i++) {
-    vcpu.store64(list + i * 8, extents[i] >>> 0, Math.floor(extents[i] / TWO_32))
-  }
   vcpu.set(RDI, command)
   vcpu.setVa(RSI, SCRATCH)
   return vcpu.hypercall(HYPERCALL.memory_op)

@@ -54,8 +54,15 @@ export class P2m {
     return mfn >= IDENTITY ? mfn - IDENTITY : mfn
   }
 
-  setInvalid(pfn: number): void {
-    if (pfn < this.nrPages) this.vcpu.store64(this.list + pfn * 8, 0xffffffff, 0xffffffff)
+  /**
+   * Take pfns of Xen's list out of it, at most `count` from `pfn` on and none beyond a page of the list: their frames go
+   * into `out` as pairs of halves. Returns how many.
+   */
+  takeOut(pfn: number, count: number, out: Uint32Array): number {
+    const taken = Math.min(count, SLOTS - (pfn % SLOTS), this.nrPages - pfn)
+    this.vcpu.loadEntries(this.list + pfn * 8, out, taken)
+    this.vcpu.storeEntries(this.list + pfn * 8, INVALID_LEAF, taken)
+    return taken
   }
 
   /** A frame for a pfn beyond Xen's list: the kernel's own leaves. */
@@ -95,6 +102,8 @@ export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, cou
   }
 }
 
+/** A page of the list without a frame. */
+const INVALID_LEAF = new Uint32Array(SLOTS * 2).fill(0xffffffff)
 const scratch = new Uint32Array(SLOTS * 2)
 
 /** mfn_to_pfn(): what Xen's table says of a frame. */

@@ -67,6 +67,8 @@ function mapInTwoCalls(kernel: Kernel): void {
   kernel.maxLowPfn = kernel.maxPfn
 }
 
+const extents = new Uint32Array(EXTENTS * 2)
+
 /** The memory map: what Xen says, what the kernel makes of it, what the command line says. */
 function setupMemoryMap(kernel: Kernel): void {
   const { vcpu, p2m, memblock } = kernel
@@ -82,15 +84,10 @@ function setupMemoryMap(kernel: Kernel): void {
     ptBase: kernel.ptBase,
   })
   for (const { start, end } of setup.release) {
-    for (let pfn = start; pfn < end; pfn += EXTENTS) {
-      const mfns: number[] = []
-      for (let i = pfn; i < Math.min(pfn + EXTENTS, end); i++) {
-        const mfn = p2m.get(i)
-        if (mfn < 0) continue
-        mfns.push(mfn)
-        p2m.setInvalid(i)
-      }
-      decreaseReservation(vcpu, mfns)
+    for (let pfn = start; pfn < end; ) {
+      const taken = p2m.takeOut(pfn, Math.min(EXTENTS, end - pfn), extents)
+      decreaseReservation(vcpu, extents, taken)
+      pfn += taken
     }
   }
   p2m.setIdentity(setup.identity)
