@@ -88,8 +88,9 @@ function physPmdInit(kernel: Kernel, pmd: OpenTable, start: number, limit: numbe
     allocPteInit(kernel, pte.physical)
     setUpperEntry(kernel, pmd.physical, slot, pte.physical)
   }
+  if (at < end) return
   if (kernel.generation.placement === 'brk') emptyRest(kernel, pmd, 2, end)
-  else if (at >= end) {
+  else {
     // The rest of the last L2 is emptied, entry by entry.
     for (let slot = Math.ceil((end % ENTRY_BYTES[3]) / ENTRY_BYTES[2]); slot !== 0 && slot < SLOTS; slot++) {
       setUpperEntry(kernel, pmd.physical, slot, null)
@@ -143,7 +144,7 @@ function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: numbe
  */
 function fillPlain(kernel: Kernel, table: OpenTable, from: number, to: number): boolean {
   for (let slot = from; slot < to; slot++) if (frames[slot * 2 + 1] !== 0) return false
-  mfnsToPfns(kernel.vcpu, frames, pfns, SLOTS)
+  mfnsToPfns(kernel.vcpu, frames, pfns, from, to)
   const [roFrom, roTo] = readOnlyPfns(kernel, to - from)
   for (let slot = from; slot < to; slot++) {
     const mfn = frames[slot * 2]

@@ -87,13 +87,13 @@ export class P2m {
 }
 
 /**
- * mfn_to_pfn() of `count` frames, given and answered as pairs of halves. Frames that follow each other are looked up in
- * one load.
+ * mfn_to_pfn() of the frames at `from` to `to`, given and answered as pairs of halves. Frames that follow each other are
+ * looked up in one load.
  */
-export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, count: number): void {
-  for (let done = 0; done < count; ) {
+export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, from: number, to: number): void {
+  for (let done = from; done < to; ) {
     const first = mfns[done * 2]
-    const most = Math.min(count - done, SLOTS - (first & (SLOTS - 1)))
+    const most = Math.min(to - done, SLOTS - (first & (SLOTS - 1)))
     let run = 1
     while (run < most && mfns[(done + run) * 2] === first + run) run++
     vcpu.loadEntries(REGION.m2p + first * 8, scratch, run)
