@@ -1,5 +1,5 @@
 import { accountOf } from '../explain/boot-account.ts'
-import { type BootResult, boot, traceLine } from '../run/boot.ts'
+import { type BootResult, boot, traceHeader, traceLine } from '../run/boot.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
 import { lineWriter, loadMap } from './files.ts'
 import { type Io, painted } from './io.ts'
@@ -19,6 +19,7 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   const trace = options.trace === undefined ? undefined : lineWriter(options.trace)
   let result: ReturnType<typeof boot>
   try {
+    trace?.line(traceHeader({ boot: machine }))
     result = bootMachine(machine, trace && ((event) => trace.line(traceLine(event))))
   } catch (error) {
     trace?.abandon()

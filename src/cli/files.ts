@@ -27,18 +27,31 @@ export function loadMap(nameOrFile: string): MemoryMap {
   return findMap(nameOrFile)
 }
 
+/** What a trace may have at most, written or read: far above what the largest guest's boot makes. */
+const LARGEST_TRACE = 256 * 2 ** 20
+
+/** The lines of a trace file, or of standard input for `-`. */
+export function readLines(file: string): string[] {
+  const name = file === '-' ? 'standard input' : file
+  const text =
+    file === '-' ? readText(name, STANDARD_INPUT, LARGEST_TRACE) : readText(file, undefined, LARGEST_TRACE)
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  return lines
+}
+
 /** A separator or an ending: nobody means a shipped map by that. */
 function looksLikeFile(word: string): boolean {
   return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
 }
 
-function readText(name: string, descriptor?: number): string {
+function readText(name: string, descriptor?: number, largest = LARGEST_MAP_FILE): string {
   try {
     const file = descriptor ?? openSync(name, 'r')
     try {
       const { size } = fstatSync(file)
-      if (size > LARGEST_MAP_FILE)
-        throw new BadInput(`${name}: ${size} bytes are too many for a map; cut out its lines`)
+      if (size > largest)
+        throw new BadInput(`${name}: ${size} bytes are too many; at most ${largest} are read`)
       return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
     } finally {
       if (descriptor === undefined) closeSync(file)
@@ -85,6 +98,7 @@ export function lineWriter(file: string): LineWriter {
   const partial = special ? target : `${target}.partial`
   const descriptor = attempt(file, () => openSync(partial, 'w'))
   let waiting = ''
+  let total = 0
   const flush = () => {
     const bytes = Buffer.from(waiting)
     waiting = ''
@@ -92,6 +106,10 @@ export function lineWriter(file: string): LineWriter {
   }
   return {
     line(text) {
+      total += text.length + 1
+      if (total > LARGEST_TRACE) {
+        throw new BadInput(`--trace ${file}: more than ${LARGEST_TRACE} bytes; trace a smaller guest`)
+      }
       waiting += `${text}\n`
       if (waiting.length >= FLUSH_AT) attempt(file, flush)
     },

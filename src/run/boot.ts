@@ -1,16 +1,9 @@
 import { hex, hex64, hexVa } from '../bits/address.ts'
 import { flagNames } from '../bits/pte.ts'
-import type { Kernel } from '../linux/kernel.ts'
-import { KernelPanic } from '../linux/kernel.ts'
-import { readStartInfo, startKernel } from '../linux/start-kernel.ts'
-import { Memory } from '../machine/memory.ts'
-import { DomainCrash, type Vcpu } from '../machine/vcpu.ts'
 import type { Sink, TraceEvent } from '../trace/events.ts'
 import { holdersOf } from '../trace/holders.ts'
-import type { Domain } from '../xen/domain.ts'
-import { buildDomain } from '../xen/domain-builder.ts'
-import { Hypervisor } from '../xen/hypervisor.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
+import { type BootRun, runBoot } from './boot-run.ts'
 import type { MemoryMap } from './maps.ts'
 
 /** What a boot is made of. All fields are optional; together the defaults are the seed's scenario. */
@@ -101,23 +94,6 @@ export type BootResult = {
   nodeData: { base: string; end: string } | null
 }
 
-/** The calls above, and where the boot stood when it ended. */
-type Ending = {
-  outcome: BootResult['outcome']
-  via: BootResult['via']
-  pfn: number
-  mfn: number
-  message: string
-}
-
-/** One machine's memory, kept from boot to boot: it is reset, not made again. */
-let spare: Memory | null = null
-
-/** Forget the memory that is kept between boots: 4 GiB of address space, of which what was touched is in use. */
-export function releaseMemory(): void {
-  spare = null
-}
-
 /**
  * Boot the machine that the options describe. Nothing in it is scripted: the kernel has its vCPU, Xen has its rules. A
  * refused boot is run once more with someone watching, as a run is the same every time.
@@ -134,67 +110,7 @@ export function boot(options: BootOptions = {}, sink?: Sink): BootResult {
   return result
 }
 
-/** A boot that is over, with the machine as it was left. */
-type Run = { xen: Hypervisor; domain: Domain; vcpu: Vcpu; kernel: Kernel | null; ending: Ending }
-
-function runBoot(plan: BootPlan, sink: Sink | null): Run {
-  const memory = spare ?? new Memory()
-  spare = memory
-  const xen = new Hypervisor(plan.version, plan.host, memory)
-  xen.sink = sink
-  const { domain, vcpu } = buildDomain(xen, {
-    id: plan.dom0 ? 0 : 1,
-    privileged: plan.dom0,
-    nrPages: plan.nrPages,
-    layout: plan.layout,
-    commandLine: plan.commandLine,
-    memoryMap: plan.memoryMap,
-    swaps: plan.swaps,
-  })
-  if (sink !== null) {
-    vcpu.observer = (table, slot, count, lo, hi) => sink({ kind: 'fill', table, slot, count, lo, hi })
-  }
-  const kernel = readStartInfo(vcpu, {
-    generation: plan.generation,
-    kernelEnd: plan.layout.kernelEnd,
-    trace: sink === null ? null : (what, args) => sink({ kind: 'linux', what, args }),
-    log: (line) => xen.console.log(line),
-  })
-  return { xen, domain, vcpu, kernel, ending: end(xen, vcpu, () => startKernel(kernel)) }
-}
-
-/** Run the kernel to its end and say which one it was. */
-function end(xen: Hypervisor, vcpu: Vcpu, run: () => void): Ending {
-  try {
-    run()
-    return { outcome: 'booted', via: null, pfn: -1, mfn: -1, message: '' }
-  } catch (error) {
-    const refusal = xen.lastRefusal
-    if (error instanceof DomainCrash) {
-      // The kernel's BUG() on a hypercall that failed, or a fault that nobody takes.
-      const byCall: Record<string, BootResult['via']> = {
-        pin_pagetable_pfn: 'pin',
-        xen_set_pmd_hyper: 'mmu_update',
-        xen_set_domain_pte: 'mmu_update',
-      }
-      const via = byCall[vcpu.rip] ?? (vcpu.rip === '' ? 'page-fault' : 'update_va_mapping')
-      const outcome = vcpu.rip === '' ? 'fault' : 'refused'
-      return { outcome, via, pfn: refusal?.pfn ?? -1, mfn: refusal?.mfn ?? -1, message: error.message }
-    }
-    if (error instanceof KernelPanic) {
-      if (xen.ptwrRefused !== null) {
-        const { pfn, mfn } = refusal ?? { pfn: -1, mfn: -1 }
-        return { outcome: 'refused', via: 'ptwr', pfn, mfn, message: error.message }
-      }
-      const faulted = vcpu.faultAddress !== 0
-      const pfn = faulted ? xen.pfnAt(vcpu, vcpu.faultAddress) : -1
-      return { outcome: 'fault', via: faulted ? 'page-fault' : 'panic', pfn, mfn: -1, message: error.message }
-    }
-    throw error
-  }
-}
-
-function resultOf(plan: BootPlan, run: Run): BootResult {
+function resultOf(plan: BootPlan, run: BootRun): BootResult {
   const { xen, kernel, ending } = run
   const number = (n: number): string | null => (n < 0 ? null : hex(n))
   const refusal = ending.outcome === 'refused' ? xen.lastRefusal : null
@@ -236,7 +152,7 @@ function bufferText({ start, end, top }: { start: number; end: number; top: numb
 }
 
 /** Who maps the refused frame writable; and, from a second run with a watch on that table, when it was written. */
-function findHolder(plan: BootPlan, run: Run): HolderText | null {
+function findHolder(plan: BootPlan, run: BootRun): HolderText | null {
   const { xen, vcpu, ending } = run
   const holder = holdersOf(xen.memory, ending.mfn).find((h) => h.writable)
   if (holder === undefined) return null
@@ -298,4 +214,6 @@ function markCalls(plan: BootPlan): MarkCallText[] {
 }
 
 export type { Sink, TraceEvent } from '../trace/events.ts'
-export { traceLine } from '../trace/export.ts'
+export { traceHeader, traceLine } from '../trace/export.ts'
+
+export { releaseMemory } from './boot-run.ts'

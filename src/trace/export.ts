@@ -1,5 +1,5 @@
 import { hex, hex64, hexVa } from '../bits/address.ts'
-import type { TraceEvent } from './events.ts'
+import { TRACE_SCHEMA, type TraceEvent } from './events.ts'
 
 /** Fields that are frames or bytes: they are written in hexadecimal, as every log of Xen has them. */
 const HEX_FIELDS = new Set([
@@ -21,15 +21,13 @@ const HEX_FIELDS = new Set([
  * An event as one line of a trace file: docs/trace.md. Frames and addresses are `0x` strings, the two halves of an entry
  * are one, and everything else is as it is.
  */
-export function traceLine(event: TraceEvent | TraceHeader): string {
+export function traceLine(event: TraceEvent): string {
   return JSON.stringify(readable(event as unknown as Record<string, unknown>))
 }
 
-/** The first line of a trace: what was run, so that it can be run again. */
-export type TraceHeader = {
-  readonly kind: 'header'
-  readonly schema: 1
-  readonly boot: Record<string, unknown>
+/** The first line of a trace: its schema, and what was run, so that it can be run again. */
+export function traceHeader(run: object): string {
+  return JSON.stringify({ kind: 'header', schema: TRACE_SCHEMA, run })
 }
 
 function readable(value: Record<string, unknown>): Record<string, unknown> {

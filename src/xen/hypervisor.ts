@@ -175,6 +175,13 @@ export class Hypervisor implements Host {
     return this.domainOfVcpu[vcpu.id]
   }
 
+  /** The vCPU of the guest that a run is about: the last domain that was made. */
+  get guestVcpu(): Vcpu {
+    const vcpu = this.owners.at(-1)?.vcpus[0]
+    if (vcpu === undefined) throw new Error('no domain has been built')
+    return vcpu
+  }
+
   /** The domain with an id, or undefined. */
   domainById(id: number): Domain | undefined {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
