@@ -27,6 +27,8 @@ export class Memory {
   private groups = new Uint32Array(0)
   /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
   private covered = new Uint8Array(0)
+  /** Whether a frame with a record is memory; what is not reads as ones and forgets what is stored. */
+  isRam: (mfn: number) => boolean = () => true
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
   /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
@@ -58,6 +60,27 @@ export class Memory {
       for (let g = range.start >>> GROUP_SHIFT; g * GROUP_FRAMES < range.end; g++) this.covered[g] = 1
     }
     this.initGroup = initGroup
+    this.isRam = () => true
+    this.onesPage = 0
+    this.voidPage = 0
+  }
+
+  private onesPage = 0
+  private voidPage = 0
+
+  /** Word index of a page that reads as a frame does where no memory answers: all ones. */
+  get ones(): number {
+    if (this.onesPage === 0) {
+      this.onesPage = this.takePages(1)
+      this.u32.fill(0xffff_ffff, this.onesPage * PAGE_WORDS, (this.onesPage + 1) * PAGE_WORDS)
+    }
+    return this.onesPage * PAGE_WORDS
+  }
+
+  /** Word index of a page to store to where no memory answers. */
+  get nowhere(): number {
+    if (this.voidPage === 0) this.voidPage = this.takePages(1)
+    return this.voidPage * PAGE_WORDS
   }
 
   /** Word index of a frame's record, or -1 when the frame table has none: `mfn_valid` is false. */

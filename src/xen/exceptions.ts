@@ -72,7 +72,9 @@ export function deliverException(
     return
   }
   if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
-  xen.console.xen(`domain_crash_sync called from entry.S${xen.version.entryFault}`)
+  else if (xen.version.walksStack) pageWalk(xen, vcpu, badStack)
+  const place = handler === undefined ? xen.version.entryFault : xen.version.stackFault
+  xen.console.xen(`domain_crash_sync called from entry.S${place}`)
   crashDomain(xen, domain, vcpu)
 }
 
@@ -89,6 +91,9 @@ function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: numbe
   xen.log('unhandled', vector, TRAP_MNEMONICS[vector] ?? '???', code)
   if (vector === VECTOR_PF) pageWalk(xen, vcpu, vcpu.faultAddress)
 }
+
+/** Where the last frame that could not be pushed failed. */
+let badStack = 0
 
 /**
  * The frame that a guest's handler finds: RCX, R11, [error code], RIP, CS and the event mask, RFLAGS, RSP, SS. False
@@ -112,7 +117,10 @@ function pushBounceFrame(vcpu: Vcpu, vector: number, error: number): boolean {
   for (const [lo, hi] of values) {
     sp -= 8
     const page = isGuestAddress(sp) ? vcpu.tryWritable(sp) : -1
-    if (page === -1) return false
+    if (page === -1) {
+      badStack = sp
+      return false
+    }
     const at = page + (((sp >>> 0) & 0xfff) >>> 2)
     vcpu.memory.u32[at] = lo
     vcpu.memory.u32[at + 1] = hi

@@ -34,6 +34,19 @@ export type HostMemory = {
   readonly ram: readonly FrameRange[]
   /** The map that Xen gives dom0: XENMEM_machine_memory_map. */
   readonly map: readonly E820Entry[]
+  /** Bits of a physical address that the CPU has; 46 when nothing is said. */
+  readonly addressBits?: number
+}
+
+/** Frames that Xen is to use for itself, where a run has to be like another. Xen chooses those that are not named. */
+export type XenFrames = {
+  /** The M2P's first frame of data, and the L3 that maps it. */
+  readonly m2p?: number | undefined
+  readonly m2pL3?: number | undefined
+  /** The L3s behind slots 260, 261 and 262 of every L4. */
+  readonly perDomain?: number | undefined
+  readonly text?: number | undefined
+  readonly directMap?: number | undefined
 }
 
 /**
@@ -65,7 +78,7 @@ export class Hypervisor implements Host {
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
-  constructor(version: XenVersion, host: HostMemory, memory: Memory) {
+  constructor(version: XenVersion, host: HostMemory, memory: Memory, frames: XenFrames = {}) {
     this.version = version
     this.host = host
     this.memory = memory
@@ -73,14 +86,19 @@ export class Hypervisor implements Host {
     this.heap = new Heap(host.ram)
     this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
     // Xen's own frames lie behind the machine's RAM, so that a guest may own all of it.
-    this.m2p = new M2p(this, Math.ceil(this.maxPage / 0x10000) * 0x10000)
-    this.nextXenHeap = this.m2p.end
-    const xenHeap = { start: this.m2p.firstFrame, end: this.m2p.end + 0x10000 }
+    const covered = Math.ceil(this.maxPage / 0x10000) * 0x10000
+    this.m2p = new M2p(this, frames.m2p ?? covered, covered)
+    this.nextXenHeap = Math.max(covered, this.m2p.end)
+    const xenHeap = { start: covered, end: this.nextXenHeap + 0x10000 }
+    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
     this.owners[OWNER_IO] = this.domIo
     this.owners[OWNER_XEN] = this.domXen
-    this.m2p.build()
-    for (const slot of [260, 261, 262]) this.xenL3s.set(slot, this.allocateXenFrame(OWNER_XEN))
+    for (let mfn = this.m2p.firstFrame; mfn < this.m2p.end; mfn++) this.heap.takeFrame(mfn)
+    this.m2p.build(frames.m2pL3)
+    this.xenL3s.set(260, this.allocateXenTable(frames.perDomain))
+    this.xenL3s.set(261, this.allocateXenTable(frames.text))
+    this.xenL3s.set(262, this.allocateXenTable(frames.directMap))
   }
 
   /**
@@ -89,20 +107,23 @@ export class Hypervisor implements Host {
    */
   private initFrames(first: number, word: number): void {
     const end = first + 0x10000
-    if (first >= this.m2p.firstFrame) {
-      if (first < this.m2p.end) {
-        this.fillRecords(
-          word,
-          first,
-          first,
-          Math.min(end, this.m2p.end),
-          OWNER_XEN,
-          TYPE_VALIDATED | 1,
-          REF_XEN_HEAP,
-        )
-      }
-      return
-    }
+    if (first < this.m2p.covered) this.initHoles(first, word)
+    // Shared with everybody, read-only: its permanent reference is on no type, which keeps it from ever having one.
+    const from = Math.max(first, this.m2p.firstFrame)
+    this.fillRecords(
+      word,
+      first,
+      from,
+      Math.min(end, this.m2p.end),
+      OWNER_XEN,
+      TYPE_VALIDATED | 1,
+      REF_XEN_HEAP,
+    )
+    if (first < this.m2p.covered) this.m2p.initGroup(first)
+  }
+
+  private initHoles(first: number, word: number): void {
+    const end = first + 0x10000
     let hole = first
     const io = (from: number, to: number): void =>
       this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, 0)
@@ -114,7 +135,6 @@ export class Hypervisor implements Host {
       hole = Math.max(hole, Math.min(range.end, end))
     }
     io(hole, end)
-    this.m2p.initGroup(first)
   }
 
   private fillRecords(
@@ -163,8 +183,8 @@ export class Hypervisor implements Host {
   }
 
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
-  allocateXenFrame(owner: number): number {
-    const mfn = this.nextXenHeap++
+  allocateXenFrame(owner: number, place?: number): number {
+    const mfn = this.takeXenFrame(place)
     const record = this.memory.record(mfn)
     const words = this.memory.u32
     words[record] = ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
@@ -173,9 +193,25 @@ export class Hypervisor implements Host {
     return mfn
   }
 
-  /** Whether a domain may map a device's frame: dom0 may, but for the local APIC's page. */
+  /** A frame for a table of Xen's own: it has no owner and no references, and guests cannot get one on it. */
+  allocateXenTable(place?: number): number {
+    return this.takeXenFrame(place)
+  }
+
+  private takeXenFrame(place: number | undefined): number {
+    if (place === undefined) return this.nextXenHeap++
+    this.heap.takeFrame(place)
+    return place
+  }
+
+  /**
+   * Whether a domain may map a device's frame. dom0 may, but for the pages of the local APIC and of interrupt messages,
+   * and in newer versions no further than the CPU's addresses reach.
+   */
   mayMapDevice(domain: Domain, mfn: number): boolean {
-    return domain.privileged && mfn !== 0xfee00
+    if (!domain.privileged) return false
+    if (!this.version.denysUnaddressable) return mfn !== 0xfee00
+    return (mfn < 0xfee00 || mfn > 0xfeeff) && mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
 
   // ---- the host interface ----
@@ -246,6 +282,18 @@ export class Hypervisor implements Host {
   /** A count word as this version prints it (%08lx), from the packed one. */
   refsText(packed: number): string {
     return refsText(packed)
+  }
+
+  /**
+   * Count and type word of a frame as a message prints them. A free frame's words are shared with the heap's own notes:
+   * the state in the count, and in the type what the frame's last type left in its highest byte, that translations of it
+   * may be cached, and that no part of it is known to be dirty.
+   */
+  wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
+    const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
+    if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
+    const top = this.typeText(type).slice(0, 2)
+    return [this.version.freeCount, top + this.version.freeType]
   }
 }
 

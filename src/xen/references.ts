@@ -1,4 +1,5 @@
 import { domainName } from '../bits/domid.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
 import {
   BACKING_WORD,
   OWNER_NONE,
@@ -7,6 +8,7 @@ import {
   REF_COUNT,
   REFS_WORD,
   TYPE_SHIFT,
+  TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Domain } from './domain.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -39,10 +41,8 @@ export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Do
 }
 
 function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
-  const words = xen.memory.u32
   const owner = xen.owners[ownerOf(xen, record)]
-  const caf = xen.refsText(words[record + REFS_WORD])
-  const taf = xen.typeText(words[record])
+  const [caf, taf] = xen.wordsText(mfn, record)
   // The seed prints pointers to its own structures here, which a model does not have.
   if (xen.version.messages === 'seed') xen.log('getPage', mfn, '?'.repeat(16), '?'.repeat(16), caf, taf)
   else
@@ -75,7 +75,9 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   const words = xen.memory.u32
   const owner = xen.owners[ownerOf(xen, record)]
   if (owner !== undefined) owner.totPages--
-  words[record] = 0
+  // A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`.
+  const type = words[record]
+  words[record] = type >>> TYPE_SHIFT === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
   words[record + REFS_WORD] = 0
   words[record + OWNER_WORD] = OWNER_NONE
   xen.heap.free(mfn)

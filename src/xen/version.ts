@@ -54,6 +54,15 @@ export type XenVersion = {
   readonly m2pOnPromotion: boolean
   /** Slot 258 (the linear map) and 260 carry NX. */
   readonly xenSlotsNx: boolean
+  /** dom0 may map no device beyond the addresses that the CPU has. */
+  readonly denysUnaddressable: boolean
+  /** Count word of a free frame, and the lower 56 bits of its type word, as printed. */
+  readonly freeCount: string
+  readonly freeType: string
+  /** What is between the dashes when a guest's stack cannot take a frame; the address of the store is printed before. */
+  readonly stackFault: string
+  /** The page walk of the address at which the guest's stack could not be written is printed. */
+  readonly walksStack: boolean
   /** What `domain_crash_sync called from entry.S` adds. */
   readonly entryFault: string
   /** The last line of dom0's crash. */
@@ -84,6 +93,11 @@ export const SEED: XenVersion = {
   consoleForAll: true,
   m2pOnPromotion: true,
   xenSlotsNx: false,
+  denysUnaddressable: false,
+  freeCount: '180000000000000',
+  freeType: '00000000000001',
+  stackFault: '',
+  walksStack: false,
   entryFault: '',
   dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
 }
@@ -115,11 +129,28 @@ export const XEN_417: XenVersion = {
   consoleForAll: false,
   m2pOnPromotion: false,
   xenSlotsNx: true,
+  denysUnaddressable: true,
+  freeCount: 'c00000000000000',
+  freeType: '0000010007ffff',
+  stackFault: ': fault at ffff82d0403738d0 x86_64/entry.S#domain_crash_page_fault_6x8+0/0x4',
+  walksStack: true,
   entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
   dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
 }
 
-const VERSIONS: readonly XenVersion[] = [SEED, XEN_417]
+/** The same as Debian ships it: a release build, which prints no diagnostics and clobbers no registers. */
+export const XEN_417_RELEASE: XenVersion = {
+  ...XEN_417,
+  name: '4.17-release',
+  banner: 'Xen-4.17.7  x86_64  debug=n  Not tainted',
+  diagnostics: false,
+  // Bit 62 marks granted pages in debug builds only.
+  badFlags: { l1: 0x98, l1Devices: 0, l2: 0x198, l3: 0x198, l4: 0x198 },
+  clobber: null,
+  stackFault: ': fault at ffff82d0403602d0 x86_64/entry.S#domain_crash_page_fault_6x8+0/0x4',
+}
+
+const VERSIONS: readonly XenVersion[] = [SEED, XEN_417, XEN_417_RELEASE]
 
 export function xenVersionNames(): string[] {
   return VERSIONS.map((v) => v.name)
