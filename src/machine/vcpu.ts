@@ -31,6 +31,9 @@ export type FaultingStore = {
   readonly expected?: { readonly lo: number; readonly hi: number }
 }
 
+/** An exception for the guest: its vector, its error code and, of a page fault, the address. */
+export type Trap = { readonly vector: number; readonly error: number; readonly va: number }
+
 /** The hypervisor under a vCPU. The machine knows it only by this. */
 export type Host = {
   /** Carry out the hypercall whose number is in rax and whose arguments are in `ARGUMENTS`; leave the result in rax. */
@@ -47,6 +50,8 @@ export type Host = {
   ): 'emulated' | 'retry' | 'deliver'
   /** Give the guest an exception: push the frame its handler expects. Throws DomainCrash when the guest cannot take it. */
   deliver(vcpu: Vcpu, vector: number, error: number): void
+  /** The CPU reads the descriptor of a selector (16 bits); the trap that this ends in, or null. */
+  loadSegment(vcpu: Vcpu, selector: number): Trap | null
 }
 
 /** The guest's domain is dead; nothing of the guest runs after this. */
@@ -69,6 +74,7 @@ export class GuestTrap extends Error {
 }
 
 export const VECTOR_UD = 6
+export const VECTOR_NP = 11
 export const VECTOR_GP = 13
 export const VECTOR_PF = 14
 
@@ -145,6 +151,14 @@ export class Vcpu {
   /** ud2: what BUG() compiles to. */
   undefinedInstruction(): never {
     this.raise(VECTOR_UD, 0, 0)
+  }
+
+  /** Load a data segment register with a selector of 16 bits; what is wrong with it is the guest's trap. */
+  loadSegment(selector: number): void {
+    const trap = this.host.loadSegment(this, selector)
+    if (trap === null) return
+    if (trap.vector === VECTOR_PF) this.faultAddress = trap.va
+    this.raise(trap.vector, trap.error, trap.va)
   }
 
   // ---- loads ----

@@ -26,6 +26,13 @@ export type Domain = {
   /** What the guest has written to the console since its last newline. */
   consoleLine: string
   sharedInfo: number
+  /** Frames of the guest's GDT, 512 entries each; each is held as a page of descriptors. */
+  gdtFrames: number[]
+  gdtEntries: number
+  /** The guest's LDT: its 48-bit address, its size, and by page of it the frame that is held for it since its first use. */
+  ldtBase: number
+  ldtEntries: number
+  readonly ldtFrames: Map<number, number>
   /** The memory map that the toolstack gave it, or null: then the hypercall is not there. */
   memoryMap: readonly E820Entry[] | null
 }
@@ -46,6 +53,11 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     crashed: false,
     consoleLine: '',
     sharedInfo: 0,
+    gdtFrames: [],
+    gdtEntries: 0,
+    ldtBase: 0,
+    ldtEntries: 0,
+    ldtFrames: new Map(),
     memoryMap: null,
   }
 }

@@ -30,6 +30,7 @@ import {
 import type { Domain } from './domain.ts'
 import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { dropLdt } from './ldt.ts'
 import { getPage, ownerOf, putPage } from './references.ts'
 
 /**
@@ -265,6 +266,11 @@ export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwn
     xen.log('implicitUnmap', hex64(lo, hi))
   }
   if ((lo & RW) !== 0) putPageType(xen, mfn, record)
+  else if (xen.version.unmapDropsLdt && owner === tableOwner.owner) {
+    // Whether it is a page of the LDT is not looked at: put_page_from_l1e().
+    const type = xen.memory.u32[record]
+    if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) dropLdt(xen, tableOwner)
+  }
   putPage(xen, mfn, record)
 }
 

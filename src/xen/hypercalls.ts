@@ -9,6 +9,9 @@ import type { Hypervisor } from './hypervisor.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
+import { setGdt } from './set-gdt.ts'
+import { ASSIST_M2P_STRICT } from './tables.ts'
+import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
 
 /** One hypercall: what it does, and how many argument registers it uses. */
@@ -61,7 +64,7 @@ function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   if (!known.includes(type)) return EINVAL
   if (command > 1) return ENOSYS
   // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.
-  const bit = type === 32 ? 1 << 30 : 1 << type
+  const bit = type === 32 ? ASSIST_M2P_STRICT : 1 << type
   caller.assist = command === 0 ? caller.assist | bit : caller.assist & ~bit
   return 0
 }
@@ -104,6 +107,8 @@ function xenVersionCall(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
 export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hypercall>([
   [HYPERCALL.set_trap_table, { arguments: 1, call: setTrapTable }],
   [HYPERCALL.mmu_update, { arguments: 4, call: mmuUpdate }],
+  [HYPERCALL.set_gdt, { arguments: 2, call: setGdt }],
+  [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
   [HYPERCALL.multicall, { arguments: 2, call: multicall }],
   [HYPERCALL.update_va_mapping, { arguments: 3, call: updateVaMapping }],

@@ -16,7 +16,15 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
-import { ARGUMENTS, DomainCrash, type FaultingStore, type Host, RAX, type Vcpu } from '../machine/vcpu.ts'
+import {
+  ARGUMENTS,
+  DomainCrash,
+  type FaultingStore,
+  type Host,
+  RAX,
+  type Trap,
+  type Vcpu,
+} from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
 import { Console } from './console.ts'
@@ -24,6 +32,7 @@ import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
 import { Heap } from './heap.ts'
 import { HYPERCALLS } from './hypercalls.ts'
+import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
 import { fixupPageFault } from './ptwr.ts'
@@ -243,6 +252,11 @@ export class Hypervisor implements Host {
   deliver(vcpu: Vcpu, vector: number, error: number): void {
     this.current = vcpu
     deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  }
+
+  loadSegment(vcpu: Vcpu, selector: number): Trap | null {
+    this.current = vcpu
+    return loadSelector(this, vcpu, selector)
   }
 
   /** Forget cached translations, after an entry that may be cached changed. */

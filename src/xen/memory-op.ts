@@ -71,7 +71,8 @@ function removePage(xen: Hypervisor, caller: Domain, mfn: number): boolean {
     return false
   }
   if (!getPage(xen, mfn, record, caller)) {
-    xen.log('pageFree', caller.id, xen.m2p.get(mfn))
+    // To a PV domain its frame numbers are the machine's.
+    xen.log('pageFree', caller.id, mfn)
     return false
   }
   if (xen.version.freeUnpins && isPinned(xen, record)) {

@@ -23,7 +23,7 @@ export type MessageSource = 'seed' | '4.17'
 export const MESSAGES = {
   pageRef: {
     seed: ['mm.c', 685, 685, 'Could not get page ref for pfn %lx'],
-    '4.17': ['arch/x86/include/asm/mm.h', 416, 417, 'Could not get page ref for mfn %05lx'],
+    '4.17': ['./arch/x86/include/asm/mm.h', 416, 417, 'Could not get page ref for mfn %05lx'],
   },
   linearWritable2: {
     seed: ['mm.c', 750, 750, 'Attempt to create linear p.t. with write perms'],
@@ -154,11 +154,17 @@ export const MESSAGES = {
   },
   iretFault: {
     seed: ['traps.c', 277, 278, 'Fault while reading IRET context from guest stack'],
-    '4.17': ['arch/x86/pv/iret.c', 61, 62, 'Fault while reading IRET context from guest stack'],
+    '4.17': ['arch/x86/pv/iret.c', 61, 62, 'Fault while reading IRET context from guest stack', 'gprintk'],
   },
   iretNoUser: {
     seed: ['traps.c', 287, 288, 'Guest switching to user mode with no user page tables'],
-    '4.17': ['arch/x86/pv/iret.c', 71, 72, 'Guest switching to user mode with no user page tables'],
+    '4.17': [
+      'arch/x86/pv/iret.c',
+      71,
+      72,
+      'Guest switching to user mode with no user page tables',
+      'gprintk',
+    ],
   },
   pageInvalid: {
     seed: ['memory.c', 177, 178, 'Domain %u page number %lx invalid'],
@@ -272,6 +278,39 @@ export const MESSAGES = {
   badL4FlagsMod: {
     seed: ['mm.c', 2028, 2029, 'Bad L4 flags %x'],
     '4.17': ['arch/x86/mm.c', 2400, 2401, 'Bad L4 flags %x'],
+  },
+  iretFatal: {
+    seed: ['traps.c', 317, 317, 'Fatal error'],
+  },
+  superpageUnaligned: {
+    seed: ['mm.c', 3309, 3309, 'Unaligned superpage reference mfn %lx'],
+  },
+  superpageOff: {
+    seed: ['mm.c', 3316, 3316, 'Superpages disallowed'],
+  },
+  superpageUnmarkUnaligned: {
+    seed: ['mm.c', 3335, 3335, 'Unaligned superpage reference mfn %lx'],
+  },
+  superpageUnmarkOff: {
+    seed: ['mm.c', 3342, 3342, 'Superpages disallowed'],
+  },
+  noExtentIncrease: {
+    seed: ['memory.c', 73, 76, 'Could not allocate order=%d extent: id=%d memflags=%x (%ld of %d)'],
+    '4.17': [
+      'common/memory.c',
+      135,
+      138,
+      'Could not allocate order=%d extent: id=%d memflags=%x (%ld of %d)',
+    ],
+  },
+  noExtentPopulate: {
+    seed: ['memory.c', 130, 133, 'Could not allocate order=%d extent: id=%d memflags=%x (%ld of %d)'],
+    '4.17': [
+      'common/memory.c',
+      277,
+      280,
+      'Could not allocate order=%u extent: id=%d memflags=%#x (%u of %u)',
+    ],
   },
   unhandledPageFault: {
     seed: ['traps.c', 1061, 1062, 'd%d:v%d: unhandled page fault (ec=%04X)', 'printk'],

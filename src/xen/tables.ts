@@ -1,4 +1,5 @@
 import { SLOTS } from '../bits/address.ts'
+import { EINVAL } from '../bits/errno.ts'
 import { entryFrame, entryHi, entryLo, foldFlags, HI_NX, P, RW } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
@@ -9,6 +10,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
+import { checkDescriptorPage } from './descriptors.ts'
 import type { Domain } from './domain.ts'
 import {
   adjust,
@@ -43,7 +45,10 @@ export function promoteTable(
   code: number,
 ): number {
   if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
-  if (code === TYPE_CODE.segdesc) return 0
+  if (code === TYPE_CODE.segdesc) {
+    const bad = checkDescriptorPage(xen, xen.memory.backing(record))
+    return bad === -1 ? 0 : EINVAL
+  }
   return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
 }
 
@@ -140,7 +145,10 @@ function promoteUpper(
     words[at] = adjust(xen, level, words[at], words[at + 1])
     words[at + 1] = adjusted.hi
   }
-  if (level === 4) initXenSlots(xen, mfn, table)
+  if (level === 4) {
+    initXenSlots(xen, mfn, table)
+    if (isM2pStrict(domain)) fillM2pSlot(xen, table)
+  }
   return 0
 }
 
@@ -167,6 +175,17 @@ export function fillM2pSlot(xen: Hypervisor, table: number): void {
   const isSafe = xen.version.xenSlotsNx
   words[table + 256 * 2] = entryLo(xen.m2p.l3, isSafe ? 0x25 : 0x67)
   words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3, isSafe ? HI_NX : 0)
+}
+
+export function zapM2pSlot(xen: Hypervisor, table: number): void {
+  xen.memory.u32.fill(0, table + 256 * 2, table + 257 * 2)
+}
+
+/** vm_assist type 32: the M2P is mapped only by the roots that a kernel uses. Its bit is one that a number has. */
+export const ASSIST_M2P_STRICT = 1 << 30
+
+export function isM2pStrict(domain: Domain): boolean {
+  return (domain.assist & ASSIST_M2P_STRICT) !== 0
 }
 
 /** Give back every reference of a table's entries, highest slot first. The entries themselves stay. */

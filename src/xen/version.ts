@@ -44,6 +44,14 @@ export type XenVersion = {
   readonly mmioUncached: boolean
   /** Freeing a pinned frame unpins it (before XSA-252). */
   readonly freeUnpins: boolean
+  /** The first page of an LDT is taken when the LDT is set, not when it is first used. */
+  readonly eagerLdt: boolean
+  /** Unmapping a page of descriptors anywhere drops the domain's LDT. */
+  readonly unmapDropsLdt: boolean
+  /** mmuext_op about another domain's frames is refused where an operation is about the caller itself. */
+  readonly ownOperations: boolean
+  /** A stolen frame forgets its type (XSA-214). */
+  readonly stealClearsType: boolean
   /** Error numbers that changed. */
   readonly newBaseptrReturnsCode: boolean
   /** What a hypercall leaves in the argument registers that it used; debug builds only. */
@@ -88,6 +96,10 @@ export const SEED: XenVersion = {
   tracksCacheAttributes: true,
   mmioUncached: false,
   freeUnpins: true,
+  eagerLdt: true,
+  unmapDropsLdt: true,
+  ownOperations: false,
+  stealClearsType: false,
   newBaseptrReturnsCode: false,
   clobber: [0xdeadbeef, 0],
   consoleForAll: true,
@@ -124,6 +136,10 @@ export const XEN_417: XenVersion = {
   tracksCacheAttributes: false,
   mmioUncached: true,
   freeUnpins: false,
+  eagerLdt: false,
+  unmapDropsLdt: false,
+  ownOperations: true,
+  stealClearsType: true,
   newBaseptrReturnsCode: true,
   clobber: [0xdeadf00d, 0xdeadbeef],
   consoleForAll: false,
