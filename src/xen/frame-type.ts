@@ -4,6 +4,7 @@ import {
   OWNER_WORD,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_LOCKED,
   TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
@@ -113,13 +114,22 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
   putPage(xen, mfn, record)
 }
 
-/**
- * Whether the frame is a live frame of its type: page_lock(). Xen takes a lock here; on one CPU at a time the lock is
- * only this question.
- */
+/** Whether the frame is a live frame of its type: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
   const word = xen.memory.u32[record]
   return (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
+}
+
+/**
+ * Hold a live frame while one of its entries changes: page_lock(). The lock counts as a reference, which shows in what
+ * messages say of the frame meanwhile.
+ */
+export function lockPage(xen: Hypervisor, record: number): void {
+  xen.memory.u32[record] = (xen.memory.u32[record] | TYPE_LOCKED) + 1
+}
+
+export function unlockPage(xen: Hypervisor, record: number): void {
+  xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_LOCKED) - 1
 }
 
 export function isPinned(xen: Hypervisor, record: number): boolean {

@@ -11,6 +11,7 @@ import {
   REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_LOCKED,
   TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
@@ -315,6 +316,7 @@ export function typeText(layout: TypeLayout, packed: number): string {
   const flags: string[] = []
   if (packed & TYPE_PINNED) flags.push('pinned')
   if (packed & TYPE_VALIDATED) flags.push('validated')
+  if (packed & TYPE_LOCKED) flags.push('locked')
   const bits = encodeTypeWord(layout, {
     type: TYPE_NAMES[packed >>> TYPE_SHIFT],
     flags,

@@ -26,6 +26,8 @@ export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
       return caller.totPages
     case MEMORY_OP.maximum_reservation:
       return caller.maxPages
+    case MEMORY_OP.machphys_mfn_list:
+      return machphysFrames(xen, vcpu, argument)
     case MEMORY_OP.machphys_mapping:
       return machphysMapping(xen, vcpu, argument)
     case MEMORY_OP.memory_map:
@@ -83,6 +85,18 @@ function removePage(xen: Hypervisor, caller: Domain, mfn: number): boolean {
   xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
   putPage(xen, mfn, record)
   return true
+}
+
+/** {u32 most, u64 list*, u32 given}: the first frame of each 2 MiB of the M2P. */
+function machphysFrames(xen: Hypervisor, vcpu: Vcpu, argument: number): number {
+  const head = new Uint32Array(4)
+  if (!copyFromGuest(vcpu, argument, head, 4)) return EFAULT
+  const list = vaOf(head[2], head[3])
+  const count = Math.min(head[0], Math.ceil((xen.m2p.end - xen.m2p.firstFrame) / 512))
+  for (let i = 0; i < count; i++) {
+    if (!copyToGuest(vcpu, list + i * 8, [xen.m2p.firstFrame + i * 512, 0], 2)) return EFAULT
+  }
+  return copyToGuest(vcpu, argument + 16, [count], 1) ? 0 : EFAULT
 }
 
 /** {u64 v_start, u64 v_end, u64 max_mfn}: where the guest finds the M2P. */

@@ -6,7 +6,7 @@ import { arg32, argVa } from './arguments.ts'
 import type { Domain } from './domain.ts'
 import type { TableLevel } from './entries.ts'
 import { getPageOwner, mayActOn } from './foreign.ts'
-import { getPageType, isLive, putPageType } from './frame-type.ts'
+import { getPageType, isLive, lockPage, putPageType, unlockPage } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { modEntry } from './mod-entry.ts'
@@ -51,7 +51,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     rc = 0
   }
   if (upperChanged) xen.flushTlbs()
-  if (done !== 0) addDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, i)
   return rc
 }
 
@@ -63,10 +63,9 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
   return xen.domainById(id) ?? null
 }
 
-/** `*done += count`, where the guest gave an address; a bad one is ignored. */
-export function addDone(vcpu: Vcpu, done: number, count: number): void {
-  if (!copyFromGuest(vcpu, done, doneWord, 1)) return
-  doneWord[0] += count
+/** `*done = count`, where the guest gave an address; a bad one is ignored. */
+export function writeDone(vcpu: Vcpu, done: number, count: number): void {
+  doneWord[0] = count
   copyToGuest(vcpu, done, doneWord, 1)
 }
 
@@ -123,7 +122,9 @@ function storeEntry(
     } else if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4) {
       const foreignUpper = code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.messages !== 'seed'
       if (!foreignUpper) {
+        lockPage(xen, record)
         rc = modEntry(xen, code as TableLevel, table, slot, lo, hi, keepAccessed, tableOwner, pageOwner)
+        unlockPage(xen, record)
         if (rc === 0 && code > TYPE_CODE.l1) rc = 1
       }
     }

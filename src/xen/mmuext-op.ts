@@ -11,7 +11,7 @@ import { getPageType, isPinned, putPageAndType } from './frame-type.ts'
 import { copyFromGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { dropLdt, setLdt } from './ldt.ts'
-import { addDone } from './mmu-update.ts'
+import { writeDone } from './mmu-update.ts'
 import { getPage, putPage } from './references.ts'
 import { fillM2pSlot, isM2pStrict, zapM2pSlot } from './tables.ts'
 
@@ -67,7 +67,7 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     if (rc !== 0) break
   }
-  if (done !== 0) addDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, i)
   return rc
 }
 

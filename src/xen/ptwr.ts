@@ -5,7 +5,7 @@ import { PF_PRESENT, PF_RESERVED, PF_WRITE } from '../machine/mmu.ts'
 import type { FaultingStore, Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
 import { adjust, adjusted, getPageFromL1e, putPageFromL1e } from './entries.ts'
-import { isLive } from './frame-type.ts'
+import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { ownerOf, typeCodeOf } from './references.ts'
@@ -56,7 +56,10 @@ function emulateWrite(
     xen.log('ptwrAccess', digits, digits, bytes)
     return false
   }
-  return storeToLiveL1(xen, domain, table, offset, store)
+  lockPage(xen, record)
+  const done = storeToLiveL1(xen, domain, table, offset, store)
+  unlockPage(xen, record)
+  return done
 }
 
 /** The frame that a read-only mapping at `va` maps, or -1: guest_get_eff_l1e(). */

@@ -6,7 +6,7 @@ import type { Vcpu } from '../machine/vcpu.ts'
 import { arg32, argHigh, argVa } from './arguments.ts'
 import type { Domain } from './domain.ts'
 import { getPageOwner } from './foreign.ts'
-import { isLive } from './frame-type.ts'
+import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { modEntry } from './mod-entry.ts'
@@ -39,7 +39,9 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
       isLive(xen, record) &&
       typeCodeOf(xen, record) === TYPE_CODE.l1
     ) {
+      lockPage(xen, record)
       rc = modEntry(xen, 1, table, slotAt(va, 1), lo, hi, false, caller, pageOwner)
+      unlockPage(xen, record)
     }
   }
   if (xen.sink !== null) {
