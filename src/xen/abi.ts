@@ -13,6 +13,8 @@ export const HYPERCALL = {
   mmu_update: 1,
   set_gdt: 2,
   stack_switch: 3,
+  set_callbacks: 4,
+  fpu_taskswitch: 5,
   update_descriptor: 10,
   memory_op: 12,
   multicall: 13,
@@ -22,7 +24,12 @@ export const HYPERCALL = {
   vm_assist: 21,
   update_va_mapping_otherdomain: 22,
   iret: 23,
+  set_segment_base: 25,
   mmuext_op: 26,
+  sched_op: 29,
+  callback_op: 30,
+  event_channel_op: 32,
+  physdev_op: 33,
 } as const
 
 /** Commands of memory_op: Xen's public/memory.h. */
@@ -87,3 +94,13 @@ export const START_INFO = {
 
 /** Command bits of an mmu_update request's pointer. */
 export const MMU = { NORMAL_PT_UPDATE: 0, MACHPHYS_UPDATE: 1, PT_UPDATE_PRESERVE_AD: 2 } as const
+
+/** Types of callback_op: Xen's public/callback.h. */
+export const CALLBACK = { event: 0, failsafe: 1, syscall: 2, nmi: 4, sysenter: 5, syscall32: 7 } as const
+
+/** Commands of sched_op, and the reasons for a shutdown: Xen's public/sched.h. */
+export const SCHED_OP = { yield: 0, block: 1, shutdown: 2 } as const
+export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3 } as const
+
+/** Commands of physdev_op: Xen's public/physdev.h. */
+export const PHYSDEV_OP = { set_iopl: 6, set_iobitmap: 7 } as const

@@ -1,7 +1,8 @@
-import { hex64, hexVa, slotAt } from '../bits/address.ts'
+import { hex64, hexVa, slotAt, vaOf } from '../bits/address.ts'
 import { entryFrame, P, PSE } from '../bits/pte.ts'
-import type { Vcpu } from '../machine/vcpu.ts'
+import { RSP, type Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
+import { copyFromGuest, isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 
 /**
@@ -23,7 +24,7 @@ const ROWS: readonly (readonly [name: string, register: number])[][] = [
   ],
   [
     ['rbp', 5],
-    ['rsp', 4],
+    ['rsp', RSP],
     ['r8', 8],
   ],
   [
@@ -61,8 +62,41 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   )
   if (xen.version.namesVcpu) line(`fsb: ${UNKNOWN}   gsb: ${UNKNOWN}   gss: ${UNKNOWN}`)
   line('ds: 0000   es: 0000   fs: 0000   gs: 0000   ss: e02b   cs: e033')
-  line(`Guest stack trace from rsp=${value(4)}:`)
-  line('  unknown: the model kernel keeps no stack')
+  line(`Guest stack trace from rsp=${value(RSP)}:`)
+  if (!vcpu.has(RSP)) line('  unknown: the guest has no stack pointer')
+  else guestStack(xen, vcpu)
+}
+
+/** A stack of a kernel is at most 32 KiB: where the block that holds the stack pointer ends, the trace does. */
+const STACK_BLOCK = 0x8000
+const ROWS_OF_STACK = 20
+const WORDS_IN_ROW = 4
+
+/** The words on the guest's stack, from the stack pointer up: show_guest_stack(). */
+function guestStack(xen: Hypervisor, vcpu: Vcpu): void {
+  let va = vaOf(vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1])
+  if (!isGuestAddress(va)) {
+    xen.console.xen('  Guest-inaccessible memory.')
+    return
+  }
+  const out = new Uint32Array(2)
+  let row = ' '
+  let words = 0
+  for (; words < ROWS_OF_STACK * WORDS_IN_ROW; words++, va += 8) {
+    // The test looks back by a byte, so a pointer that is the very end of a block has nothing above it.
+    if (Math.floor((va - 1) / STACK_BLOCK) !== Math.floor((va + 7) / STACK_BLOCK)) break
+    if (!copyFromGuest(vcpu, va, out, 2)) {
+      if (words > 0) xen.console.xen(row)
+      xen.console.xen(`${words > 0 ? '    ' : '  '}Fault while accessing guest memory.`)
+      return
+    }
+    if (words > 0 && words % WORDS_IN_ROW === 0) {
+      xen.console.xen(row)
+      row = ' '
+    }
+    row += `${words % WORDS_IN_ROW === 0 ? ' ' : ''} ${hex64(out[0], out[1])}`
+  }
+  xen.console.xen(words === 0 ? '  Stack empty.' : row)
 }
 
 /** The path of an address through the tables in use: show_page_walk(). */

@@ -5,6 +5,9 @@ import type { E820Entry } from './abi.ts'
 /** A handler that the guest registered for a CPU exception: Xen's struct trap_info. */
 export type TrapHandler = { readonly flags: number; readonly cs: number; readonly address: number }
 
+/** An entry point that the guest registered; bit 0 of the flags masks events. */
+export type Callback = { readonly flags: number; readonly address: number }
+
 /** A domain: who owns frames and makes hypercalls. */
 export type Domain = {
   readonly id: number
@@ -22,7 +25,16 @@ export type Domain = {
   readonly traps: Map<number, TrapHandler>
   /** Event delivery is masked: dom0 and domU both start so. */
   eventsMasked: boolean
+  /** Where Xen enters the guest, by type of callback. */
+  readonly callbacks: Map<number, Callback>
+  /** The stack for entries from user mode; the address has 48 bits, or is -1 for one that is not canonical. */
+  kernelSs: number
+  kernelSp: number
+  /** Root of the kernel while the vCPU is in user mode. */
+  kernelRoot: number
   crashed: boolean
+  /** Why the guest shut itself down, or null while it runs: Xen's SHUTDOWN_* numbers. */
+  shutdown: number | null
   /** What the guest has written to the console since its last newline. */
   consoleLine: string
   sharedInfo: number
@@ -50,7 +62,12 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     assist: 0,
     traps: new Map(),
     eventsMasked: true,
+    callbacks: new Map(),
+    kernelSs: 0,
+    kernelSp: 0,
+    kernelRoot: 0,
     crashed: false,
+    shutdown: null,
     consoleLine: '',
     sharedInfo: 0,
     gdtFrames: [],
@@ -61,6 +78,14 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     memoryMap: null,
   }
 }
+
+/** The largest extent of frames that a domain may ask for: max_order(). */
+export function maxExtentOrder(domain: Domain): number {
+  return domain.privileged ? 12 : 9
+}
+
+/** How messages name the owner of a frame that has none: DOMID_INVALID. */
+export const DOMID_NOBODY = DOMID.INVALID
 
 /** The owners of frames that no guest owns: MMIO and the first MiB, and Xen itself. They have no vCPU. */
 export const DOM_IO_ID = DOMID.IO

@@ -1,8 +1,9 @@
-import { vaHigh, vaOf } from '../bits/address.ts'
+import { vaOf } from '../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
 import { dumpGuest, pageWalk } from './crash-dump.ts'
 import type { Domain } from './domain.ts'
 import { isGuestAddress } from './guest-copy.ts'
+import { enterKernelMode } from './guest-mode.ts'
 import type { Hypervisor } from './hypervisor.ts'
 
 /** Names of the exceptions as the seed prints them (traps.c:trapstr), and as 4.17 does. */
@@ -55,9 +56,9 @@ const TRAP_MNEMONICS = [
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 
 /**
- * Give the guest an exception. With a handler registered its frame is pushed on the guest's stack
- * (create_bounce_frame); without one Xen says so and kills the domain: that is how the seed's kernel ends, whose BUG()
- * comes before it has a handler for #UD.
+ * Give the guest an exception. Its frame is pushed on the guest's kernel stack (create_bounce_frame), and with a handler
+ * registered the guest goes on there; without one Xen says so and kills the domain: that is how the seed's kernel ends,
+ * whose BUG() comes before it has a handler for #UD. A stack that cannot take the frame ends the domain too.
  */
 export function deliverException(
   xen: Hypervisor,
@@ -67,15 +68,28 @@ export function deliverException(
   error: number,
 ): void {
   const handler = domain.traps.get(vector)
-  if (handler !== undefined && pushBounceFrame(vcpu, vector, error)) {
+  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
+  const missed = pushBounceFrame(domain, vcpu, vector, error)
+  if (missed === null && handler !== undefined) {
     if ((handler.flags & 4) !== 0) domain.eventsMasked = true
     return
   }
-  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
-  else if (xen.version.walksStack) pageWalk(xen, vcpu, badStack)
-  const place = handler === undefined ? xen.version.entryFault : xen.version.stackFault
-  xen.console.xen(`domain_crash_sync called from entry.S${place}`)
+  let fault = xen.version.entryFault
+  if (missed !== null && fault !== '') {
+    // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
+    if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
+    fault = pushFault(missed.index)
+  }
+  xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
+}
+
+/** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
+function pushFault(index: number): string {
+  const word = Math.max(0, 6 - index)
+  const label = word === 0 ? '0x8' : `${word}x8`
+  const at = (0x403738d0 + (6 - word) * 4).toString(16)
+  return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
 }
 
 function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: number, error: number): void {
@@ -92,40 +106,43 @@ function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: numbe
   if (vector === VECTOR_PF) pageWalk(xen, vcpu, vcpu.faultAddress)
 }
 
-/** Where the last frame that could not be pushed failed. */
-let badStack = 0
-
 /**
- * The frame that a guest's handler finds: RCX, R11, [error code], RIP, CS and the event mask, RFLAGS, RSP, SS. False
- * when the guest's stack cannot take it.
+ * The frame that a guest's handler finds: RCX, R11, [error code], RIP, CS and the event mask, RFLAGS, RSP, SS. Null, or
+ * which word from the top could not be stored and its address, when the guest's stack cannot take it.
  */
-function pushBounceFrame(vcpu: Vcpu, vector: number, error: number): boolean {
-  const top = vaOf(vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1])
-  if (!isGuestAddress(top)) return false
-  const [KERNEL_CS, KERNEL_SS, INTERRUPTS_ON] = [0xe030, 0xe02b, 0x202]
+function pushBounceFrame(
+  domain: Domain,
+  vcpu: Vcpu,
+  vector: number,
+  error: number,
+): { index: number; va: number } | null {
+  const [KERNEL_CS, USER_CS, INTERRUPTS_ON] = [0xe030, 0xe033, 0x200]
+  const fromKernel = vcpu.kernelMode
+  const [rspLo, rspHi] = [vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1]]
+  enterKernelMode(domain, vcpu)
+  const top = fromKernel ? vaOf(rspLo, rspHi) : domain.kernelSp
+  const masked = domain.eventsMasked
   const values: [number, number][] = [
-    [KERNEL_SS, 0],
-    [top >>> 0, vaHigh(top)],
-    [INTERRUPTS_ON, 0],
-    [KERNEL_CS, 0],
+    [0xe02b, 0],
+    [rspLo, rspHi],
+    [(masked ? 0 : INTERRUPTS_ON) | 2, 0],
+    // The ring in the saved cs tells the handler what was interrupted.
+    [fromKernel ? KERNEL_CS : USER_CS, masked ? 1 : 0],
     [0, 0],
     ...(HAS_ERROR_CODE.has(vector) ? ([[error, 0]] as [number, number][]) : []),
     [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
     [vcpu.regs[RCX * 2], vcpu.regs[RCX * 2 + 1]],
   ]
-  let sp = top - (top % 16)
-  for (const [lo, hi] of values) {
+  let sp = top === -1 ? -1 : top - (top % 16)
+  for (const [index, [lo, hi]] of values.entries()) {
     sp -= 8
     const page = isGuestAddress(sp) ? vcpu.tryWritable(sp) : -1
-    if (page === -1) {
-      badStack = sp
-      return false
-    }
+    if (page === -1) return { index, va: sp }
     const at = page + (((sp >>> 0) & 0xfff) >>> 2)
     vcpu.memory.u32[at] = lo
     vcpu.memory.u32[at + 1] = hi
   }
-  return true
+  return null
 }
 
 /** The end of a domain: the dump of its vCPU, and for dom0 of the machine. */

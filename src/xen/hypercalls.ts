@@ -3,13 +3,17 @@ import { EFAULT, EINVAL, ENOSYS, EPERM } from '../bits/errno.ts'
 import { ARGUMENTS, RAX, type Vcpu } from '../machine/vcpu.ts'
 import { HYPERCALL } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
+import { callbackOp, setCallbacks } from './callback-op.ts'
 import type { Domain } from './domain.ts'
 import { copyByteFromGuest, copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { iret } from './iret.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
+import { physdevOp, schedOp } from './sched-op.ts'
 import { setGdt } from './set-gdt.ts'
+import { fpuTaskswitch, setSegmentBase, stackSwitch } from './stack-switch.ts'
 import { ASSIST_M2P_STRICT } from './tables.ts'
 import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
@@ -18,6 +22,8 @@ import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping
 export type Hypercall = {
   readonly arguments: number
   readonly call: (xen: Hypervisor, caller: Domain, vcpu: Vcpu) => number
+  /** It sets rax itself; what `call` returns is not seen. */
+  readonly leavesResult?: boolean
 }
 
 /** {u8 vector, u8 flags, u16 cs, u64 address} each, ended by an address of 0: do_set_trap_table(). */
@@ -108,6 +114,9 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hyperc
   [HYPERCALL.set_trap_table, { arguments: 1, call: setTrapTable }],
   [HYPERCALL.mmu_update, { arguments: 4, call: mmuUpdate }],
   [HYPERCALL.set_gdt, { arguments: 2, call: setGdt }],
+  [HYPERCALL.stack_switch, { arguments: 2, call: stackSwitch }],
+  [HYPERCALL.set_callbacks, { arguments: 3, call: setCallbacks }],
+  [HYPERCALL.fpu_taskswitch, { arguments: 1, call: fpuTaskswitch }],
   [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
   [HYPERCALL.multicall, { arguments: 2, call: multicall }],
@@ -116,5 +125,12 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hyperc
   [HYPERCALL.console_io, { arguments: 3, call: consoleIo }],
   [HYPERCALL.vm_assist, { arguments: 2, call: vmAssist }],
   [HYPERCALL.update_va_mapping_otherdomain, { arguments: 4, call: updateVaMappingOtherdomain }],
+  [HYPERCALL.iret, { arguments: 0, call: iret, leavesResult: true }],
+  [HYPERCALL.set_segment_base, { arguments: 2, call: setSegmentBase }],
+  [HYPERCALL.sched_op, { arguments: 2, call: schedOp }],
+  [HYPERCALL.callback_op, { arguments: 2, call: callbackOp }],
+  // There are no event channels yet.
+  [HYPERCALL.event_channel_op, { arguments: 2, call: () => ENOSYS }],
+  [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
 ])

@@ -85,6 +85,8 @@ export class Hypervisor implements Host {
   failedSlot = 0
   /** A multicall is running: it may not contain another. */
   inMulticall = false
+  /** Which frame an allocation of one frame gets, instead of the heap's choice: recorded runs set it. It must be free. */
+  chooseFrame: (() => number) | null = null
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
@@ -192,6 +194,14 @@ export class Hypervisor implements Host {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
   }
 
+  /** The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages(). */
+  takeExtent(order: number): number {
+    if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order)
+    if (this.chooseFrame === null) return this.heap.take()
+    const chosen = this.chooseFrame()
+    return this.heap.takeFrame(chosen) ? chosen : -1
+  }
+
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
   allocateXenFrame(owner: number, place?: number): number {
     const mfn = this.takeXenFrame(place)
@@ -229,15 +239,18 @@ export class Hypervisor implements Host {
   hypercall(vcpu: Vcpu): void {
     this.current = vcpu
     const domain = this.domainOf(vcpu)
-    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} is dead`)
+    if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     const handler = HYPERCALLS.get(vcpu.number(RAX))
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
+    if (domain.shutdown !== null) {
+      throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
+    }
     const clobber = this.version.clobber
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
-    vcpu.setNumber(RAX, rc)
+    if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
   pageFault(

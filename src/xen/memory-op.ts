@@ -1,35 +1,45 @@
 import { REGION, vaHigh, vaOf } from '../bits/address.ts'
-import { EFAULT, EINVAL, ENOSYS, EPERM } from '../bits/errno.ts'
-import { TYPE_PINNED } from '../machine/frames.ts'
+import { DOMID } from '../bits/domid.ts'
+import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../bits/errno.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { E820, type E820Entry, MEMORY_OP } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
 import type { Domain } from './domain.ts'
-import { isPinned, putPageAndType } from './frame-type.ts'
-import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
+import { exchange } from './exchange.ts'
+import { mayActOn } from './foreign.ts'
+import { copyByteFromGuest, copyFromGuest, copyToGuest } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
-import { getPage, putAllocationReference, putPage } from './references.ts'
+import { changeReservation } from './reservation.ts'
 
 /**
- * memory_op(command, argument*): what a domain owns, and what the machine has. Xen: do_memory_op(), arch_memory_op().
+ * memory_op(command, argument*): what a domain owns, and what the machine has. The command's bits from 6 on are the
+ * extent to start with. Xen: do_memory_op(), arch_memory_op().
  */
 export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const command = arg32(vcpu, 0) & 63
   const start = Math.floor(arg32(vcpu, 0) / 64)
   const argument = argVa(vcpu, 1)
   switch (command) {
+    case MEMORY_OP.increase_reservation:
+      return changeReservation(xen, caller, vcpu, argument, start, 'increase')
     case MEMORY_OP.decrease_reservation:
-      return decreaseReservation(xen, caller, vcpu, argument, start)
+      return changeReservation(xen, caller, vcpu, argument, start, 'decrease')
+    case MEMORY_OP.populate_physmap:
+      return changeReservation(xen, caller, vcpu, argument, start, 'populate')
+    case MEMORY_OP.exchange:
+      return exchange(xen, caller, vcpu, argument)
     case MEMORY_OP.maximum_ram_page:
       return xen.maxPage
     case MEMORY_OP.current_reservation:
-      return caller.totPages
     case MEMORY_OP.maximum_reservation:
-      return caller.maxPages
+      return pagesOfDomain(xen, caller, vcpu, argument, command === MEMORY_OP.maximum_reservation)
     case MEMORY_OP.machphys_mfn_list:
-      return machphysFrames(xen, vcpu, argument)
+      return machphysMfnList(xen, vcpu, argument)
     case MEMORY_OP.machphys_mapping:
-      return machphysMapping(xen, vcpu, argument)
+      return machphysMapping(xen, caller, vcpu, argument)
+    case MEMORY_OP.add_to_physmap:
+      // A PV domain keeps its own map of what it owns.
+      return copyByteFromGuest(vcpu, argument) === -1 ? EFAULT : EINVAL
     case MEMORY_OP.memory_map:
       return caller.memoryMap === null ? ENOSYS : giveMap(vcpu, argument, caller.memoryMap)
     case MEMORY_OP.machine_memory_map:
@@ -39,69 +49,43 @@ export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   }
 }
 
-const reservation = new Uint32Array(8)
-const extent = new Uint32Array(2)
-
-/** Give frames back, one an extent: {u64 extents*, u64 count, u32 order, u32 flags, u16 domain}. Returns how many. */
-function decreaseReservation(
+/** {u16 domain}: how many pages it has, or may have. */
+function pagesOfDomain(
   xen: Hypervisor,
   caller: Domain,
   vcpu: Vcpu,
   argument: number,
-  start: number,
+  maximum: boolean,
 ): number {
-  if (!copyFromGuest(vcpu, argument, reservation, 7)) return start
-  const list = vaOf(reservation[0], reservation[1])
-  const count = reservation[3] * 0x1_0000_0000 + reservation[2]
-  const order = reservation[4]
-  if (order > 9 || !isGuestRange(list, count * 8)) return start
-  for (let i = start; i < count; i++) {
-    if (!copyFromGuest(vcpu, list + i * 8, extent, 2)) return i
-    const first = extent[1] * 0x1_0000_0000 + extent[0]
-    for (let j = 0; j < 2 ** order; j++) {
-      if (!removePage(xen, caller, first + j)) return i
-    }
-  }
-  return count
+  const [low, high] = [copyByteFromGuest(vcpu, argument), copyByteFromGuest(vcpu, argument + 1)]
+  if (low === -1 || high === -1) return EFAULT
+  const id = high * 256 + low
+  const domain = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
+  if (domain === undefined) return ESRCH
+  if (!mayActOn(caller, domain)) return EPERM
+  return maximum ? domain.maxPages : domain.totPages
 }
 
-/** guest_remove_page(): the frame stays as long as anything else holds it. */
-function removePage(xen: Hypervisor, caller: Domain, mfn: number): boolean {
-  const record = xen.memory.record(mfn)
-  if (record === -1) {
-    xen.log('pageInvalid', caller.id, mfn)
-    return false
-  }
-  if (!getPage(xen, mfn, record, caller)) {
-    // To a PV domain its frame numbers are the machine's.
-    xen.log('pageFree', caller.id, mfn)
-    return false
-  }
-  if (xen.version.freeUnpins && isPinned(xen, record)) {
-    xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
-    putPageAndType(xen, mfn, record)
-  }
-  putAllocationReference(xen, mfn, record)
-  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
-  putPage(xen, mfn, record)
-  return true
-}
-
-/** {u32 most, u64 list*, u32 given}: the first frame of each 2 MiB of the M2P. */
-function machphysFrames(xen: Hypervisor, vcpu: Vcpu, argument: number): number {
+/** {u32 room, u64 list*, u32 count}: the frames of the M2P, one for each 2 MiB of it. A hole repeats the one before. */
+function machphysMfnList(xen: Hypervisor, vcpu: Vcpu, argument: number): number {
   const head = new Uint32Array(4)
   if (!copyFromGuest(vcpu, argument, head, 4)) return EFAULT
   const list = vaOf(head[2], head[3])
-  const count = Math.min(head[0], Math.ceil((xen.m2p.end - xen.m2p.firstFrame) / 512))
+  // 2 MiB of the table describe 2^18 frames.
+  const count = Math.min(head[0], Math.ceil(xen.maxPage / 0x40000))
+  let last = 0
   for (let i = 0; i < count; i++) {
-    if (!copyToGuest(vcpu, list + i * 8, [xen.m2p.firstFrame + i * 512, 0], 2)) return EFAULT
+    const isMapped = xen.host.ram.some((r) => r.start < (i + 1) * 0x40000 && r.end > i * 0x40000)
+    if (isMapped) last = xen.m2p.firstFrame + i * 512
+    if (!copyToGuest(vcpu, list + i * 8, [last >>> 0, Math.floor(last / 0x1_0000_0000)], 2)) return EFAULT
   }
   return copyToGuest(vcpu, argument + 16, [count], 1) ? 0 : EFAULT
 }
 
 /** {u64 v_start, u64 v_end, u64 max_mfn}: where the guest finds the M2P. */
-function machphysMapping(xen: Hypervisor, vcpu: Vcpu, argument: number): number {
-  const max = xen.maxPage - 1
+function machphysMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
+  // 4.17 keeps how much RAM there is from all but dom0.
+  const max = caller.privileged || xen.version.messages === 'seed' ? xen.maxPage - 1 : 0x7_ffff_ffff
   const words = [
     REGION.m2p >>> 0,
     vaHigh(REGION.m2p),
