@@ -1,4 +1,5 @@
 import { PAGE, SLOTS, vaHigh } from '../bits/address.ts'
+import { D } from '../bits/pte.ts'
 import type { Memory } from './memory.ts'
 import { markAccessed, PF_FETCH, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
 import { Tlb, tlbSlot } from './tlb.ts'
@@ -264,7 +265,11 @@ export class Vcpu {
   }
 
   /** A 16-byte store, as SSE has it: one access, faulted as a whole. */
-  store128(va: number, low: readonly [lo: number, hi: number], high: readonly [lo: number, hi: number]): void {
+  store128(
+    va: number,
+    low: readonly [lo: number, hi: number],
+    high: readonly [lo: number, hi: number],
+  ): void {
     const offset = (va >>> 0) & (PAGE - 1)
     if (!this.writableOrEmulated({ va, bytes: 16, lo: low[0], hi: low[1] })) return
     if (offset > PAGE - 16) {
@@ -451,8 +456,8 @@ export class Vcpu {
     markAccessed(this.memory, this.root, page, store)
     if (record === -1 || !this.memory.isRam(w.mfn)) return store ? this.memory.nowhere : this.memory.ones
     const words = this.memory.backing(record)
-    // A load caches the page for loads only: its dirty bit is not set yet.
-    this.tlb.fill(page, words, store)
+    // Where the dirty bit is not set yet, a load caches the page for loads only.
+    this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))
     return words
   }
 

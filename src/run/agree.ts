@@ -1,5 +1,5 @@
 import type { TranscriptLine } from '../script/transcript.ts'
-import { type Exemption, EXEMPTIONS } from './agree-exempt.ts'
+import { EXEMPTIONS, type Exemption } from './agree-exempt.ts'
 import { type Recording, runScript } from './script.ts'
 
 /** A recorded line: what the debug build did, and in fuzz recordings where the release build differed. */

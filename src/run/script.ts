@@ -94,7 +94,9 @@ function framesGiven(sym: Record<string, string> | undefined): number[] {
 function checkSameScript(script: readonly ScriptLine[], frames: Recording, source: string): void {
   const other = script.find((line, i) => frames.lines[i] !== undefined && frames.lines[i].op !== line.text)
   if (other === undefined) return
-  throw new BadInput(`${source}:${other.n}: the recording is of another script: it does not have '${other.text}' here`)
+  throw new BadInput(
+    `${source}:${other.n}: the recording is of another script: it does not have '${other.text}' here`,
+  )
 }
 
 /** One run under way. */
@@ -128,6 +130,8 @@ class Run {
       this.transcript.outcome({ error: line.error ?? '' })
       return result
     }
+    // A domU's output goes by way of dom0: the CPU changes its root, and forgets, around every operation.
+    if (this.asker !== this.probe) this.xen.flushTlbs()
     try {
       const outcome = execute(this.probe, line)
       this.transcript.outcome(outcome)

@@ -114,7 +114,9 @@ function carryOut(probe: Probe, op: Operation, domain: number | null): Outcome {
     case 'assist':
       return { rc: probe.call(HYPERCALL.vm_assist, [op.command, 0], [op.type, 0]) }
     case 'hc':
-      return { rc: probe.call(op.number, ...op.args.map((a) => ('of' in a ? probe.argument(a) : probe.entry(a)))) }
+      return {
+        rc: probe.call(op.number, ...op.args.map((a) => ('of' in a ? probe.argument(a) : probe.entry(a)))),
+      }
   }
 }
 

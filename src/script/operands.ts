@@ -44,7 +44,9 @@ function pageName(word: string, names: Names): string {
 
 function unknownPage(name: string, names: Names): ScriptError {
   const guess = nearest(name, names)
-  return scriptError(`'${name}' is no page; ${guess ? `did you mean ${guess}?` : 'define it with: page NAME'}`)
+  return scriptError(
+    `'${name}' is no page; ${guess ? `did you mean ${guess}?` : 'define it with: page NAME'}`,
+  )
 }
 
 /** A frame: a page, `m:HEX` or a number. */

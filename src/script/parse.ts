@@ -1,5 +1,13 @@
 import { BadInput, nearest } from '../bits/bad-input.ts'
-import { type Argument, type Entry, type Place, parseArgument, parseEntry, parsePlace, parseVa } from './operands.ts'
+import {
+  type Argument,
+  type Entry,
+  type Place,
+  parseArgument,
+  parseEntry,
+  parsePlace,
+  parseVa,
+} from './operands.ts'
 import { parseNumber, type ScriptError, scriptError } from './words.ts'
 
 /**
@@ -229,7 +237,8 @@ class Reader {
   }
 
   private next(expected: string): string {
-    if (!this.more) throw scriptError(`the line ends after '${this.words[this.at - 1]}'; ${expected} is missing`)
+    if (!this.more)
+      throw scriptError(`the line ends after '${this.words[this.at - 1]}'; ${expected} is missing`)
     return this.words[this.at++]
   }
 
@@ -252,7 +261,9 @@ class Reader {
 
   private unknown(name: string): ScriptError {
     const guess = nearest(name, this.names)
-    return scriptError(`'${name}' is no page; ${guess ? `did you mean ${guess}?` : 'define it with: page NAME'}`)
+    return scriptError(
+      `'${name}' is no page; ${guess ? `did you mean ${guess}?` : 'define it with: page NAME'}`,
+    )
   }
 
   private argument(): Argument {
@@ -406,7 +417,8 @@ class Reader {
   private mmu(): Operation {
     const requests: MmuRequest[] = []
     do {
-      if (requests.length === MOST_REQUESTS) throw scriptError(`one call takes ${MOST_REQUESTS} requests at most`)
+      if (requests.length === MOST_REQUESTS)
+        throw scriptError(`one call takes ${MOST_REQUESTS} requests at most`)
       if (this.accept('m2p')) {
         const frame = this.argument()
         this.accept('=')
@@ -428,7 +440,8 @@ class Reader {
   private ext(first: string): Operation {
     const requests: ExtRequest[] = [this.extRequest(first)]
     while (this.accept(',')) {
-      if (requests.length === MOST_REQUESTS) throw scriptError(`one call takes ${MOST_REQUESTS} requests at most`)
+      if (requests.length === MOST_REQUESTS)
+        throw scriptError(`one call takes ${MOST_REQUESTS} requests at most`)
       const word = this.next('an operation of mmuext_op')
       if (!EXT_WORDS.includes(word)) {
         const guess = nearest(word, EXT_WORDS)

@@ -1,7 +1,7 @@
 import { PAGE, SLOTS, TWO_32, vaHigh, vaOf } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
 import { entryFrame, entryHi, entryLo } from '../bits/pte.ts'
-import { ARGUMENTS, GuestTrap, RSI, RSP, VECTOR_PF, type Vcpu } from '../machine/vcpu.ts'
+import { ARGUMENTS, GuestTrap, RSI, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
 import { HYPERCALL, MEMORY_OP, MMUEXT, START_INFO } from '../xen/abi.ts'
 import { FIXED_FRAMES, PROBE } from './layout.ts'
 import type { Argument, Entry, Place } from './operands.ts'
@@ -17,6 +17,7 @@ const EXTENT = PROBE.data + 0x810
 const EXTENT_OUT = PROBE.data + 0x818
 const STRUCTURE = PROBE.data + 0x840
 const VCPUS = PROBE.data + 0x8c0
+const GDT_FRAMES = PROBE.data + 0x900
 /** What the probe writes where Xen is to write how much it did. */
 const NOT_WRITTEN = 0xdead
 
@@ -71,10 +72,11 @@ export class Probe {
   }
 
   setGdt(frames: readonly Pair[], entries: number): number {
+    // The list is the probe's for good: what a longer call left in it stays.
     frames.forEach((frame, i) => {
-      this.write(REQUESTS + i * 8, frame)
+      this.write(GDT_FRAMES + i * 8, frame)
     })
-    return this.call(HYPERCALL.set_gdt, pairOfVa(REQUESTS), [entries, 0])
+    return this.call(HYPERCALL.set_gdt, pairOfVa(GDT_FRAMES), [entries, 0])
   }
 
   /** One extent of one page through increase, decrease or populate; returns [extents done, the extent afterwards]. */

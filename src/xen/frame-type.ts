@@ -45,7 +45,7 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
       words[record] = old + 1
     } else {
       // Somebody may still have a writable translation of the frame cached from its life before.
-      xen.flushTlbs()
+      xen.typeChanges(mfn)
       const validated = code === TYPE_CODE.writable || code === TYPE_CODE.shared ? TYPE_VALIDATED : 0
       words[record] = (bareType(code) | validated | 1) >>> 0
       if (xen.sink !== null) traceType(xen, mfn, old >>> TYPE_SHIFT, code)
@@ -106,6 +106,7 @@ export function putPageType(xen: Hypervisor, mfn: number, record: number): void 
     if (xen.sink !== null) traceType(xen, mfn, code, TYPE_CODE.none)
   }
   words[record]--
+  if ((old & TYPE_COUNT) === 1) xen.typeLeft(mfn)
 }
 
 /** Both references of a frame that was used as a type. */

@@ -273,8 +273,41 @@ export class Hypervisor implements Host {
     return loadSelector(this, vcpu, selector)
   }
 
-  /** Forget cached translations, after an entry that may be cached changed. */
+  // ---- translations ----
+
+  /**
+   * Whether cached translations follow every change of an entry at once. On a real CPU they do not: an entry that was
+   * used stays in force until something flushes it, and a guest that forgets to ask for that sees what was there before.
+   */
+  coherentTlb = true
+  /** Flushes so far: Xen's TLB clock. */
+  private tlbClock = 1
+  /** The clock when a frame's type was last given up, for frames of which that is known: tlbflush_timestamp. */
+  private readonly lastUse = new Map<number, number>()
+
+  /** An entry that may be cached changed. */
+  entryChanged(): void {
+    if (this.coherentTlb) this.flushTlbs()
+  }
+
+  /** A frame gets another type: old translations must not remain. One flush since its last use is enough. */
+  typeChanges(mfn: number): void {
+    if (this.coherentTlb || (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
+  }
+
+  /** The last reference to a frame's type is gone, or the frame is free. */
+  typeLeft(mfn: number): void {
+    if (!this.coherentTlb) this.lastUse.set(mfn, this.tlbClock)
+  }
+
+  /** Forget the translation of one page. */
+  flushPage(vcpu: Vcpu, va: number): void {
+    vcpu.tlb.flushPage(va)
+  }
+
+  /** Forget all translations. */
   flushTlbs(): void {
+    this.tlbClock++
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
     }
@@ -288,7 +321,7 @@ export class Hypervisor implements Host {
     const message = sources[this.version.messages]
     if (message === undefined) return
     const [file, first, last, template, how = 'gdprintk'] = message
-    if (how === 'gdprintk' && !this.version.diagnostics) return
+    if ((how === 'gdprintk' || how === 'debug') && !this.version.diagnostics) return
     const line = this.version.messageLine === 'first' ? first : last
     const prefix =
       how === 'gdprintk' ? `${file}:${line}:${this.who()} ` : how === 'gprintk' ? `${this.who()} ` : ''

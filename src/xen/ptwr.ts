@@ -1,4 +1,4 @@
-import { PAGE, slotAt } from '../bits/address.ts'
+import { hexVa, PAGE, slotAt } from '../bits/address.ts'
 import { P, RW } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { PF_PRESENT, PF_RESERVED, PF_WRITE } from '../machine/mmu.ts'
@@ -52,7 +52,7 @@ function emulateWrite(
   const offset = (va >>> 0) & (PAGE - 1)
   if (bytes > 8) return false
   if ((offset & (bytes - 1)) !== 0) {
-    const digits = va.toString(16)
+    const digits = hexVa(va).replace(/^0+(?=.)/, '')
     xen.log('ptwrAccess', digits, digits, bytes)
     return false
   }
@@ -100,7 +100,7 @@ function storeToLiveL1(
   words[at] = lo
   words[at + 1] = hi
   if ((oldLo & P) !== 0) {
-    xen.flushTlbs()
+    xen.entryChanged()
     putPageFromL1e(xen, oldLo, oldHi, domain)
   }
   if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: false })

@@ -80,11 +80,14 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   words[record] = type >>> TYPE_SHIFT === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
   words[record + REFS_WORD] = 0
   words[record + OWNER_WORD] = OWNER_NONE
+  xen.typeLeft(mfn)
   xen.heap.free(mfn)
 }
 
 /** Give a free frame to a domain: assign_pages(). Its bytes are whatever they were. */
-export function assignFrame(xen: Hypervisor, record: number, domain: Domain): void {
+export function assignFrame(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
+  // Whoever had the frame before may have translations of it left.
+  xen.typeChanges(mfn)
   const words = xen.memory.u32
   words[record] = 0
   words[record + REFS_WORD] = (REF_ALLOCATED | 1) >>> 0

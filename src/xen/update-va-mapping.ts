@@ -44,6 +44,7 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
       unlockPage(xen, record)
     }
   }
+  if (rc === 0 || xen.version.messages === 'seed') flush(xen, vcpu, va, arg32(vcpu, 2) & 3)
   if (xen.sink !== null) {
     xen.sink({
       kind: 'hypercall',
@@ -53,6 +54,12 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
     })
   }
   return rc
+}
+
+/** UVMF_TLB_FLUSH and UVMF_INVLPG. Of the vCPUs that the other bits name there is but one. */
+function flush(xen: Hypervisor, vcpu: Vcpu, va: number, what: number): void {
+  if (what === 1) xen.flushTlbs()
+  else if (what === 2 && va !== -1) xen.flushPage(vcpu, va)
 }
 
 /** The frame of the table whose entry maps `va` in the tables in use, or -1: Xen's walk through its linear map. */
