@@ -7,7 +7,7 @@ const GROUP_SHIFT = 16
 const GROUP_FRAMES = 1 << GROUP_SHIFT
 const GROUP_PAGES = (GROUP_FRAMES * RECORD_WORDS) / PAGE_WORDS
 /** Frames below 2^31 can have a record: 8 TiB of machine addresses. Above it an mfn is valid nowhere. */
-const MAX_FRAMES = 2 ** 31
+export const MAX_FRAMES = 2 ** 31
 
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }

@@ -313,8 +313,8 @@ export class Vcpu {
   }
 
   /**
-   * A locked read-modify-write. The page must be writable before anything is read; on a read-only one the fault says
-   * write, and Xen may carry out the whole of it.
+   * A locked read-modify-write. It reads first, as QEMU's CPU does when it has but one: so the fault of a page that is
+   * not there says read, that of a read-only one says write. Xen may carry out the whole of the latter.
    */
   private locked(
     va: number,
@@ -322,14 +322,9 @@ export class Vcpu {
     next: (lo: number, hi: number) => readonly [lo: number, hi: number] | null,
   ): number {
     for (;;) {
-      const isWritable = this.tryWritable(va) !== -1
-      const isPresent = this.found.missing === 0
-      if (!isWritable && (!isPresent || this.tryReadable(va) === -1)) {
-        this.fault(va, PF_WRITE | (isPresent ? PF_PRESENT : 0), undefined)
-        continue
-      }
       const oldLo = this.load(va, 4)
       const oldHi = bytes === 8 ? this.load(va + 4, 4) : 0
+      const isWritable = this.tryWritable(va) !== -1
       const value = next(oldLo, oldHi)
       const store = {
         va,

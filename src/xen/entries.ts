@@ -24,6 +24,7 @@ import {
   REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_NON_COHERENT,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
@@ -118,6 +119,9 @@ export function getPageFromL1e(
   if (rc !== 0) {
     if ((lo & RW) !== 0) putPageType(xen, mfn, record)
     putPage(xen, mfn, record)
+  } else if (xen.version.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
+    // Xen's entry 4 of the PAT is write combining.
+    words[record] = (words[record] | TYPE_NON_COHERENT) >>> 0
   }
   return rc
 }

@@ -12,11 +12,12 @@ import {
   REFS_WORD,
   TYPE_COUNT,
   TYPE_LOCKED,
+  TYPE_NON_COHERENT,
   TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
-import type { FrameRange, Memory } from '../machine/memory.ts'
+import { type FrameRange, MAX_FRAMES, type Memory } from '../machine/memory.ts'
 import {
   ARGUMENTS,
   DomainCrash,
@@ -97,11 +98,13 @@ export class Hypervisor implements Host {
     this.console = new Console(() => this.sink)
     this.heap = new Heap(host.ram)
     this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
-    // Xen's own frames lie behind the machine's RAM, so that a guest may own all of it.
+    // Xen's own frames lie far behind the machine's RAM, so that a guest may own all of it and what follows is nothing.
     const covered = Math.ceil(this.maxPage / 0x10000) * 0x10000
-    this.m2p = new M2p(this, frames.m2p ?? covered, covered)
-    this.nextXenHeap = Math.max(covered, this.m2p.end)
-    const xenHeap = { start: covered, end: this.nextXenHeap + 0x10000 }
+    const heapStart = MAX_FRAMES - 0x10000
+    const tableStart = heapStart - Math.ceil(covered / 512 / 0x10000) * 0x10000
+    this.m2p = new M2p(this, frames.m2p ?? tableStart, covered)
+    this.nextXenHeap = heapStart
+    const xenHeap = { start: tableStart, end: MAX_FRAMES }
     memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
     this.owners[OWNER_IO] = this.domIo
@@ -363,6 +366,7 @@ export function typeText(layout: TypeLayout, packed: number): string {
   if (packed & TYPE_PINNED) flags.push('pinned')
   if (packed & TYPE_VALIDATED) flags.push('validated')
   if (packed & TYPE_LOCKED) flags.push('locked')
+  if (packed & TYPE_NON_COHERENT) flags.push('non_coherent')
   const bits = encodeTypeWord(layout, {
     type: TYPE_NAMES[packed >>> TYPE_SHIFT],
     flags,

@@ -33,7 +33,11 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
   if (tableOwner === null) return xen.version.messages === 'seed' ? EINVAL : ESRCH
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
-  if (pageOwner === null) return ESRCH
+  if (pageOwner === null) {
+    // Only here does a call that fails as a whole say that it has done nothing.
+    if (done !== 0) writeDone(vcpu, done, 0)
+    return ESRCH
+  }
   if (!isGuestRange(array, count * 16)) return EFAULT
 
   let rc = 0
@@ -157,6 +161,7 @@ function machPhys(
   const mfn = pointerHi * 0x10_0000 + (pointerLo >>> 12)
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
+    xen.log('pageRef', mfn)
     xen.log('machphys')
     return EINVAL
   }

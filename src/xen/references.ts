@@ -80,6 +80,8 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   words[record] = type >>> TYPE_SHIFT === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
   words[record + REFS_WORD] = 0
   words[record + OWNER_WORD] = OWNER_NONE
+  // Only now is it no frame of a guest any more; as long as references keep it, its pfn stays.
+  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
   xen.typeLeft(mfn)
   xen.heap.free(mfn)
 }

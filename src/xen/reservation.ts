@@ -125,7 +125,6 @@ function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
     putPageAndType(xen, mfn, record)
   }
   putAllocationReference(xen, mfn, record)
-  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
   putPage(xen, mfn, record)
   return true
 }

@@ -40,6 +40,8 @@ export type XenVersion = {
   readonly superpages: boolean
   /** Cache attributes are tracked per frame (seed), or refused on Xen's own pages only (4.17). */
   readonly tracksCacheAttributes: boolean
+  /** A writable mapping with write combining marks its frame, whose cache may then differ from memory (XSA-402). */
+  readonly marksNonCoherent: boolean
   /** Xen turns MMIO mappings without cache bits into uncached ones. */
   readonly mmioUncached: boolean
   /** Freeing a pinned frame unpins it (before XSA-252). */
@@ -94,6 +96,7 @@ export const SEED: XenVersion = {
   linearCounted: false,
   superpages: true,
   tracksCacheAttributes: true,
+  marksNonCoherent: false,
   mmioUncached: false,
   freeUnpins: true,
   eagerLdt: true,
@@ -134,6 +137,7 @@ export const XEN_417: XenVersion = {
   linearCounted: true,
   superpages: false,
   tracksCacheAttributes: false,
+  marksNonCoherent: true,
   mmioUncached: true,
   freeUnpins: false,
   eagerLdt: false,
