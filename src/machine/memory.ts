@@ -27,7 +27,7 @@ export class Memory {
   private groups = new Uint32Array(0)
   /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
   private covered = new Uint8Array(0)
-  /** Whether a frame with a record is memory; what is not reads as ones and forgets what is stored. */
+  /** Whether a frame is memory. What is not reads as zeros, or as a device's registers, and forgets what is stored. */
   isRam: (mfn: number) => boolean = () => true
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
@@ -61,20 +61,28 @@ export class Memory {
     }
     this.initGroup = initGroup
     this.isRam = () => true
-    this.onesPage = 0
     this.voidPage = 0
+    this.devices.clear()
   }
 
-  private onesPage = 0
   private voidPage = 0
+  /** What loads from a device's frame give, where anything answers: word index of a page. */
+  private readonly devices = new Map<number, number>()
 
-  /** Word index of a page that reads as a frame does where no memory answers: all ones. */
-  get ones(): number {
-    if (this.onesPage === 0) {
-      this.onesPage = this.takePages(1)
-      this.u32.fill(0xffff_ffff, this.onesPage * PAGE_WORDS, (this.onesPage + 1) * PAGE_WORDS)
-    }
-    return this.onesPage * PAGE_WORDS
+  /** Let a frame that is not memory read as these words do; the rest of it as zeros. */
+  setDevice(mfn: number, words: ReadonlyMap<number, number>): void {
+    const page = this.takePages(1) * PAGE_WORDS
+    for (const [at, value] of words) this.u32[page + at] = value
+    this.devices.set(mfn, page)
+  }
+
+  /** Word index of a page that reads as a frame does that is not memory. */
+  device(mfn: number): number {
+    const page = this.devices.get(mfn)
+    if (page !== undefined) return page
+    // Nothing answers: the bus reads as zeros.
+    this.setDevice(mfn, new Map())
+    return this.devices.get(mfn) as number
   }
 
   /** Word index of a page to store to where no memory answers. */

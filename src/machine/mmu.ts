@@ -97,3 +97,19 @@ export function markAccessed(memory: Memory, root: number, va: number, dirty: bo
     slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
   }
 }
+
+/** The same for a path whose walk ended in a fault: the entries of levels 4 down to `lowest`, which are all present. */
+export function markPath(memory: Memory, root: number, va: number, lowest: number): void {
+  const words = memory.u32
+  const low = Math.floor(va / 4096)
+  let table = root
+  for (let level = 4; level >= lowest; level--) {
+    const slot = Math.floor(low / 512 ** (level - 1)) & (SLOTS - 1)
+    const record = memory.record(table)
+    if (record === -1) return
+    const at = memory.backing(record) + slot * 2
+    const lo = words[at]
+    if ((lo & A) === 0) words[at] = lo | A
+    table = entryFrame(lo, words[at + 1])
+  }
+}

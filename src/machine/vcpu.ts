@@ -1,7 +1,7 @@
 import { PAGE, SLOTS, vaHigh } from '../bits/address.ts'
 import { D } from '../bits/pte.ts'
 import type { Memory } from './memory.ts'
-import { markAccessed, PF_FETCH, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
+import { markAccessed, markPath, PF_FETCH, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
 import { Tlb, tlbSlot } from './tlb.ts'
 
 /** General registers in the CPU's numbering. */
@@ -433,6 +433,8 @@ export class Vcpu {
 
   /** Raise a page fault; true when Xen carried out the store. Ring 3 faults, so the CPU sets the user bit. */
   private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
+    const { missing } = this.found
+    markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
     const outcome = this.host.pageFault(this, va, error | PF_USER, store)
     if (outcome === 'deliver') {
       this.faultAddress = va
@@ -449,7 +451,7 @@ export class Vcpu {
   private cache(page: number, w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
     markAccessed(this.memory, this.root, page, store)
-    if (record === -1 || !this.memory.isRam(w.mfn)) return store ? this.memory.nowhere : this.memory.ones
+    if (record === -1 || !this.memory.isRam(w.mfn)) return store ? this.memory.nowhere : this.memory.device(w.mfn)
     const words = this.memory.backing(record)
     // Where the dirty bit is not set yet, a load caches the page for loads only.
     this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))

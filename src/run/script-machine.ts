@@ -1,4 +1,5 @@
 import { hex, PAGE, REGION, SLOTS, TWO_32, vaHigh } from '../bits/address.ts'
+import { BadInput } from '../bits/bad-input.ts'
 import { entryHi, entryLo, HI_GUEST_KERNEL } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
@@ -32,7 +33,27 @@ const RAM = [
 /** Pages of dom0, 32 MiB, and of a domU, 8 MiB; both map the first 8 MiB. */
 const DOM0_PAGES = 0x2000
 const MAPPED_PAGES = 0x800
+/** Where the script lies in dom0, as a pfn: behind the kernel. */
+const SCRIPT_START = 0x500
 const L1_TABLES = MAPPED_PAGES / SLOTS
+
+/**
+ * The rest of dom0's memory on that machine: runs of frames, in the order in which Xen's builder allocates them. Where
+ * recordings name one of these frames they show its pfn; debug builds number this part from the end.
+ */
+const DOM0_REST = [
+  { mfn: 0xd000, pages: 0x1000 },
+  { mfn: 0xf000, pages: 0x400 },
+  { mfn: 0xe600, pages: 0x200 },
+  { mfn: 0xce00, pages: 0x200 },
+]
+/** The IO-APIC's two registers as Xen leaves them, repeated through their page: the selected register, and its value. */
+const IO_APIC = { frame: 0xfec00, every: 64, select: 0x2e, data: 4, value: 0x9a0 }
+/** What the domain builder wrote through dom0's own mappings, so that it is dirty: the image, its pool and window. */
+const LOADED = [
+  { start: 0x100, end: 0x121 },
+  { start: 0x200, end: 0x500 },
+]
 
 /** Where a probe's domain has its own things, as pfns; from `tables` on are its seven page tables. */
 type Layout = {
@@ -91,52 +112,78 @@ export function scriptMachine(
     if (pfn !== '-') recorded.set(Number.parseInt(pfn, 16), Number.parseInt(mfn, 16))
   }
   const kl4 = syms?.KL4 === undefined ? undefined : Number.parseInt(syms.KL4.pfn, 16)
-  const dom0Tables = kl4 ?? 0x500 + Math.max(1, Math.ceil(scriptBytes / PAGE)) + 17
+  const dom0Tables = kl4 ?? SCRIPT_START + Math.max(1, Math.ceil(scriptBytes / PAGE)) + 17
   const shared = frame('SHINFO')
+  const registers = new Map<number, number>()
+  for (let at = 0; at < 1024; at += IO_APIC.every) {
+    registers.set(at, IO_APIC.select)
+    registers.set(at + IO_APIC.data, IO_APIC.value)
+  }
+  memory.setDevice(IO_APIC.frame, registers)
+  const kept = new Set([...reserved, ...recorded.values()])
   if (!isDomU) {
-    const layout = dom0Layout(dom0Tables)
-    const choose = chooser(xen, recorded, reserved, 0xe800, 1)
-    const { vcpu } = buildProbe(xen, 0, true, DOM0_PAGES, layout, choose, shared)
+    const choose = dom0Frames(xen, recorded, kept, dom0Tables)
+    const { vcpu } = buildProbe(xen, 0, true, DOM0_PAGES, dom0Layout(dom0Tables), choose, shared)
     return { xen, vcpu, dom0: null }
   }
-  const taken = new Set([...reserved, ...recorded.values()])
-  const dom0 = buildProbe(
-    xen,
-    0,
-    true,
-    MAPPED_PAGES,
-    dom0Layout(0x512),
-    chooser(xen, new Map(), taken, 0xe800, 1),
-  )
-  const choose = chooser(xen, recorded, reserved, 0xe7ff, -1)
+  const ownTables = 0x512
+  const dom0Choose = dom0Frames(xen, new Map(), kept, ownTables)
+  const dom0 = buildProbe(xen, 0, true, DOM0_PAGES, dom0Layout(ownTables), dom0Choose)
+  const choose = domUFrames(xen, recorded, kept)
   const { vcpu, domain } = buildProbe(xen, 1, false, MAPPED_PAGES, DOMU, choose, shared)
   domain.maxPages = (64 * 2 ** 20) / PAGE
   return { xen, vcpu, dom0: dom0.vcpu }
 }
 
 /**
- * Frames for pfns: the recorded ones; between them what continues the nearest recorded one, as real domains are made of
- * runs (`step` 1, or -1 where debug builds number backwards); else any.
+ * Frames of a dom0: one run for what comes before the script, which lies in frames of its own, one for what comes after
+ * it, then the rest.
  */
-function chooser(
+function dom0Frames(
   xen: Hypervisor,
   recorded: ReadonlyMap<number, number>,
-  reserved: ReadonlySet<number>,
-  base: number,
-  step: 1 | -1,
+  kept: ReadonlySet<number>,
+  tables: number,
 ): (pfn: number) => number {
-  const kept = new Set([...recorded.values(), ...reserved])
-  let [pfnBefore, mfnBefore] = [0, base]
+  const scriptEnd = tables - 17
+  const first = (recorded.get(tables) ?? 0xe800 + tables - (scriptEnd - SCRIPT_START)) - tables
+  const rest = DOM0_REST.flatMap(({ mfn, pages }) => Array.from({ length: pages }, (_, i) => mfn + i))
   return (pfn) => {
     let mfn = recorded.get(pfn)
-    if (mfn !== undefined) [pfnBefore, mfnBefore] = [pfn, mfn]
-    else {
-      mfn = mfnBefore + (pfn - pfnBefore) * step
-      if (kept.has(mfn) || pfn >= MAPPED_PAGES || !xen.heap.has(mfn)) mfn = lowest(xen, kept)
+    if (mfn === undefined) {
+      if (pfn >= MAPPED_PAGES) {
+        const backwards = xen.version.diagnostics
+        mfn = rest[backwards ? DOM0_PAGES - 1 - pfn : pfn - MAPPED_PAGES]
+      } else if (pfn >= scriptEnd) mfn = first + pfn
+      else mfn = pfn >= SCRIPT_START ? 0 : first + pfn + scriptEnd - SCRIPT_START
+      if (kept.has(mfn) || !xen.heap.has(mfn)) mfn = lowest(xen, kept)
     }
-    if (!xen.heap.takeFrame(mfn)) throw new Error(`frame ${hex(mfn)} for pfn ${hex(pfn)} is not free`)
-    return mfn
+    return take(xen, mfn, pfn)
   }
+}
+
+/** Frames of a domU: its pages came one by one, each below the one before, so a recorded one tells its neighbours. */
+function domUFrames(
+  xen: Hypervisor,
+  recorded: ReadonlyMap<number, number>,
+  kept: ReadonlySet<number>,
+): (pfn: number) => number {
+  const known = recorded.size === 0 ? [[0, 0xe5ff] as const] : [...recorded]
+  return (pfn) => {
+    let mfn = recorded.get(pfn)
+    if (mfn === undefined) {
+      const near = (a: readonly [number, number]): number => Math.abs(a[0] - pfn)
+      const [pfnNear, mfnNear] = known.reduce((best, next) => (near(next) < near(best) ? next : best))
+      mfn = mfnNear + pfnNear - pfn
+      if (kept.has(mfn) || !xen.heap.has(mfn)) mfn = lowest(xen, kept)
+    }
+    return take(xen, mfn, pfn)
+  }
+}
+
+function take(xen: Hypervisor, mfn: number, pfn: number): number {
+  if (!xen.heap.takeFrame(mfn)) throw new BadInput(`the recording gives pfn ${hex(pfn)} frame ${hex(mfn)}, which is taken`)
+  return mfn
 }
 
 function lowest(xen: Hypervisor, kept: ReadonlySet<number>): number {
@@ -159,6 +206,9 @@ function buildProbe(
   domain.maxPages = privileged ? 2 ** 31 : nrPages
   domain.sharedInfo = xen.allocateXenFrame(domain.owner, sharedInfo)
   const words = xen.memory.u32
+  // Events are masked for every vCPU that there could be.
+  const shared = xen.memory.frameWords(domain.sharedInfo)
+  for (let i = 0; i < 32; i++) words[shared + i * 16] = 0x100
   const p2m: number[] = []
   // A domU's frames were filled through writable mappings of the toolstack, which leave the type behind.
   const type = privileged ? 0 : ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
@@ -214,7 +264,9 @@ function writeTables(xen: Hypervisor, p2m: readonly number[], layout: Layout, pr
   for (let pfn = 0; pfn < MAPPED_PAGES; pfn++) {
     const isTable = pfn >= layout.tables && pfn < layout.tables + layout.order.length
     // Xen's builder writes entries as Xen adjusts them; the probe's toolstack writes user pages.
-    const flags = (privileged ? 0x27 : 0x67) & (isTable ? ~2 : ~0)
+    const isWritten =
+      LOADED.some(({ start, end }) => pfn >= start && pfn < end) || (pfn >= layout.list && pfn < layout.tables)
+    const flags = (privileged && !isWritten ? 0x27 : 0x67) & (isTable ? (privileged ? ~0x42 : ~2) : ~0)
     write(l1s[Math.floor(pfn / SLOTS)], pfn % SLOTS, p2m[pfn], flags, privileged ? HI_GUEST_KERNEL : 0)
   }
 }

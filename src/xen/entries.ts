@@ -138,6 +138,11 @@ function failGetting(
   return EBUSY
 }
 
+/** Whether a device's frame may be read but not written, by anybody: mmio_ro_ranges. The IO-APIC's page is. */
+export function isReadOnlyDevice(mfn: number): boolean {
+  return mfn === 0xfec00
+}
+
 /** A mapping of a device, or of nothing: no reference is held on it. */
 function getDeviceFromL1e(
   xen: Hypervisor,
@@ -156,8 +161,7 @@ function getDeviceFromL1e(
   if (mfn === 0xff_ffff_ffff) return EINVAL
   if (!xen.version.mmioUncached) return 0
   let flips = 0
-  // The IO-APIC's page is readable only: mmio_ro_ranges.
-  if (mfn === 0xfec00 && (lo & RW) !== 0) {
+  if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {
     xen.log('forcedReadOnly', tableOwner.id, mfn)
     flips |= RW
   }

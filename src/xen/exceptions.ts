@@ -78,17 +78,17 @@ export function deliverException(
   if (missed !== null && fault !== '') {
     // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
     if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
-    fault = pushFault(missed.index)
+    fault = pushFault(xen.version.pushFaults, missed.index)
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
 }
 
 /** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
-function pushFault(index: number): string {
+function pushFault(labels: number, index: number): string {
   const word = Math.max(0, 6 - index)
   const label = word === 0 ? '0x8' : `${word}x8`
-  const at = (0x403738d0 + (6 - word) * 4).toString(16)
+  const at = (labels + (6 - word) * 4).toString(16)
   return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
 }
 

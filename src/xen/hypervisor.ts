@@ -49,6 +49,9 @@ export type HostMemory = {
   readonly addressBits?: number
 }
 
+/** The slot of its L3 in which Xen's text lies: 0xffff82d040000000. */
+const XEN_TEXT_SLOT = 0x141
+
 /** Frames that Xen is to use for itself, where a run has to be like another. Xen chooses those that are not named. */
 export type XenFrames = {
   /** The M2P's first frame of data, and the L3 that maps it. */
@@ -114,6 +117,16 @@ export class Hypervisor implements Host {
     this.xenL3s.set(260, this.allocateXenTable(frames.perDomain))
     this.xenL3s.set(261, this.allocateXenTable(frames.text))
     this.xenL3s.set(262, this.allocateXenTable(frames.directMap))
+    this.mapMemory(262, 0)
+    this.mapMemory(261, XEN_TEXT_SLOT)
+  }
+
+  /** Xen's own mappings, which a guest cannot use: that they are there shows in the error code of its faults. */
+  private mapMemory(slot: number, first: number): void {
+    const at = this.memory.frameWords(this.xenL3s.get(slot) as number)
+    const SUPERVISOR_LARGE = 0xe3
+    const last = slot === 262 ? Math.min(511, Math.floor((this.maxPage - 1) / 0x40000)) : first
+    for (let i = first; i <= last; i++) this.memory.u32[at + i * 2] = SUPERVISOR_LARGE
   }
 
   /**

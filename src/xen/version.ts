@@ -69,10 +69,8 @@ export type XenVersion = {
   /** Count word of a free frame, and the lower 56 bits of its type word, as printed. */
   readonly freeCount: string
   readonly freeType: string
-  /** What is between the dashes when a guest's stack cannot take a frame; the address of the store is printed before. */
-  readonly stackFault: string
-  /** The page walk of the address at which the guest's stack could not be written is printed. */
-  readonly walksStack: boolean
+  /** Text address, low half, of the first label at which 4.17 says that a frame could not be pushed; 0: it says nothing. */
+  readonly pushFaults: number
   /** What `domain_crash_sync called from entry.S` adds. */
   readonly entryFault: string
   /** The last line of dom0's crash. */
@@ -111,8 +109,7 @@ export const SEED: XenVersion = {
   denysUnaddressable: false,
   freeCount: '180000000000000',
   freeType: '00000000000001',
-  stackFault: '',
-  walksStack: false,
+  pushFaults: 0,
   entryFault: '',
   dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
 }
@@ -152,8 +149,7 @@ export const XEN_417: XenVersion = {
   denysUnaddressable: true,
   freeCount: 'c00000000000000',
   freeType: '0000010007ffff',
-  stackFault: ': fault at ffff82d0403738d0 x86_64/entry.S#domain_crash_page_fault_6x8+0/0x4',
-  walksStack: true,
+  pushFaults: 0x403738d0,
   entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
   dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
 }
@@ -167,7 +163,7 @@ export const XEN_417_RELEASE: XenVersion = {
   // Bit 62 marks granted pages in debug builds only.
   badFlags: { l1: 0x98, l1Devices: 0, l2: 0x198, l3: 0x198, l4: 0x198 },
   clobber: null,
-  stackFault: ': fault at ffff82d0403602d0 x86_64/entry.S#domain_crash_page_fault_6x8+0/0x4',
+  pushFaults: 0x403602d0,
 }
 
 const VERSIONS: readonly XenVersion[] = [SEED, XEN_417, XEN_417_RELEASE]
