@@ -1,5 +1,5 @@
 import type { TranscriptLine } from '../script/transcript.ts'
-import { EXEMPTIONS, type Exemption } from './agree-exempt.ts'
+import { EXEMPTIONS, type RecordingMemory } from './agree-exempt.ts'
 import { type Recording, runScript } from './script.ts'
 
 /** A recorded line: what the debug build did, and in fuzz recordings where the release build differed. */
@@ -58,7 +58,9 @@ export function agreeWith(recording: Recording): Agreement {
   })
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []
-  const active = new Set<Exemption>()
+  const memory: RecordingMemory = { kept: new Set(), unwritten: new Set(), strangeFrame: false }
+  const wordsOfXen = new Map<string, string>()
+  const wordsOfOurs = new Map<string, string>()
   let compared = 0
   recording.lines.forEach((line, i) => {
     const verb = line.op.split(/\s/)[0]
@@ -68,18 +70,18 @@ export function agreeWith(recording: Recording): Agreement {
     byVerb.set(verb, count)
     count.compared++
     const ours = result.lines[i] ?? { op: 'not reached' }
+    remember(memory, line, verb)
+    for (const [page, words] of Object.entries(line.info ?? {})) wordsOfXen.set(page, words)
+    for (const [page, words] of Object.entries(ours.info ?? {})) wordsOfOurs.set(page, words)
     const fields = FIELDS.filter((field) => text(ours[field]) !== text(line[field]))
     if ((ours.err === undefined) !== (line.err === undefined)) fields.push('err' as (typeof FIELDS)[number])
     if (fields.length === 0) {
       count.agree++
       return
     }
-    const context = { recording, i, line, ours, fields, active }
+    const context = { recording, line, ours, fields, wordsOfXen, wordsOfOurs, memory }
     const rule = EXEMPTIONS.find((exemption) => exemption.covers(context))
-    if (rule !== undefined) {
-      count.exempt++
-      active.add(rule)
-    }
+    if (rule !== undefined) count.exempt++
     const show = (of: TranscriptLine): string =>
       fields.map((field) => `${field}=${text(of[field]) ?? 'none'}`).join(' ')
     differences.push({
@@ -100,6 +102,12 @@ function bootLine(header: object): string {
 /** Hand recordings do not say which domain they are of; a domU's tables are where its toolstack puts them. */
 function isDomUByTables(header: Recording['header']): boolean {
   return header.syms.KL4?.pfn === '508'
+}
+
+/** Which pages have a frame that came out of the heap, and that nobody has cleared or overwritten since. */
+function remember(memory: RecordingMemory, line: TranscriptLine, verb: string): void {
+  for (const name of Object.keys(line.sym ?? {})) memory.unwritten.add(name)
+  if ((verb === 'clear' || verb === 'copy') && line.rc === 0) memory.unwritten.delete(line.op.split(/\s+/)[1])
 }
 
 /** A field in one form: objects by sorted keys. */

@@ -182,7 +182,8 @@ function domUFrames(
 }
 
 function take(xen: Hypervisor, mfn: number, pfn: number): number {
-  if (!xen.heap.takeFrame(mfn)) throw new BadInput(`the recording gives pfn ${hex(pfn)} frame ${hex(mfn)}, which is taken`)
+  if (!xen.heap.takeFrame(mfn))
+    throw new BadInput(`the recording gives pfn ${hex(pfn)} frame ${hex(mfn)}, which is taken`)
   return mfn
 }
 
@@ -265,7 +266,8 @@ function writeTables(xen: Hypervisor, p2m: readonly number[], layout: Layout, pr
     const isTable = pfn >= layout.tables && pfn < layout.tables + layout.order.length
     // Xen's builder writes entries as Xen adjusts them; the probe's toolstack writes user pages.
     const isWritten =
-      LOADED.some(({ start, end }) => pfn >= start && pfn < end) || (pfn >= layout.list && pfn < layout.tables)
+      LOADED.some(({ start, end }) => pfn >= start && pfn < end) ||
+      (pfn >= layout.list && pfn < layout.tables)
     const flags = (privileged && !isWritten ? 0x27 : 0x67) & (isTable ? (privileged ? ~0x42 : ~2) : ~0)
     write(l1s[Math.floor(pfn / SLOTS)], pfn % SLOTS, p2m[pfn], flags, privileged ? HI_GUEST_KERNEL : 0)
   }

@@ -29,8 +29,8 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Domain } from './domain.ts'
-import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
 import { mayActOn } from './foreign.ts'
+import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { dropLdt } from './ldt.ts'
 import { getPage, ownerOf, putPage } from './references.ts'

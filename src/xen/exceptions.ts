@@ -1,4 +1,4 @@
-import { vaOf } from '../bits/address.ts'
+import { vaHigh, vaOf } from '../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
 import { dumpGuest, pageWalk } from './crash-dump.ts'
 import type { Domain } from './domain.ts'
@@ -52,6 +52,9 @@ const TRAP_MNEMONICS = [
   '#XM',
 ]
 
+/** Offset of cr2 in the first vcpu_info, which is the beginning of shared_info: Xen's public/xen.h. */
+const CR2_BYTES = 16
+
 /** Exceptions that push an error code. */
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 
@@ -69,6 +72,7 @@ export function deliverException(
 ): void {
   const handler = domain.traps.get(vector)
   if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
+  if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
   const missed = pushBounceFrame(domain, vcpu, vector, error)
   if (missed === null && handler !== undefined) {
     if ((handler.flags & 4) !== 0) domain.eventsMasked = true
@@ -82,6 +86,13 @@ export function deliverException(
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
+}
+
+/** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
+function writeFaultAddress(xen: Hypervisor, domain: Domain, va: number): void {
+  const at = xen.memory.frameWords(domain.sharedInfo) + CR2_BYTES / 4
+  xen.memory.u32[at] = va >>> 0
+  xen.memory.u32[at + 1] = vaHigh(va)
 }
 
 /** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
