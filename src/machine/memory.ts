@@ -7,7 +7,7 @@ const GROUP_SHIFT = 16
 const GROUP_FRAMES = 1 << GROUP_SHIFT
 const GROUP_PAGES = (GROUP_FRAMES * RECORD_WORDS) / PAGE_WORDS
 /** Frames below 2^31 can have a record: 8 TiB of machine addresses. Above it an mfn is valid nowhere. */
-const MAX_FRAMES = 2 ** 31
+export const MAX_FRAMES = 2 ** 31
 
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }
@@ -27,6 +27,8 @@ export class Memory {
   private groups = new Uint32Array(0)
   /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
   private covered = new Uint8Array(0)
+  /** Whether a frame is memory. What is not reads as zeros, or as a device's registers, and forgets what is stored. */
+  isRam: (mfn: number) => boolean = () => true
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
   /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
@@ -58,6 +60,35 @@ export class Memory {
       for (let g = range.start >>> GROUP_SHIFT; g * GROUP_FRAMES < range.end; g++) this.covered[g] = 1
     }
     this.initGroup = initGroup
+    this.isRam = () => true
+    this.voidPage = 0
+    this.devices.clear()
+  }
+
+  private voidPage = 0
+  /** What loads from a device's frame give, where anything answers: word index of a page. */
+  private readonly devices = new Map<number, number>()
+
+  /** Let a frame that is not memory read as these words do; the rest of it as zeros. */
+  setDevice(mfn: number, words: ReadonlyMap<number, number>): void {
+    const page = this.takePages(1) * PAGE_WORDS
+    for (const [at, value] of words) this.u32[page + at] = value
+    this.devices.set(mfn, page)
+  }
+
+  /** Word index of a page that reads as a frame does that is not memory. */
+  device(mfn: number): number {
+    const page = this.devices.get(mfn)
+    if (page !== undefined) return page
+    // Nothing answers: the bus reads as zeros.
+    this.setDevice(mfn, new Map())
+    return this.devices.get(mfn) as number
+  }
+
+  /** Word index of a page to store to where no memory answers. */
+  get nowhere(): number {
+    if (this.voidPage === 0) this.voidPage = this.takePages(1)
+    return this.voidPage * PAGE_WORDS
   }
 
   /** Word index of a frame's record, or -1 when the frame table has none: `mfn_valid` is false. */

@@ -7,6 +7,7 @@ export const PF_PRESENT = 1
 export const PF_WRITE = 2
 export const PF_USER = 4
 export const PF_RESERVED = 8
+export const PF_FETCH = 16
 
 /** What one walk found. One object is reused for every walk, so nothing is allocated on a TLB miss. */
 export class Walk {
@@ -17,6 +18,8 @@ export class Walk {
   /** Whether the entries of every level allow stores, and allow ring 3. */
   writable = false
   user = false
+  /** Whether they allow instructions to be fetched. */
+  executable = false
   /** Level of the entry that mapped the page: 1, or 2 and 3 for large pages. */
   level = 0
   /** That last entry, or the one that was missing: its table and slot, and its two halves. */
@@ -40,6 +43,7 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
   let table = root
   let writable = RW
   let user = US
+  let noExecute = 0
   let slot = Math.floor(low / 0x800_0000) & (SLOTS - 1)
   for (let level = 4; ; level--) {
     const record = memory.record(table)
@@ -57,12 +61,14 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
     }
     writable &= lo
     user &= lo
+    noExecute |= hi
     table = entryFrame(lo, hi)
     const large = level === 2 || level === 3 ? (lo & PSE) !== 0 : false
     if (level === 1 || large) {
       out.missing = 0
       out.writable = writable !== 0
       out.user = user !== 0
+      out.executable = noExecute >= 0
       out.mfn = large ? table + (slots & (level === 2 ? 0x1ff : 0x3ffff)) : table
       return out
     }
@@ -89,5 +95,21 @@ export function markAccessed(memory: Memory, root: number, va: number, dirty: bo
     if (leaf) return
     table = entryFrame(lo, words[at + 1])
     slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
+  }
+}
+
+/** The same for a path whose walk ended in a fault: the entries of levels 4 down to `lowest`, which are all present. */
+export function markPath(memory: Memory, root: number, va: number, lowest: number): void {
+  const words = memory.u32
+  const low = Math.floor(va / 4096)
+  let table = root
+  for (let level = 4; level >= lowest; level--) {
+    const slot = Math.floor(low / 512 ** (level - 1)) & (SLOTS - 1)
+    const record = memory.record(table)
+    if (record === -1) return
+    const at = memory.backing(record) + slot * 2
+    const lo = words[at]
+    if ((lo & A) === 0) words[at] = lo | A
+    table = entryFrame(lo, words[at + 1])
   }
 }

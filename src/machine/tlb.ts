@@ -22,6 +22,13 @@ export class Tlb {
     this.filled = true
   }
 
+  flushPage(va: number): void {
+    const slot = tlbSlot(va)
+    if (this.readTag[slot] !== va - ((va >>> 0) & 0xfff)) return
+    this.readTag[slot] = -1
+    this.writeTag[slot] = -1
+  }
+
   flush(): void {
     if (!this.filled) return
     this.readTag.fill(-1)

@@ -1,6 +1,7 @@
 import { PAGE, SLOTS, vaHigh } from '../bits/address.ts'
+import { D } from '../bits/pte.ts'
 import type { Memory } from './memory.ts'
-import { markAccessed, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
+import { markAccessed, markPath, PF_FETCH, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
 import { Tlb, tlbSlot } from './tlb.ts'
 
 /** General registers in the CPU's numbering. */
@@ -222,6 +223,21 @@ export class Vcpu {
     return this.cache(page, w, false)
   }
 
+  /** Fetch an instruction from `va`: what a guest does everywhere, and a driver without code where it matters. */
+  fetch(va: number): void {
+    for (;;) {
+      const w = walk(this.memory, this.root, va, this.found)
+      if (w.missing === 0 && w.user && w.executable) break
+      this.fault(va, PF_FETCH | (w.missing === 0 ? PF_PRESENT : 0), undefined)
+    }
+    markAccessed(this.memory, this.root, va, false)
+  }
+
+  /** An access to an address that is not canonical: no page fault, but a general protection fault. */
+  nonCanonical(): never {
+    this.raise(VECTOR_GP, 0, 0)
+  }
+
   // ---- stores ----
 
   store64(va: number, lo: number, hi: number): void {
@@ -246,6 +262,83 @@ export class Vcpu {
 
   store8(va: number, value: number): void {
     this.storeSlow({ va, bytes: 1, lo: value, hi: 0 })
+  }
+
+  /** A 16-byte store, as SSE has it: one access, faulted as a whole. */
+  store128(
+    va: number,
+    low: readonly [lo: number, hi: number],
+    high: readonly [lo: number, hi: number],
+  ): void {
+    const offset = (va >>> 0) & (PAGE - 1)
+    if (!this.writableOrEmulated({ va, bytes: 16, lo: low[0], hi: low[1] })) return
+    if (offset > PAGE - 16) {
+      const next = va + PAGE - offset
+      if (!this.writableOrEmulated({ va: next, bytes: 16, lo: low[0], hi: low[1] })) return
+    }
+    this.storeSlow({ va, bytes: 8, lo: low[0], hi: low[1] })
+    this.storeSlow({ va: va + 8, bytes: 8, lo: high[0], hi: high[1] })
+  }
+
+  /** lock cmpxchg of 4 or 8 bytes: stores when memory holds `expected`. Returns what it held, high half in `hi`. */
+  compareExchange(
+    va: number,
+    bytes: 4 | 8,
+    expected: readonly [lo: number, hi: number],
+    lo: number,
+    hi: number,
+  ): number {
+    return this.locked(va, bytes, (oldLo, oldHi) =>
+      oldLo === expected[0] && (bytes === 4 || oldHi === expected[1]) ? [lo, hi] : null,
+    )
+  }
+
+  /** xchg of 8 bytes. Returns what memory held, high half in `hi`. */
+  exchange64(va: number, lo: number, hi: number): number {
+    return this.locked(va, 8, () => [lo, hi])
+  }
+
+  /** lock or of 8 bytes. */
+  or64(va: number, lo: number, hi: number): void {
+    this.locked(va, 8, (oldLo, oldHi) => [(oldLo | lo) >>> 0, (oldHi | hi) >>> 0])
+  }
+
+  /** lock btr of a bit 0..63. Returns the bit as it was. */
+  bitReset64(va: number, bit: number): number {
+    const mask = (1 << (bit & 31)) >>> 0
+    const lo = this.locked(va, 8, (oldLo, oldHi) =>
+      bit < 32 ? [(oldLo & ~mask) >>> 0, oldHi] : [oldLo, (oldHi & ~mask) >>> 0],
+    )
+    return ((bit < 32 ? lo : this.hi) >>> (bit & 31)) & 1
+  }
+
+  /**
+   * A locked read-modify-write. It reads first, as QEMU's CPU does when it has but one: so the fault of a page that is
+   * not there says read, that of a read-only one says write. Xen may carry out the whole of the latter.
+   */
+  private locked(
+    va: number,
+    bytes: 4 | 8,
+    next: (lo: number, hi: number) => readonly [lo: number, hi: number] | null,
+  ): number {
+    for (;;) {
+      const oldLo = this.load(va, 4)
+      const oldHi = bytes === 8 ? this.load(va + 4, 4) : 0
+      const isWritable = this.tryWritable(va) !== -1
+      const value = next(oldLo, oldHi)
+      const store = {
+        va,
+        bytes,
+        lo: value === null ? oldLo : value[0],
+        hi: value === null ? oldHi : value[1],
+        // One that does not match stores nothing: Xen sees that by an expectation which memory does not meet.
+        expected: { lo: value === null ? ~oldLo >>> 0 : oldLo, hi: oldHi },
+      }
+      if (isWritable) this.storeSlow(store)
+      else if (!this.fault(va, PF_WRITE | PF_PRESENT, store)) continue
+      this.hi = oldHi
+      return oldLo
+    }
   }
 
   /**
@@ -340,6 +433,8 @@ export class Vcpu {
 
   /** Raise a page fault; true when Xen carried out the store. Ring 3 faults, so the CPU sets the user bit. */
   private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
+    const { missing } = this.found
+    markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
     const outcome = this.host.pageFault(this, va, error | PF_USER, store)
     if (outcome === 'deliver') {
       this.faultAddress = va
@@ -355,11 +450,12 @@ export class Vcpu {
 
   private cache(page: number, w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
-    if (record === -1) return -1
-    const words = this.memory.backing(record)
     markAccessed(this.memory, this.root, page, store)
-    // A load caches the page for loads only: its dirty bit is not set yet.
-    this.tlb.fill(page, words, store)
+    if (record === -1 || !this.memory.isRam(w.mfn))
+      return store ? this.memory.nowhere : this.memory.device(w.mfn)
+    const words = this.memory.backing(record)
+    // Where the dirty bit is not set yet, a load caches the page for loads only.
+    this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))
     return words
   }
 

@@ -24,10 +24,12 @@ import {
   REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_NON_COHERENT,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Domain } from './domain.ts'
+import { mayActOn } from './foreign.ts'
 import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { dropLdt } from './ldt.ts'
@@ -61,9 +63,10 @@ export function adjust(xen: Hypervisor, level: TableLevel, lo: number, hi: numbe
   if ((lo & P) === 0) return lo
   if (level === 4) return (lo | US | (xen.version.l4Accessed ? A : 0)) >>> 0
   if (level !== 1) return (lo | US) >>> 0
+  // Both marks at once are the guest's own doing; Xen adds but one of them.
+  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) xen.log('globalKernel', entryFrame(lo, hi))
   if ((lo & US) === 0) adjusted.hi = (hi | HI_GUEST_KERNEL) >>> 0
   if ((adjusted.hi & HI_GUEST_KERNEL) === 0) return (lo | US | G) >>> 0
-  if ((lo & G) !== 0) xen.log('globalKernel', `${hex64(lo, adjusted.hi).replace(/^0+/, '')}`)
   return (lo | US) >>> 0
 }
 
@@ -91,7 +94,16 @@ export function getPageFromL1e(
   const owner = record === -1 ? OWNER_IO : ownerOf(xen, record)
   if (owner === OWNER_IO) return getDeviceFromL1e(xen, mfn, lo, tableOwner, pageOwner)
   const words = xen.memory.u32
-  if (owner !== pageOwner.owner) return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+  if (owner !== pageOwner.owner) {
+    const real = xen.owners[owner]
+    // A domain that manages another may map what that one may map: stub domains.
+    const isTransfer = real !== undefined && pageOwner !== tableOwner && mayActOn(pageOwner, real)
+    if (!isTransfer) {
+      xen.log('otherOwner', pageOwner.id, tableOwner.id, real === undefined ? -1 : real.id)
+      return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+    }
+    pageOwner = real
+  }
   const refs = words[record + REFS_WORD]
   if ((refs & REF_COUNT) === 0 || (refs & REF_COUNT) >= REF_COUNT - 1) {
     return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
@@ -107,6 +119,9 @@ export function getPageFromL1e(
   if (rc !== 0) {
     if ((lo & RW) !== 0) putPageType(xen, mfn, record)
     putPage(xen, mfn, record)
+  } else if (xen.version.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
+    // Xen's entry 4 of the PAT is write combining.
+    words[record] = (words[record] | TYPE_NON_COHERENT) >>> 0
   }
   return rc
 }
@@ -121,6 +136,11 @@ function failGetting(
 ): number {
   xen.log('gettingMfn', mfn, xen.m2p.get(mfn), hex64(lo, hi), tableOwner.id, pageOwner.id)
   return EBUSY
+}
+
+/** Whether a device's frame may be read but not written, by anybody: mmio_ro_ranges. The IO-APIC's page is. */
+export function isReadOnlyDevice(mfn: number): boolean {
+  return mfn === 0xfec00
 }
 
 /** A mapping of a device, or of nothing: no reference is held on it. */
@@ -141,8 +161,10 @@ function getDeviceFromL1e(
   if (mfn === 0xff_ffff_ffff) return EINVAL
   if (!xen.version.mmioUncached) return 0
   let flips = 0
-  // The IO-APIC's page is readable only: mmio_ro_ranges.
-  if (mfn === 0xfec00 && (lo & RW) !== 0) flips |= RW
+  if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {
+    xen.log('forcedReadOnly', tableOwner.id, mfn)
+    flips |= RW
+  }
   const caching = lo & CACHE_BITS
   if (caching === 0) flips |= PWT | PCD
   else if (caching === PWT) flips |= PCD
@@ -228,7 +250,10 @@ function getLinear(
   const record = xen.memory.record(mfn)
   const container = xen.memory.record(table)
   if (xen.version.linearCounted && ownerOf(xen, container) !== domain.owner) return false
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return false
+  if (record === -1 || !getPage(xen, mfn, record, domain)) {
+    xen.log('pageRef', mfn)
+    return false
+  }
   const words = xen.memory.u32
   if (xen.version.linearCounted) {
     // Chains of same-level tables are at most one long, as their teardown would recurse along them.

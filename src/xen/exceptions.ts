@@ -1,4 +1,4 @@
-import { vaOf } from '../bits/address.ts'
+import { vaHigh, vaOf } from '../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
 import { dumpGuest, pageWalk } from './crash-dump.ts'
 import type { Domain } from './domain.ts'
@@ -52,6 +52,9 @@ const TRAP_MNEMONICS = [
   '#XM',
 ]
 
+/** Offset of cr2 in the first vcpu_info, which is the beginning of shared_info: Xen's public/xen.h. */
+const CR2_BYTES = 16
+
 /** Exceptions that push an error code. */
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 
@@ -69,6 +72,7 @@ export function deliverException(
 ): void {
   const handler = domain.traps.get(vector)
   if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
+  if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
   const missed = pushBounceFrame(domain, vcpu, vector, error)
   if (missed === null && handler !== undefined) {
     if ((handler.flags & 4) !== 0) domain.eventsMasked = true
@@ -78,17 +82,24 @@ export function deliverException(
   if (missed !== null && fault !== '') {
     // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
     if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
-    fault = pushFault(missed.index)
+    fault = pushFault(xen.version.pushFaults, missed.index)
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
 }
 
+/** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
+function writeFaultAddress(xen: Hypervisor, domain: Domain, va: number): void {
+  const at = xen.memory.frameWords(domain.sharedInfo) + CR2_BYTES / 4
+  xen.memory.u32[at] = va >>> 0
+  xen.memory.u32[at + 1] = vaHigh(va)
+}
+
 /** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
-function pushFault(index: number): string {
+function pushFault(labels: number, index: number): string {
   const word = Math.max(0, 6 - index)
   const label = word === 0 ? '0x8' : `${word}x8`
-  const at = (0x403738d0 + (6 - word) * 4).toString(16)
+  const at = (labels + (6 - word) * 4).toString(16)
   return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
 }
 

@@ -117,7 +117,7 @@ function steal(xen: Hypervisor, domain: Domain, mfn: number): boolean {
   const isSole = (refs & REF_ALLOCATED) !== 0 && (refs & REF_COUNT) === 1 && (refs & REF_XEN_HEAP) === 0
   if (ownerOf(xen, record) !== domain.owner || !isSole) {
     const owner = xen.owners[ownerOf(xen, record)]?.id ?? DOMID_NOBODY
-    const [caf, taf] = [xen.refsText(refs), xen.typeText(u32[record])]
+    const [caf, taf] = xen.wordsText(mfn, record)
     // The seed prints pointers to its own structures, which a model does not have, but for the frame.
     const pointer = '?'.repeat(16)
     if (xen.version.messages === 'seed') xen.log('steal', mfn, pointer, domain.id, pointer, caf, taf)

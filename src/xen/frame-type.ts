@@ -4,6 +4,7 @@ import {
   OWNER_WORD,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_LOCKED,
   TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
@@ -44,7 +45,7 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
       words[record] = old + 1
     } else {
       // Somebody may still have a writable translation of the frame cached from its life before.
-      xen.flushTlbs()
+      xen.typeChanges(mfn)
       const validated = code === TYPE_CODE.writable || code === TYPE_CODE.shared ? TYPE_VALIDATED : 0
       words[record] = (bareType(code) | validated | 1) >>> 0
       if (xen.sink !== null) traceType(xen, mfn, old >>> TYPE_SHIFT, code)
@@ -107,6 +108,7 @@ export function putPageType(xen: Hypervisor, mfn: number, record: number): void 
     if (xen.sink !== null) traceType(xen, mfn, code, TYPE_CODE.none)
   }
   words[record]--
+  if ((old & TYPE_COUNT) === 1) xen.typeLeft(mfn)
 }
 
 /** Both references of a frame that was used as a type. */
@@ -115,13 +117,22 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
   putPage(xen, mfn, record)
 }
 
-/**
- * Whether the frame is a live frame of its type: page_lock(). Xen takes a lock here; on one CPU at a time the lock is
- * only this question.
- */
+/** Whether the frame is a live frame of its type: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
   const word = xen.memory.u32[record]
   return (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
+}
+
+/**
+ * Hold a live frame while one of its entries changes: page_lock(). The lock counts as a reference, which shows in what
+ * messages say of the frame meanwhile.
+ */
+export function lockPage(xen: Hypervisor, record: number): void {
+  xen.memory.u32[record] = (xen.memory.u32[record] | TYPE_LOCKED) + 1
+}
+
+export function unlockPage(xen: Hypervisor, record: number): void {
+  xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_LOCKED) - 1
 }
 
 export function isPinned(xen: Hypervisor, record: number): boolean {

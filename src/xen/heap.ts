@@ -7,6 +7,8 @@ import type { FrameRange } from '../machine/memory.ts'
 export class Heap {
   private ranges: { start: number; end: number }[]
   private readonly freed: number[] = []
+  /** Frames to give out next, where they are free: the choices of another run. */
+  wishes: number[] = []
 
   constructor(ram: readonly FrameRange[]) {
     // The first MiB is never given out.
@@ -53,6 +55,8 @@ export class Heap {
 
   /** One frame, or -1 when there is none. */
   take(): number {
+    const wished = this.wishes.shift()
+    if (wished !== undefined && this.takeFrame(wished)) return wished
     const again = this.freed.pop()
     if (again !== undefined) return again
     return this.takeBottom(1)[0]?.start ?? -1
@@ -74,6 +78,11 @@ export class Heap {
     ]
     this.ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
     return true
+  }
+
+  /** Whether a frame is in the heap. */
+  has(mfn: number): boolean {
+    return this.freed.includes(mfn) || this.ranges.some((r) => r.start <= mfn && mfn < r.end)
   }
 
   free(mfn: number): void {

@@ -11,11 +11,13 @@ import {
   REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
+  TYPE_LOCKED,
+  TYPE_NON_COHERENT,
   TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
-import type { FrameRange, Memory } from '../machine/memory.ts'
+import { type FrameRange, MAX_FRAMES, type Memory } from '../machine/memory.ts'
 import { Walk, walk } from '../machine/mmu.ts'
 import {
   ARGUMENTS,
@@ -45,7 +47,23 @@ export type HostMemory = {
   /** The map that Xen gives dom0: XENMEM_machine_memory_map. */
   readonly map: readonly E820Entry[]
   /** Frames of devices that a domU may map, as the toolstack's e820_host arranges it. */
-  readonly passedThrough: readonly FrameRange[]
+  readonly passedThrough?: readonly FrameRange[]
+  /** Bits of a physical address that the CPU has; 46 when nothing is said. */
+  readonly addressBits?: number
+}
+
+/** The slot of its L3 in which Xen's text lies: 0xffff82d040000000. */
+const XEN_TEXT_SLOT = 0x141
+
+/** Frames that Xen is to use for itself, where a run has to be like another. Xen chooses those that are not named. */
+export type XenFrames = {
+  /** The M2P's first frame of data, and the L3 that maps it. */
+  readonly m2p?: number | undefined
+  readonly m2pL3?: number | undefined
+  /** The L3s behind slots 260, 261 and 262 of every L4. */
+  readonly perDomain?: number | undefined
+  readonly text?: number | undefined
+  readonly directMap?: number | undefined
 }
 
 /**
@@ -83,22 +101,39 @@ export class Hypervisor implements Host {
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
-  constructor(version: XenVersion, host: HostMemory, memory: Memory) {
+  constructor(version: XenVersion, host: HostMemory, memory: Memory, frames: XenFrames = {}) {
     this.version = version
     this.host = host
     this.memory = memory
     this.console = new Console(() => this.sink)
     this.heap = new Heap(host.ram)
     this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
-    // Xen's own frames lie behind the machine's RAM, so that a guest may own all of it.
-    this.m2p = new M2p(this, Math.ceil(this.maxPage / 0x10000) * 0x10000)
-    this.nextXenHeap = this.m2p.end
-    const xenHeap = { start: this.m2p.firstFrame, end: this.m2p.end + 0x10000 }
+    // Xen's own frames lie far behind the machine's RAM, so that a guest may own all of it and what follows is nothing.
+    const covered = Math.ceil(this.maxPage / 0x10000) * 0x10000
+    const heapStart = MAX_FRAMES - 0x10000
+    const tableStart = heapStart - Math.ceil(covered / 512 / 0x10000) * 0x10000
+    this.m2p = new M2p(this, frames.m2p ?? tableStart, covered)
+    this.nextXenHeap = heapStart
+    const xenHeap = { start: tableStart, end: MAX_FRAMES }
+    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
     this.owners[OWNER_IO] = this.domIo
     this.owners[OWNER_XEN] = this.domXen
-    this.m2p.build()
-    for (const slot of [260, 261, 262]) this.xenL3s.set(slot, this.allocateXenFrame(OWNER_XEN))
+    for (let mfn = this.m2p.firstFrame; mfn < this.m2p.end; mfn++) this.heap.takeFrame(mfn)
+    this.m2p.build(frames.m2pL3)
+    this.xenL3s.set(260, this.allocateXenTable(frames.perDomain))
+    this.xenL3s.set(261, this.allocateXenTable(frames.text))
+    this.xenL3s.set(262, this.allocateXenTable(frames.directMap))
+    this.mapMemory(262, 0)
+    this.mapMemory(261, XEN_TEXT_SLOT)
+  }
+
+  /** Xen's own mappings, which a guest cannot use: that they are there shows in the error code of its faults. */
+  private mapMemory(slot: number, first: number): void {
+    const at = this.memory.frameWords(this.xenL3s.get(slot) as number)
+    const SUPERVISOR_LARGE = 0xe3
+    const last = slot === 262 ? Math.min(511, Math.floor((this.maxPage - 1) / 0x40000)) : first
+    for (let i = first; i <= last; i++) this.memory.u32[at + i * 2] = SUPERVISOR_LARGE
   }
 
   /**
@@ -107,20 +142,23 @@ export class Hypervisor implements Host {
    */
   private initFrames(first: number, word: number): void {
     const end = first + 0x10000
-    if (first >= this.m2p.firstFrame) {
-      if (first < this.m2p.end) {
-        this.fillRecords(
-          word,
-          first,
-          first,
-          Math.min(end, this.m2p.end),
-          OWNER_XEN,
-          TYPE_VALIDATED | 1,
-          REF_XEN_HEAP,
-        )
-      }
-      return
-    }
+    if (first < this.m2p.covered) this.initHoles(first, word)
+    // Shared with everybody, read-only: its permanent reference is on no type, which keeps it from ever having one.
+    const from = Math.max(first, this.m2p.firstFrame)
+    this.fillRecords(
+      word,
+      first,
+      from,
+      Math.min(end, this.m2p.end),
+      OWNER_XEN,
+      TYPE_VALIDATED | 1,
+      REF_XEN_HEAP,
+    )
+    if (first < this.m2p.covered) this.m2p.initGroup(first)
+  }
+
+  private initHoles(first: number, word: number): void {
+    const end = first + 0x10000
     let hole = first
     const io = (from: number, to: number): void =>
       this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, 0)
@@ -132,7 +170,6 @@ export class Hypervisor implements Host {
       hole = Math.max(hole, Math.min(range.end, end))
     }
     io(hole, end)
-    this.m2p.initGroup(first)
   }
 
   private fillRecords(
@@ -196,8 +233,8 @@ export class Hypervisor implements Host {
   }
 
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
-  allocateXenFrame(owner: number): number {
-    const mfn = this.nextXenHeap++
+  allocateXenFrame(owner: number, place?: number): number {
+    const mfn = this.takeXenFrame(place)
     const record = this.memory.record(mfn)
     const words = this.memory.u32
     words[record] = ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
@@ -206,10 +243,27 @@ export class Hypervisor implements Host {
     return mfn
   }
 
-  /** Whether a domain may map a device's frame: dom0 may, but for the local APIC's page. */
+  /** A frame for a table of Xen's own: it has no owner and no references, and guests cannot get one on it. */
+  allocateXenTable(place?: number): number {
+    return this.takeXenFrame(place)
+  }
+
+  private takeXenFrame(place: number | undefined): number {
+    if (place === undefined) return this.nextXenHeap++
+    this.heap.takeFrame(place)
+    return place
+  }
+
+  /**
+   * Whether a domain may map a device's frame. dom0 may, but for the pages of the local APIC and of interrupt messages,
+   * and in newer versions no further than the CPU's addresses reach.
+   */
   mayMapDevice(domain: Domain, mfn: number): boolean {
-    if (domain.privileged) return mfn !== 0xfee00
-    return this.host.passedThrough.some((range) => mfn >= range.start && mfn < range.end)
+    if (!domain.privileged) {
+      return (this.host.passedThrough ?? []).some((range) => mfn >= range.start && mfn < range.end)
+    }
+    if (!this.version.denysUnaddressable) return mfn !== 0xfee00
+    return (mfn < 0xfee00 || mfn > 0xfeeff) && mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
 
   // ---- the host interface ----
@@ -251,8 +305,41 @@ export class Hypervisor implements Host {
     return loadSelector(this, vcpu, selector)
   }
 
-  /** Forget cached translations, after an entry that may be cached changed. */
+  // ---- translations ----
+
+  /**
+   * Whether cached translations follow every change of an entry at once. On a real CPU they do not: an entry that was
+   * used stays in force until something flushes it, and a guest that forgets to ask for that sees what was there before.
+   */
+  coherentTlb = true
+  /** Flushes so far: Xen's TLB clock. */
+  private tlbClock = 1
+  /** The clock when a frame's type was last given up, for frames of which that is known: tlbflush_timestamp. */
+  private readonly lastUse = new Map<number, number>()
+
+  /** An entry that may be cached changed. */
+  entryChanged(): void {
+    if (this.coherentTlb) this.flushTlbs()
+  }
+
+  /** A frame gets another type: old translations must not remain. One flush since its last use is enough. */
+  typeChanges(mfn: number): void {
+    if (this.coherentTlb || (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
+  }
+
+  /** The last reference to a frame's type is gone, or the frame is free. */
+  typeLeft(mfn: number): void {
+    if (!this.coherentTlb) this.lastUse.set(mfn, this.tlbClock)
+  }
+
+  /** Forget the translation of one page. */
+  flushPage(vcpu: Vcpu, va: number): void {
+    vcpu.tlb.flushPage(va)
+  }
+
+  /** Forget all translations. */
   flushTlbs(): void {
+    this.tlbClock++
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
     }
@@ -272,7 +359,7 @@ export class Hypervisor implements Host {
     const message = sources[this.version.messages]
     if (message === undefined) return
     const [file, first, last, template, how = 'gdprintk'] = message
-    if (how === 'gdprintk' && !this.version.diagnostics) return
+    if ((how === 'gdprintk' || how === 'debug') && !this.version.diagnostics) return
     const line = this.version.messageLine === 'first' ? first : last
     const prefix =
       how === 'gdprintk' ? `${file}:${line}:${this.who()} ` : how === 'gprintk' ? `${this.who()} ` : ''
@@ -295,12 +382,26 @@ export class Hypervisor implements Host {
   refsText(packed: number): string {
     return refsText(packed)
   }
+
+  /**
+   * Count and type word of a frame as a message prints them. A free frame's words are shared with the heap's own notes:
+   * the state in the count, and in the type what the frame's last type left in its highest byte, that translations of it
+   * may be cached, and that no part of it is known to be dirty.
+   */
+  wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
+    const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
+    if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
+    const top = this.typeText(type).slice(0, 2)
+    return [this.version.freeCount, top + this.version.freeType]
+  }
 }
 
 export function typeText(layout: TypeLayout, packed: number): string {
   const flags: string[] = []
   if (packed & TYPE_PINNED) flags.push('pinned')
   if (packed & TYPE_VALIDATED) flags.push('validated')
+  if (packed & TYPE_LOCKED) flags.push('locked')
+  if (packed & TYPE_NON_COHERENT) flags.push('non_coherent')
   const bits = encodeTypeWord(layout, {
     type: TYPE_NAMES[packed >>> TYPE_SHIFT],
     flags,

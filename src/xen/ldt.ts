@@ -56,7 +56,7 @@ export function faultInLdt(xen: Hypervisor, domain: Domain, vcpu: Vcpu, offset: 
   const page = Math.floor(offset / PAGE)
   if (domain.ldtFrames.has(page)) return true
   const va = domain.ldtBase + page * PAGE
-  const l1 = l1TableOf(xen, vcpu, va)
+  const l1 = l1TableOf(xen, vcpu, va, 2)
   if (l1 === -1) return false
   const at = xen.memory.frameWords(l1) + slotAt(va, 1) * 2
   const lo = xen.memory.u32[at]

@@ -1,6 +1,5 @@
 import { ENTRY_BYTES, REGION, slotAt } from '../bits/address.ts'
 import { entryHi, entryLo, P, PSE, US } from '../bits/pte.ts'
-import { OWNER_XEN } from '../machine/frames.ts'
 import type { Hypervisor } from './hypervisor.ts'
 
 /** What the M2P says of a frame that has no pfn: all ones, which a message prints as ffffffffffffffff. */
@@ -16,28 +15,30 @@ export class M2p {
   readonly end: number
   /** The L3 that maps it, and stands in slot 256 of every L4. */
   l3 = 0
+  /** Frames below this have an entry. */
+  readonly covered: number
   private readonly xen: Hypervisor
 
-  constructor(xen: Hypervisor, firstFrame: number) {
+  constructor(xen: Hypervisor, firstFrame: number, covered: number) {
     this.xen = xen
     this.firstFrame = firstFrame
+    this.covered = covered
     // One frame of the table describes 512 frames.
-    this.end = firstFrame + firstFrame / 512
+    this.end = firstFrame + covered / 512
   }
 
   /** Map the table for guests: large read-only pages, for those parts that describe a group of RAM. */
-  build(): void {
-    const { memory } = this.xen
-    this.l3 = this.xen.allocateXenFrame(OWNER_XEN)
+  build(l3?: number): void {
+    this.l3 = this.xen.allocateXenTable(l3)
     const l2s = new Map<number, number>()
     // A large page of the table describes 2^18 frames: four groups.
-    for (let first = 0; first < this.firstFrame; first += 0x40000) {
+    for (let first = 0; first < this.covered; first += 0x40000) {
       if (!this.xen.host.ram.some((r) => r.start < first + 0x40000 && r.end > first)) continue
       const va = REGION.m2p + first * 8
       const l3Slot = slotAt(va, 3)
       let l2 = l2s.get(l3Slot)
       if (l2 === undefined) {
-        l2 = this.xen.allocateXenFrame(OWNER_XEN)
+        l2 = this.xen.allocateXenTable()
         l2s.set(l3Slot, l2)
         this.write(this.l3, l3Slot, l2, P | US)
       }
@@ -48,7 +49,6 @@ export class M2p {
         P | US | PSE,
       )
     }
-    memory.record(this.firstFrame)
   }
 
   private write(table: number, slot: number, mfn: number, flags: number): void {
@@ -67,7 +67,7 @@ export class M2p {
 
   /** The pfn of a frame, or INVALID_M2P. */
   get(mfn: number): number {
-    if (this.xen.memory.record(mfn) === -1 || mfn >= this.firstFrame) return INVALID_M2P
+    if (this.xen.memory.record(mfn) === -1 || mfn >= this.covered) return INVALID_M2P
     const at = this.wordOf(mfn)
     const lo = this.xen.memory.u32[at]
     const hi = this.xen.memory.u32[at + 1]
@@ -88,7 +88,7 @@ export class M2p {
   }
 
   set(mfn: number, lo: number, hi: number): void {
-    if (mfn >= this.firstFrame) return
+    if (mfn >= this.covered) return
     const at = this.wordOf(mfn)
     this.xen.memory.u32[at] = lo
     this.xen.memory.u32[at + 1] = hi

@@ -13,8 +13,8 @@ export type Message = readonly [
   first: number,
   last: number,
   template: string,
-  /** How Xen prints it: with file, line and domain; with the domain only; or bare. */
-  how?: 'gdprintk' | 'gprintk' | 'printk' | 'dprintk',
+  /** How Xen prints it: with file, line and domain; with the domain only; or bare; `debug` is bare in debug builds only. */
+  how?: 'gdprintk' | 'gprintk' | 'printk' | 'dprintk' | 'debug',
 ]
 
 /** The sources that a line is taken from. A message that a source does not have is not printed by its profiles. */
@@ -94,6 +94,7 @@ export const MESSAGES = {
   },
   unknownDomain: {
     seed: ['mm.c', 2856, 2856, "Unknown domain '%u'"],
+    '4.17': ['common/page_alloc.c', 2687, 2687, 'Unknown domain d%d'],
   },
   pinning: {
     seed: ['mm.c', 3027, 3027, 'Error while pinning mfn %lx'],
@@ -176,6 +177,7 @@ export const MESSAGES = {
   },
   itselfForeign: {
     seed: ['mm.c', 2830, 2830, 'Cannot specify itself as foreign domain'],
+    '4.17': ['common/page_alloc.c', 2671, 2671, 'Cannot specify itself as foreign domain'],
   },
   setForeign: {
     seed: ['mm.c', 2848, 2848, 'Cannot set foreign dom'],
@@ -253,6 +255,12 @@ export const MESSAGES = {
   },
   flushCacheGlobal: {
     seed: ['mm.c', 3202, 3202, 'Non-physdev domain tried to FLUSH_CACHE_GLOBAL'],
+  },
+  otherOwner: {
+    '4.17': ['arch/x86/mm.c', 988, 990, 'pg_owner d%d l1e_owner d%d, but real_pg_owner d%d'],
+  },
+  forcedReadOnly: {
+    '4.17': ['arch/x86/mm.c', 940, 942, 'd%d: Forcing read-only access to MFN %lx', 'debug'],
   },
   notWritableType: {
     '4.17': ['arch/x86/mm.c', 1014, 1014, 'Could not get page type PGT_writable_page'],

@@ -6,7 +6,7 @@ import { arg32, argVa } from './arguments.ts'
 import type { Domain } from './domain.ts'
 import type { TableLevel } from './entries.ts'
 import { getPageOwner, mayActOn } from './foreign.ts'
-import { getPageType, isLive, putPageType } from './frame-type.ts'
+import { getPageType, isLive, lockPage, putPageType, unlockPage } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { modEntry } from './mod-entry.ts'
@@ -33,7 +33,11 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
   if (tableOwner === null) return xen.version.messages === 'seed' ? EINVAL : ESRCH
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
-  if (pageOwner === null) return ESRCH
+  if (pageOwner === null) {
+    // Only here does a call that fails as a whole say that it has done nothing.
+    if (done !== 0) writeDone(vcpu, done, 0)
+    return ESRCH
+  }
   if (!isGuestRange(array, count * 16)) return EFAULT
 
   let rc = 0
@@ -51,7 +55,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     rc = 0
   }
   if (upperChanged) xen.flushTlbs()
-  if (done !== 0) addDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, i)
   return rc
 }
 
@@ -63,10 +67,9 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
   return xen.domainById(id) ?? null
 }
 
-/** `*done += count`, where the guest gave an address; a bad one is ignored. */
-export function addDone(vcpu: Vcpu, done: number, count: number): void {
-  if (!copyFromGuest(vcpu, done, doneWord, 1)) return
-  doneWord[0] += count
+/** `*done = count`, where the guest gave an address; a bad one is ignored. */
+export function writeDone(vcpu: Vcpu, done: number, count: number): void {
+  doneWord[0] = count
   copyToGuest(vcpu, done, doneWord, 1)
 }
 
@@ -123,7 +126,9 @@ function storeEntry(
     } else if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4) {
       const foreignUpper = code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.messages !== 'seed'
       if (!foreignUpper) {
+        lockPage(xen, record)
         rc = modEntry(xen, code as TableLevel, table, slot, lo, hi, keepAccessed, tableOwner, pageOwner)
+        unlockPage(xen, record)
         if (rc === 0 && code > TYPE_CODE.l1) rc = 1
       }
     }
@@ -156,6 +161,7 @@ function machPhys(
   const mfn = pointerHi * 0x10_0000 + (pointerLo >>> 12)
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
+    xen.log('pageRef', mfn)
     xen.log('machphys')
     return EINVAL
   }

@@ -11,7 +11,7 @@ import { getPageType, isPinned, putPageAndType } from './frame-type.ts'
 import { copyFromGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { dropLdt, setLdt } from './ldt.ts'
-import { addDone } from './mmu-update.ts'
+import { writeDone } from './mmu-update.ts'
 import { getPage, putPage } from './references.ts'
 import { fillM2pSlot, isM2pStrict, zapM2pSlot } from './tables.ts'
 
@@ -67,7 +67,7 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     if (rc !== 0) break
   }
-  if (done !== 0) addDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, i)
   return rc
 }
 
@@ -94,15 +94,17 @@ function doOne(
       return newUserBaseptr(xen, caller, mfn)
     case MMUEXT.TLB_FLUSH_MULTI:
     case MMUEXT.INVLPG_MULTI:
-      // vcpumask_to_pcpumask(): which vCPUs it names does not matter, as all are flushed.
       if (!copyFromGuest(vcpu, vaOf(op[4], op[5]), vcpuMask, 2)) return EINVAL
-      xen.flushTlbs()
+      // vcpumask_to_pcpumask(): every domain here has one vCPU.
+      if ((vcpuMask[0] & 1) !== 0) flush(xen, vcpu, command === MMUEXT.TLB_FLUSH_MULTI)
       return 0
     case MMUEXT.TLB_FLUSH_LOCAL:
-    case MMUEXT.INVLPG_LOCAL:
     case MMUEXT.TLB_FLUSH_ALL:
+      flush(xen, vcpu, true)
+      return 0
+    case MMUEXT.INVLPG_LOCAL:
     case MMUEXT.INVLPG_ALL:
-      xen.flushTlbs()
+      flush(xen, vcpu, false)
       return 0
     case MMUEXT.FLUSH_CACHE:
       if (caller.privileged) return 0
@@ -124,6 +126,15 @@ function doOne(
     default:
       xen.log('mmuextCommand', command)
       return ENOSYS
+  }
+}
+
+/** Forget every translation, or that of the address in the request. */
+function flush(xen: Hypervisor, vcpu: Vcpu, all: boolean): void {
+  if (all) xen.flushTlbs()
+  else {
+    const va = vaOf(op[2], op[3])
+    if (va !== -1) xen.flushPage(vcpu, va)
   }
 }
 

@@ -1,14 +1,14 @@
-import { PAGE, slotAt } from '../bits/address.ts'
-import { P, RW } from '../bits/pte.ts'
+import { hexVa, PAGE, slotAt } from '../bits/address.ts'
+import { entryFrame, P, RW } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { PF_PRESENT, PF_RESERVED, PF_WRITE } from '../machine/mmu.ts'
 import type { FaultingStore, Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
-import { adjust, adjusted, getPageFromL1e, putPageFromL1e } from './entries.ts'
-import { isLive } from './frame-type.ts'
+import { adjust, adjusted, getPageFromL1e, isReadOnlyDevice, putPageFromL1e } from './entries.ts'
+import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
-import { ownerOf, typeCodeOf } from './references.ts'
+import { getPage, putPage, typeCodeOf } from './references.ts'
 import { l1TableOf } from './update-va-mapping.ts'
 
 /** vm_assist type 2: stores to live L1 tables are carried out by Xen. */
@@ -45,29 +45,49 @@ function emulateWrite(
 ): boolean {
   const table = tableMappedAt(xen, vcpu, va)
   if (table === -1) return false
+  // dom0's stores to registers that it may only read are carried out by dropping them.
+  if (domain.privileged && isReadOnlyDevice(table)) return store.bytes <= 8 && va % store.bytes === 0
   const record = xen.memory.record(table)
-  if (ownerOf(xen, record) !== domain.owner) return false
-  if (!isLive(xen, record) || typeCodeOf(xen, record) !== TYPE_CODE.l1) return false
+  if (record === -1 || !getPage(xen, table, record, domain)) {
+    xen.log('pageRef', table)
+    return false
+  }
+  const done = isLive(xen, record) && emulateLocked(xen, domain, va, store, table, record)
+  putPage(xen, table, record)
+  return done
+}
+
+function emulateLocked(
+  xen: Hypervisor,
+  domain: Domain,
+  va: number,
+  store: FaultingStore,
+  table: number,
+  record: number,
+): boolean {
+  if (typeCodeOf(xen, record) !== TYPE_CODE.l1) return false
   const { bytes } = store
   const offset = (va >>> 0) & (PAGE - 1)
   if (bytes > 8) return false
   if ((offset & (bytes - 1)) !== 0) {
-    const digits = va.toString(16)
+    const digits = hexVa(va).replace(/^0+(?=.)/, '')
     xen.log('ptwrAccess', digits, digits, bytes)
     return false
   }
-  return storeToLiveL1(xen, domain, table, offset, store)
+  lockPage(xen, record)
+  const done = storeToLiveL1(xen, domain, table, offset, store)
+  unlockPage(xen, record)
+  return done
 }
 
 /** The frame that a read-only mapping at `va` maps, or -1: guest_get_eff_l1e(). */
 function tableMappedAt(xen: Hypervisor, vcpu: Vcpu, va: number): number {
-  const l1 = l1TableOf(xen, vcpu, va)
+  const l1 = l1TableOf(xen, vcpu, va, 2)
   if (l1 === -1) return -1
   const at = xen.memory.frameWords(l1) + slotAt(va, 1) * 2
   const lo = xen.memory.u32[at]
   if ((lo & (P | RW)) !== P) return -1
-  const frame = (xen.memory.u32[at + 1] & 0xfffff) * 0x10_0000 + (lo >>> 12)
-  return xen.memory.record(frame) === -1 ? -1 : frame
+  return entryFrame(lo, xen.memory.u32[at + 1])
 }
 
 function storeToLiveL1(
@@ -98,7 +118,7 @@ function storeToLiveL1(
   words[at] = lo
   words[at + 1] = hi
   if ((oldLo & P) !== 0) {
-    xen.flushTlbs()
+    xen.entryChanged()
     putPageFromL1e(xen, oldLo, oldHi, domain)
   }
   if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: false })

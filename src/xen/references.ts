@@ -1,4 +1,5 @@
 import { domainName } from '../bits/domid.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
 import {
   BACKING_WORD,
   OWNER_NONE,
@@ -7,6 +8,7 @@ import {
   REF_COUNT,
   REFS_WORD,
   TYPE_SHIFT,
+  TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Domain } from './domain.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -39,10 +41,8 @@ export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Do
 }
 
 function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
-  const words = xen.memory.u32
   const owner = xen.owners[ownerOf(xen, record)]
-  const caf = xen.refsText(words[record + REFS_WORD])
-  const taf = xen.typeText(words[record])
+  const [caf, taf] = xen.wordsText(mfn, record)
   // The seed prints pointers to its own structures here, which a model does not have.
   if (xen.version.messages === 'seed') xen.log('getPage', mfn, '?'.repeat(16), '?'.repeat(16), caf, taf)
   else
@@ -75,14 +75,21 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   const words = xen.memory.u32
   const owner = xen.owners[ownerOf(xen, record)]
   if (owner !== undefined) owner.totPages--
-  words[record] = 0
+  // A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`.
+  const type = words[record]
+  words[record] = type >>> TYPE_SHIFT === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
   words[record + REFS_WORD] = 0
   words[record + OWNER_WORD] = OWNER_NONE
+  // Only now is it no frame of a guest any more; as long as references keep it, its pfn stays.
+  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
+  xen.typeLeft(mfn)
   xen.heap.free(mfn)
 }
 
 /** Give a free frame to a domain: assign_pages(). Its bytes are whatever they were. */
-export function assignFrame(xen: Hypervisor, record: number, domain: Domain): void {
+export function assignFrame(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
+  // Whoever had the frame before may have translations of it left.
+  xen.typeChanges(mfn)
   const words = xen.memory.u32
   words[record] = 0
   words[record + REFS_WORD] = (REF_ALLOCATED | 1) >>> 0

@@ -86,7 +86,7 @@ function increaseOne(
     return false
   }
   for (let j = 0; j < 2 ** order; j++) {
-    assignFrame(xen, xen.memory.record(mfn + j), target)
+    assignFrame(xen, mfn + j, xen.memory.record(mfn + j), target)
     if (populate) xen.m2p.set(mfn + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
   }
   return at === 0 || copyToGuest(vcpu, at, [mfn >>> 0, Math.floor(mfn / 0x1_0000_0000)], 2)
@@ -125,7 +125,6 @@ function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
     putPageAndType(xen, mfn, record)
   }
   putAllocationReference(xen, mfn, record)
-  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
   putPage(xen, mfn, record)
   return true
 }

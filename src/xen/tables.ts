@@ -179,15 +179,16 @@ export function initXenSlots(xen: Hypervisor, mfn: number, table: number): void 
   words[table + 258 * 2 + 1] = entryHi(mfn, xen.version.xenSlotsNx ? HI_NX : 0)
   for (const [slot, l3] of xen.xenL3s) {
     words[table + slot * 2] = entryLo(l3, 0x63)
-    words[table + slot * 2 + 1] = entryHi(l3, slot === 260 && xen.version.xenSlotsNx ? HI_NX : 0)
+    words[table + slot * 2 + 1] = entryHi(l3, slot !== 261 && xen.version.xenSlotsNx ? HI_NX : 0)
   }
 }
 
 /** Slot 256: the M2P, readable by the guest. */
 export function fillM2pSlot(xen: Hypervisor, table: number): void {
   const words = xen.memory.u32
-  words[table + 256 * 2] = entryLo(xen.m2p.l3, 0x67)
-  words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3)
+  const isSafe = xen.version.xenSlotsNx
+  words[table + 256 * 2] = entryLo(xen.m2p.l3, isSafe ? 0x25 : 0x67)
+  words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3, isSafe ? HI_NX : 0)
 }
 
 export function zapM2pSlot(xen: Hypervisor, table: number): void {

@@ -15,13 +15,10 @@ import { getPage, putPage, typeCodeOf } from './references.ts'
 export function updateDescriptor(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const offset = arg32(vcpu, 0) & 0xfff
   const mfn = argHigh(vcpu, 0) * 0x10_0000 + (arg32(vcpu, 0) >>> 12)
-  if ((offset & 7) !== 0) return EINVAL
+  // The descriptor is judged before the frame is even looked at.
+  if ((offset & 7) !== 0 || !checkDescriptor(arg32(vcpu, 1), argHigh(vcpu, 1))) return EINVAL
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, caller)) return EINVAL
-  if (!checkDescriptor(arg32(vcpu, 1), argHigh(vcpu, 1))) {
-    putPage(xen, mfn, record)
-    return EINVAL
-  }
   const { lo, hi } = checked
   const code = typeCodeOf(xen, record) === TYPE_CODE.segdesc ? TYPE_CODE.segdesc : TYPE_CODE.writable
   const rc = getPageType(xen, mfn, record, code)

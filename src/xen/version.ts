@@ -40,6 +40,8 @@ export type XenVersion = {
   readonly superpages: boolean
   /** Cache attributes are tracked per frame (seed), or refused on Xen's own pages only (4.17). */
   readonly tracksCacheAttributes: boolean
+  /** A writable mapping with write combining marks its frame, whose cache may then differ from memory (XSA-402). */
+  readonly marksNonCoherent: boolean
   /** Xen turns MMIO mappings without cache bits into uncached ones. */
   readonly mmioUncached: boolean
   /** Freeing a pinned frame unpins it (before XSA-252). */
@@ -62,6 +64,13 @@ export type XenVersion = {
   readonly m2pOnPromotion: boolean
   /** Slot 258 (the linear map) and 260 carry NX. */
   readonly xenSlotsNx: boolean
+  /** dom0 may map no device beyond the addresses that the CPU has. */
+  readonly denysUnaddressable: boolean
+  /** Count word of a free frame, and the lower 56 bits of its type word, as printed. */
+  readonly freeCount: string
+  readonly freeType: string
+  /** Text address, low half, of the first label at which 4.17 says that a frame could not be pushed; 0: it says nothing. */
+  readonly pushFaults: number
   /** What `domain_crash_sync called from entry.S` adds. */
   readonly entryFault: string
   /** The last line of dom0's crash. */
@@ -85,6 +94,7 @@ export const SEED: XenVersion = {
   linearCounted: false,
   superpages: true,
   tracksCacheAttributes: true,
+  marksNonCoherent: false,
   mmioUncached: false,
   freeUnpins: true,
   eagerLdt: true,
@@ -96,6 +106,10 @@ export const SEED: XenVersion = {
   consoleForAll: true,
   m2pOnPromotion: true,
   xenSlotsNx: false,
+  denysUnaddressable: false,
+  freeCount: '180000000000000',
+  freeType: '00000000000001',
+  pushFaults: 0,
   entryFault: '',
   dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
 }
@@ -120,6 +134,7 @@ export const XEN_417: XenVersion = {
   linearCounted: true,
   superpages: false,
   tracksCacheAttributes: false,
+  marksNonCoherent: true,
   mmioUncached: true,
   freeUnpins: false,
   eagerLdt: false,
@@ -131,11 +146,27 @@ export const XEN_417: XenVersion = {
   consoleForAll: false,
   m2pOnPromotion: false,
   xenSlotsNx: true,
+  denysUnaddressable: true,
+  freeCount: 'c00000000000000',
+  freeType: '0000010007ffff',
+  pushFaults: 0x403738d0,
   entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
   dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
 }
 
-const VERSIONS: readonly XenVersion[] = [SEED, XEN_417]
+/** The same as Debian ships it: a release build, which prints no diagnostics and clobbers no registers. */
+export const XEN_417_RELEASE: XenVersion = {
+  ...XEN_417,
+  name: '4.17-release',
+  banner: 'Xen-4.17.7  x86_64  debug=n  Not tainted',
+  diagnostics: false,
+  // Bit 62 marks granted pages in debug builds only.
+  badFlags: { l1: 0x98, l1Devices: 0, l2: 0x198, l3: 0x198, l4: 0x198 },
+  clobber: null,
+  pushFaults: 0x403602d0,
+}
+
+const VERSIONS: readonly XenVersion[] = [SEED, XEN_417, XEN_417_RELEASE]
 
 export function xenVersionNames(): string[] {
   return VERSIONS.map((v) => v.name)
