@@ -57,7 +57,6 @@ export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from '.
 
 export type { Sink, TraceEvent } from './trace/events.ts'
 export { TRACE_SCHEMA } from './trace/events.ts'
-export { type TraceHeader, traceLine } from './trace/export.ts'
 
 // ---- Errors of whoever calls ----
 

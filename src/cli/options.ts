@@ -214,7 +214,7 @@ const maps: Verb = {
   ],
   options: [
     { name: 'json', kind: 'flag', help: 'print one JSON document' },
-    { name: 'wide', kind: 'flag', help: 'do not cut lines at 80 columns' },
+    { name: 'wide', kind: 'flag', help: 'also say where each map comes from' },
   ],
   examples: [
     { command: 'xenolith maps', does: 'what ships' },
