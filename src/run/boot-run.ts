@@ -1,5 +1,4 @@
-import type { Kernel } from '../linux/kernel.ts'
-import { KernelPanic } from '../linux/kernel.ts'
+import { type Kernel, KernelPanic, type KernelTrace } from '../linux/kernel.ts'
 import { readStartInfo, startKernel } from '../linux/start-kernel.ts'
 import { Memory } from '../machine/memory.ts'
 import { DomainCrash, type Vcpu } from '../machine/vcpu.ts'
@@ -31,12 +30,18 @@ export function releaseMemory(): void {
 /** A boot that is over, with the machine as it was left. */
 export type BootRun = { xen: Hypervisor; domain: Domain; vcpu: Vcpu; kernel: Kernel | null; ending: Ending }
 
-/**
- * Run a planned boot once.
- *
- * @param ready told of the machine before its kernel runs
- */
-export function runBoot(plan: BootPlan, sink: Sink | null, ready?: (xen: Hypervisor) => void): BootRun {
+/** Who is told of what happens in a boot; with nobody, nothing is built. */
+export type BootWatch = {
+  /** Of every event. */
+  readonly sink?: Sink
+  /** Only of what the kernel does, in its own words. */
+  readonly kernel?: KernelTrace
+  /** Of the machine, before its kernel runs. */
+  readonly ready?: (xen: Hypervisor) => void
+}
+
+/** Run a planned boot once. */
+export function runBoot(plan: BootPlan, { sink, kernel: told, ready }: BootWatch = {}): BootRun {
   const memory = spare ?? new Memory()
   spare = memory
   const xen = new Hypervisor(plan.version, plan.host, memory)
@@ -49,7 +54,7 @@ export function runBoot(plan: BootPlan, sink: Sink | null, ready?: (xen: Hypervi
     memoryMap: plan.memoryMap,
     swaps: plan.swaps,
   })
-  const events = sink === null ? null : new FillEvents(sink)
+  const events = sink === undefined ? null : new FillEvents(sink)
   xen.sink = events && ((event) => events.add(event))
   if (events !== null)
     vcpu.observer = (table, slot, count, lo, hi) => events.store(table, slot, count, lo, hi)
@@ -57,7 +62,7 @@ export function runBoot(plan: BootPlan, sink: Sink | null, ready?: (xen: Hypervi
   const kernel = readStartInfo(vcpu, {
     generation: plan.generation,
     kernelEnd: plan.layout.kernelEnd,
-    trace: events && ((what, args) => events.add({ kind: 'linux', what, args })),
+    trace: events ? (what, args) => events.add({ kind: 'linux', what, args }) : (told ?? null),
     log: (line) => xen.console.log(line),
   })
   const ending = end(xen, vcpu, () => startKernel(kernel))

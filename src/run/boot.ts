@@ -1,6 +1,6 @@
 import { hex, hex64, hexVa } from '../bits/address.ts'
 import { flagNames } from '../bits/pte.ts'
-import type { Sink, TraceEvent } from '../trace/events.ts'
+import type { Sink } from '../trace/events.ts'
 import { holdersOf } from '../trace/holders.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
 import { type BootRun, runBoot } from './boot-run.ts'
@@ -103,7 +103,7 @@ export type BootResult = {
  */
 export function boot(options: BootOptions = {}, sink?: Sink): BootResult {
   const plan = planBoot(options)
-  const run = runBoot(plan, sink ?? null)
+  const run = runBoot(plan, sink === undefined ? {} : { sink })
   const result = resultOf(plan, run)
   if (run.ending.outcome === 'refused' && run.ending.via === 'pin') result.holder = findHolder(plan, run)
   if (plan.generation.release === 'mark') result.marks = markCalls(plan)
@@ -177,10 +177,10 @@ type Filling = { address: number; table: number; buffer: { start: number; end: n
 /** Run the boot again and keep the filling of one table, named by its pfn. */
 function whenWritten(plan: BootPlan, tablePfn: number): Filling | null {
   let found: Filling | null = null
-  runBoot(plan, (event) => {
-    if (event.kind !== 'linux' || event.what !== 'fill_region') return
-    const filling = event.args as unknown as Filling
-    if (filling.table === tablePfn) found = filling
+  runBoot(plan, {
+    kernel: (what, args) => {
+      if (what === 'fill_region' && args.table === tablePfn) found = args as unknown as Filling
+    },
   })
   return found
 }
@@ -195,20 +195,21 @@ function markCalls(plan: BootPlan): MarkCallText[] {
     t: hex(state.t),
     lastRw: hex(state.lastRw),
   })
-  runBoot(plan, (event: TraceEvent) => {
-    if (event.kind !== 'linux') return
-    if (event.what === 'mark_rw_past_pgt') {
-      const { site, branch, before, after } = event.args as {
-        site: string
-        branch: string
-        before: State
-        after: State
+  runBoot(plan, {
+    kernel: (what, args) => {
+      if (what === 'mark_rw_past_pgt') {
+        const { site, branch, before, after } = args as {
+          site: string
+          branch: string
+          before: State
+          after: State
+        }
+        calls.push({ site, branch, times: 1, before: text(before), after: text(after) })
+      } else if (what === 'mark_rw_past_pgt_repeated') {
+        const last = calls.at(-1)
+        if (last !== undefined) last.times += args.times as number
       }
-      calls.push({ site, branch, times: 1, before: text(before), after: text(after) })
-    } else if (event.what === 'mark_rw_past_pgt_repeated') {
-      const last = calls.at(-1)
-      if (last !== undefined) last.times += event.args.times as number
-    }
+    },
   })
   return calls
 }

@@ -31,7 +31,7 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
     if (machine !== null) watch.event(n, event, machine)
   }
   try {
-    runBoot(planBoot(spec.boot), sink, ready)
+    runBoot(planBoot(spec.boot), { sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error
   }
