@@ -53,10 +53,19 @@ export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from '.
 
 // ---- Scripts of hypercalls: runScript and its types have their place here ----
 
+// ---- Questions about a run: who holds a frame, since when, and why something was refused ----
+
+export type { RunSpec } from './run/rerun.ts'
+export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
+export { type WhyResult, why } from './run/why.ts'
+
 // ---- Traces: every event of a run ----
+
+export { type ReplayResult, replay } from './run/replay.ts'
 
 export type { Sink, TraceEvent } from './trace/events.ts'
 export { TRACE_SCHEMA } from './trace/events.ts'
+export { traceHeader, traceLine } from './trace/export.ts'
 
 // ---- Errors of whoever calls ----
 
