@@ -35,7 +35,7 @@ export type WhoResult = {
 }
 
 export type HolderResult = {
-  readonly kind: FrameHolder['kind']
+  readonly kind: 'entry' | 'pin' | 'root' | 'descriptors' | 'allocation'
   /** Of an entry: its table's frame, the table's level and pfn, its slot and what it says. */
   readonly table?: string
   readonly tablePfn?: string | null
