@@ -7,7 +7,7 @@ import { TYPE_SHIFT } from '../machine/frames.ts'
 import { Walk, walk } from '../machine/mmu.ts'
 import { describeEvent } from '../trace/describe.ts'
 import type { TraceEvent } from '../trace/events.ts'
-import { type FrameHolder, type FrameReport, reportFrame } from '../trace/frame-report.ts'
+import { type FrameReport, reportFrame } from '../trace/frame-report.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { type RunSpec, rerun, StopRun } from './rerun.ts'
 
