@@ -53,7 +53,7 @@ export function planBoot(options: BootOptions): BootPlan {
   const usesSeed = options.map === undefined && options.domain !== 'domU'
   const map = chooseMap(options, usesSeed)
   const dom0 = options.domain === undefined ? map === null || map.kind === 'host' : options.domain === 'dom0'
-  const nrPages = options.memory ?? (usesSeed ? SEED_SCENARIO.memory : map?.nrPages) ?? allMemory(map)
+  const nrPages = options.memory ?? (usesSeed ? SEED_SCENARIO.memory : map?.nrPages) ?? allMemory(map, dom0)
   const layout = chooseLayout(options, usesSeed, map, nrPages)
   if (layout.vEnd > KERNEL_WINDOW) {
     throw new BadInput(
@@ -87,9 +87,11 @@ function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
   return map
 }
 
-function allMemory(map: MemoryMap | null): number {
+/** All of the map's RAM; of a host's, what a domain can get. */
+function allMemory(map: MemoryMap | null, dom0: boolean): number {
   if (map === null) return USUAL_DOMU_PAGES
-  return ramFrames(map.entries).reduce((sum, r) => sum + r.end - r.start, 0)
+  const first = dom0 ? FIRST_FRAME : 0
+  return ramFrames(map.entries).reduce((sum, r) => sum + Math.max(0, r.end - Math.max(r.start, first)), 0)
 }
 
 function chooseLayout(
@@ -106,10 +108,12 @@ function chooseLayout(
     }
     return layoutFor(options.kernelSize, options.initrdSize ?? 0, nrPages)
   }
-  const vEnd = options.vEnd ?? (usesSeed ? SEED_SCENARIO.vEnd : map?.vEnd)
+  const { vEnd } = options
   if (vEnd === undefined) {
+    // Nobody asked for it: the map's own v_end is a wish that the guest's size and the model's kernel may overrule.
     const least = layoutFor(DEFAULT_KERNEL_BYTES, 0, nrPages)
-    const wanted = Math.min(Math.max(USUAL_V_END, least.vEnd), roundDownTo(nrPages * PAGE, MIB_4))
+    const liked = (usesSeed ? SEED_SCENARIO.vEnd : map?.vEnd) ?? USUAL_V_END
+    const wanted = Math.min(Math.max(liked, least.vEnd), roundDownTo(nrPages * PAGE, MIB_4))
     return wanted < least.vEnd ? least : layoutEndingAt(wanted, DEFAULT_KERNEL_BYTES, nrPages)
   }
   if (vEnd % MIB_4 !== 0) throw new BadInput(`v_end ${hex(vEnd)} is not a multiple of 4 MiB`)
