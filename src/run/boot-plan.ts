@@ -9,7 +9,7 @@ import { type DomainLayout, KERNEL_WINDOW, layoutEndingAt, layoutFor } from '../
 import type { HostMemory } from '../xen/hypervisor.ts'
 import { type XenVersion, xenVersion } from '../xen/version.ts'
 import type { BootOptions } from './boot.ts'
-import { findMap, type MemoryMap } from './maps.ts'
+import { checkMap, findMap, type MemoryMap } from './maps.ts'
 
 const MIB_4 = 4 << 20
 /** v_end when nothing says otherwise: a kernel of the time with a middling initrd. */
@@ -48,6 +48,7 @@ export type BootPlan = {
 
 /** Decide what the options leave open. Throws BadInput, in one line, for what cannot be. */
 export function planBoot(options: BootOptions): BootPlan {
+  checkNumbers(options)
   const generation = resolveGeneration(options.linux ?? 'B', options.with, options.without)
   const version = xenVersion(options.xen ?? 'seed')
   const usesSeed = options.map === undefined && options.domain !== 'domU'
@@ -77,14 +78,23 @@ export function planBoot(options: BootOptions): BootPlan {
   }
 }
 
+/** Options that were typed are checked where they are read; those of a program may hold any number. */
+function checkNumbers({ memory, vEnd, kernelSize, initrdSize, mfn }: BootOptions): void {
+  const frames = mfn?.flat()
+  for (const [name, value] of Object.entries({ memory, vEnd, kernelSize, initrdSize, mfn: frames })) {
+    const bad = [value].flat().find((n) => n !== undefined && !(Number.isSafeInteger(n) && n >= 0))
+    if (bad !== undefined) throw new BadInput(`${name} ${bad} is not a whole number`)
+  }
+}
+
 function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
   if (usesSeed) return findMap(SEED_SCENARIO.map)
   if (options.map === undefined) return null
-  const map = typeof options.map === 'string' ? findMap(options.map) : options.map
+  const map = typeof options.map === 'string' ? findMap(options.map) : checkMap(options.map)
   const low = map.entries.some((e) => e.type === 'usable' && e.start < 2 ** 32 && e.end > 0x10_0000)
   if (!low)
     throw new BadInput(`${map.name}: the map has no RAM between 1 MiB and 4 GiB; a kernel cannot start there`)
-  return map
+  return { ...map, entries: map.entries.toSorted((a, b) => a.start - b.start) }
 }
 
 /** All of the map's RAM; of a host's, what a domain can get. */
