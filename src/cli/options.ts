@@ -20,6 +20,8 @@ export type OptionSpec = {
   readonly values?: () => readonly string[]
   /** Shown as the default; the code that uses the option applies it. */
   readonly default?: string
+  /** The verb in whose help the option is explained, when it is not this one's. */
+  readonly explainedIn?: string
   /** Whether completion also offers file names. */
   readonly files?: boolean
 }
@@ -85,6 +87,7 @@ const MACHINE: readonly OptionSpec[] = [
     files: true,
   },
   { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
+  { name: 'firmware-map', kind: 'flag', help: "the map is the firmware's: let Xen add the APICs' pages" },
   { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
   {
     name: 'memory',
@@ -150,7 +153,7 @@ const RUN: readonly OptionSpec[] = [
   { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
   { name: 'trace', kind: 'file', argument: 'FILE', help: 'the run that this trace is of', files: true },
   { name: 'json', kind: 'flag', help: 'print one JSON document' },
-  ...MACHINE,
+  ...MACHINE.map((option) => ({ ...option, explainedIn: 'boot' })),
 ]
 
 const whoVerb: Verb = {

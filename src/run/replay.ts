@@ -40,6 +40,7 @@ const OPTIONS: Readonly<Record<keyof BootOptions, (value: unknown) => boolean>> 
   without: (value) => isListOf(value, isText),
   xen: isText,
   map: (value) => isText(value) || isMap(value),
+  firmwareMap: (value) => typeof value === 'boolean',
   domain: (value) => value === 'dom0' || value === 'domU',
   memory: isWhole,
   vEnd: isWhole,
