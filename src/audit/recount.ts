@@ -131,7 +131,8 @@ function compare(memory: Memory, counts: ReadonlyMap<number, Count>, most: numbe
       const mfn = first + i
       if (expectedRefs !== (refs & REF_COUNT))
         wrong.push({ mfn, what: 'references', counted: expectedRefs, recorded: refs & REF_COUNT })
-      if (expectedType !== type) wrong.push({ mfn, what: 'type count', counted: expectedType, recorded: type })
+      if (expectedType !== type)
+        wrong.push({ mfn, what: 'type count', counted: expectedType, recorded: type })
       if (expected.linear !== 0 && expected.linear !== owner >> 16)
         wrong.push({ mfn, what: 'same-level count', counted: expected.linear, recorded: owner >> 16 })
       if ((words[at] & TYPE_LOCKED) !== 0) wrong.push({ mfn, what: 'locked', counted: 0, recorded: 1 })

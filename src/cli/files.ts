@@ -15,12 +15,12 @@ import { BadInput } from '../run/boot-options.ts'
 import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
 
 const STANDARD_INPUT = 0
-/** Far above any boot log, far below what a string can hold. */
-const LARGEST_MAP_FILE = 64 * 2 ** 20
+/** Far above any boot log, map or script, far below what a string can hold. */
+const LARGEST_FILE = 64 * 2 ** 20
 
 /** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
 export function loadMap(nameOrFile: string): MemoryMap {
-  if (nameOrFile === '-') return parseMap(readText('standard input', STANDARD_INPUT), 'standard input')
+  if (nameOrFile === '-') return parseMap(readText('-'), 'standard input')
   const shipped = shippedMaps().find((map) => map.name === nameOrFile)
   if (shipped !== undefined) return shipped
   if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
@@ -32,13 +32,18 @@ function looksLikeFile(word: string): boolean {
   return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
 }
 
-function readText(name: string, descriptor?: number): string {
+/** A file's text; `-` is standard input. */
+export function readText(name: string): string {
+  return name === '-' ? readFrom('standard input', STANDARD_INPUT) : readFrom(name)
+}
+
+function readFrom(name: string, descriptor?: number): string {
   try {
     const file = descriptor ?? openSync(name, 'r')
     try {
       const { size } = fstatSync(file)
-      if (size > LARGEST_MAP_FILE)
-        throw new BadInput(`${name}: ${size} bytes are too many for a map; cut out its lines`)
+      if (size > LARGEST_FILE)
+        throw new BadInput(`${name}: ${size} bytes are too many; cut out the lines that matter`)
       return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
     } finally {
       if (descriptor === undefined) closeSync(file)

@@ -1,4 +1,5 @@
 import { shippedMaps } from '../run/maps.ts'
+import { xenNames } from '../run/script.ts'
 import type { Io } from './io.ts'
 
 /**
@@ -140,6 +141,45 @@ const boot: Verb = {
   load: () => import('./boot.ts'),
 }
 
+const script: Verb = {
+  name: 'script',
+  summary: 'Run a script of hypercalls under Xen and print what it answers',
+  arguments: [
+    {
+      name: 'file',
+      argument: 'FILE',
+      required: true,
+      help: 'the script, or - for standard input',
+      files: true,
+    },
+  ],
+  options: [
+    {
+      name: 'xen',
+      kind: 'choice',
+      argument: 'PROFILE',
+      help: 'whose rules; 4.17-release prints no diagnostics',
+      values: xenNames,
+      default: '4.17',
+    },
+    { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },
+    {
+      name: 'frames',
+      kind: 'file',
+      argument: 'RECORDING',
+      help: 'use the frames of this recording of real Xen',
+      files: true,
+    },
+    { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
+  ],
+  examples: [
+    { command: 'xenolith script pin.txt', does: "the operations, their results, Xen's lines" },
+    { command: 'xenolith script --xen seed --domu pin.txt', does: 'an older Xen, an ordinary guest' },
+    { command: 'echo "page A" | xenolith script --json -', does: 'a transcript for programs' },
+  ],
+  load: () => import('./script.ts'),
+}
+
 const maps: Verb = {
   name: 'maps',
   summary: 'List the memory maps that ship, or print one',
@@ -208,7 +248,7 @@ const help: Verb = {
 }
 
 /** All verbs, in the order of the help. */
-export const VERBS: readonly Verb[] = [boot, maps, completion, help]
+export const VERBS: readonly Verb[] = [boot, script, maps, completion, help]
 
 /** Options that every verb takes; `--help` and `--version` are the parser's own. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

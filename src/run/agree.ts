@@ -31,15 +31,6 @@ export type Agreement = {
 const NOT_COMPARED = new Set(['page', 'pages', 'echo', 'autoinfo', 'sym'])
 const FIELDS = ['rc', 'done', 'fault', 'cr2', 'val', 'raw', 'info', 'log', 'sym', 'dump', 'crash'] as const
 
-/** The recording in a file: JSON lines, the first one a header. */
-export function parseRecording(text: string): Recording {
-  const [header, ...lines] = text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-  return { header, lines }
-}
-
 /** The script of a recording: its operations, one a line. */
 export function scriptOf(recording: Recording): string {
   return recording.lines.map((line) => line.op).join('\n')
@@ -54,7 +45,6 @@ export function agreeWith(recording: Recording): Agreement {
     xen: release ? '4.17-release' : '4.17',
     domain: isDomU ? 'domU' : 'dom0',
     frames: recording,
-    tolerant: true,
   })
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []
