@@ -1,6 +1,6 @@
 import type { TranscriptLine } from '../script/transcript.ts'
 import { EXEMPTIONS, type RecordingMemory } from './agree-exempt.ts'
-import { type Recording, runScript } from './script.ts'
+import { type Recording, runScript, type ScriptOptions } from './script.ts'
 
 /** A recorded line: what the debug build did, and in fuzz recordings where the release build differed. */
 export type RecordedLine = TranscriptLine & {
@@ -37,7 +37,7 @@ export function scriptOf(recording: Recording): string {
 }
 
 /** Run the script of a recording on the machine, with the recording's frames, and compare what it recorded. */
-export function agreeWith(recording: Recording): Agreement {
+export function agreeWith(recording: Recording, after?: ScriptOptions['after']): Agreement {
   const { header } = recording
   const release = header.xen === 'release'
   const isDomU = header.domain === 'domU' || /flags=0x0 /.test(bootLine(header)) || isDomUByTables(header)
@@ -45,6 +45,7 @@ export function agreeWith(recording: Recording): Agreement {
     xen: release ? '4.17-release' : '4.17',
     domain: isDomU ? 'domU' : 'dom0',
     frames: recording,
+    ...(after === undefined ? {} : { after }),
   })
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []

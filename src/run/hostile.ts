@@ -1,5 +1,5 @@
 import { PAGE } from '../bits/address.ts'
-import { ARGUMENTS, DomainCrash, GuestTrap, type Vcpu } from '../machine/vcpu.ts'
+import { ARGUMENTS, DomainCrash, GuestTrap, RSP, type Vcpu } from '../machine/vcpu.ts'
 import { PROBE } from '../script/layout.ts'
 import { Probe } from '../script/probe.ts'
 import { Symbols } from '../script/symbols.ts'
@@ -9,8 +9,10 @@ import { scriptMachine } from './script-machine.ts'
 /** Hypercall numbers that are tried: all that there are, and some that there are not. */
 const NUMBERS = 48
 /** Numbers that the hypercalls of the memory subsystem have, which get most of the calls. */
-const FAVOURED = [1, 1, 1, 2, 10, 12, 12, 13, 14, 14, 22, 26, 26, 26, 3, 4, 21, 23, 25, 0, 30]
+const FAVOURED = [1, 1, 1, 1, 1, 1, 2, 10, 12, 12, 12, 13, 14, 14, 14, 22, 26, 26, 26, 26, 26, 26, 26, 21]
 const SCRATCH_PAGES = 24
+/** Traps in a row after which a guest is given up. */
+const MOST_STUCK = 3
 
 /** A guest that makes random hypercalls with random arguments, in its registers and in its memory. */
 export type HostileMachine = {
@@ -26,6 +28,7 @@ export function hostileMachine(profile: string, domain: 'dom0' | 'domU', seed: n
   const random = randomNumbers(seed)
   const calls = new Map<string, number>()
   let state = start(profile, domain)
+  let stuck = 0
   return {
     get xen() {
       return state.xen
@@ -42,14 +45,21 @@ export function hostileMachine(profile: string, domain: 'dom0' | 'domU', seed: n
         }
         favour(vcpu, nr, random)
         const rc = vcpu.hypercall(nr)
+        stuck = 0
         const key = `${nr} ${Math.sign(rc)}`
         calls.set(key, (calls.get(key) ?? 0) + 1)
         // The guest goes on: it fetches, and it looks at what it may have changed.
         vcpu.fetch(PROBE.code)
         if (random(4) === 0) vcpu.store64(PROBE.pool + random(SCRATCH_PAGES) * PAGE + random(512) * 8, 0, 0)
       } catch (error) {
-        if (error instanceof DomainCrash) state = start(profile, domain)
-        else if (!(error instanceof GuestTrap)) throw error
+        if (!(error instanceof DomainCrash || error instanceof GuestTrap)) throw error
+        // A guest that is in a process of its own, or has unmapped itself, makes no more hypercalls: begin again.
+        stuck++
+        vcpu.setVa(RSP, PROBE.stack)
+        if (error instanceof DomainCrash || stuck > MOST_STUCK) {
+          state = start(profile, domain)
+          stuck = 0
+        }
       }
       state.xen.console.lines.length = 0
     },
@@ -117,6 +127,7 @@ function favour(vcpu: Vcpu, nr: number, random: (n: number) => number): void {
     vcpu.set(fourth, 0x7ff0)
     if (nr === 26) vcpu.store32(PROBE.data, random(24))
   }
+  if (nr === 13) vcpu.set(second, random(8))
   if (nr === 12) {
     vcpu.set(first, random(14))
     vcpu.set(second, DATA[0], DATA[1])

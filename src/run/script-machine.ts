@@ -49,6 +49,15 @@ const DOM0_REST = [
 ]
 /** The IO-APIC's two registers as Xen leaves them, repeated through their page: the selected register, and its value. */
 const IO_APIC = { frame: 0xfec00, every: 64, select: 0x2e, data: 4, value: 0x9a0 }
+/** Frames that Xen used for itself there, when nothing else is said. */
+const XEN_FRAMES = {
+  M2PF: 0xf400,
+  XM2PL3: 0xfdc3,
+  XPERD: 0xfc98,
+  XTEXTL3: 0xfc88,
+  XDIRL3: 0xfc87,
+  SHINFO: 0xfc99,
+}
 /** What the domain builder wrote through dom0's own mappings, so that it is dirty: the image, its pool and window. */
 const LOADED = [
   { start: 0x100, end: 0x121 },
@@ -94,8 +103,8 @@ export function scriptMachine(
   reserved: ReadonlySet<number>,
 ): ScriptMachine {
   memory ??= new Memory(96 * 2 ** 20)
-  const frame = (name: string): number | undefined =>
-    syms?.[name] === undefined ? undefined : Number.parseInt(syms[name].mfn, 16)
+  const frame = (name: keyof typeof XEN_FRAMES): number =>
+    syms?.[name] === undefined ? XEN_FRAMES[name] : Number.parseInt(syms[name].mfn, 16)
   const frames: XenFrames = {
     m2p: frame('M2PF'),
     m2pL3: frame('XM2PL3'),
