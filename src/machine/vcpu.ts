@@ -134,7 +134,8 @@ export class Vcpu {
 
   /** A register from a whole number, negative ones as two's complement. */
   setNumber(register: number, n: number): void {
-    this.set(register, n >>> 0, Math.floor(n / 0x1_0000_0000) >>> 0)
+    if (n === n >>> 0) this.set(register, n)
+    else this.set(register, n >>> 0, Math.floor(n / 0x1_0000_0000) >>> 0)
   }
 
   /** A register read as a signed 64-bit number; exact for what hypercalls return. */
