@@ -252,7 +252,7 @@ test('a frame that goes is the next to come, with its contents and without a typ
   assert.deepEqual(
     guest.lines(() => assert.equal(guest.reserve(MEMORY_OP.decrease_reservation, a).rc, 0)),
     [
-      `d0v0 Error mfn ${hex5(a)}: rd=d0 od=NULL caf=00000000 taf=0000000000000000`,
+      `d0v0 Error mfn ${hex5(a)}: rd=d0 od=NULL caf=c00000000000000 taf=040000010007ffff`,
       `common/memory.c:404:d0v0 Bad page free for Dom0 GFN ${a.toString(16)}`,
     ],
   )

@@ -158,7 +158,7 @@ const script: Verb = {
       name: 'xen',
       kind: 'choice',
       argument: 'PROFILE',
-      help: 'whose rules; 4.17-release prints no diagnostics',
+      help: 'whose rules; a release build prints less',
       values: xenNames,
       default: '4.17',
     },
