@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { agreeWith, parseRecording } from '../src/run/agree.ts'
+import { agreeWith } from '../src/run/agree.ts'
+import { parseRecording } from '../src/run/script.ts'
 
 /**
  * `npm run agree -- DIR…`: runs every recording of real Xen in the folders on the machine and compares. One line a
@@ -17,7 +18,7 @@ for (const folder of words.filter((word) => !word.startsWith('--'))) {
   for (const file of readdirSync(folder).sort()) {
     if (!file.endsWith('.jsonl')) continue
     const path = join(folder, file)
-    const agreement = agreeWith(parseRecording(readFileSync(path, 'utf8')))
+    const agreement = agreeWith(parseRecording(readFileSync(path, 'utf8'), path))
     compared += agreement.compared
     for (const [verb, count] of agreement.byVerb) {
       const sum = verbs.get(verb) ?? { compared: 0, agree: 0, exempt: 0 }

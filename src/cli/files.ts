@@ -15,12 +15,12 @@ import { BadInput } from '../run/boot-options.ts'
 import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
 
 const STANDARD_INPUT = 0
-/** Far above any boot log, far below what a string can hold. */
-const LARGEST_MAP_FILE = 64 * 2 ** 20
+/** Far above any boot log, map or script, far below what a string can hold. */
+const LARGEST_FILE = 64 * 2 ** 20
 
 /** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
 export function loadMap(nameOrFile: string): MemoryMap {
-  if (nameOrFile === '-') return parseMap(readText('standard input', STANDARD_INPUT), 'standard input')
+  if (nameOrFile === '-') return parseMap(readText('-'), 'standard input')
   const shipped = shippedMaps().find((map) => map.name === nameOrFile)
   if (shipped !== undefined) return shipped
   if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
@@ -32,10 +32,7 @@ const LARGEST_TRACE = 256 * 2 ** 20
 
 /** The lines of a trace file, or of standard input for `-`. */
 export function readLines(file: string): string[] {
-  const name = file === '-' ? 'standard input' : file
-  const text =
-    file === '-' ? readText(name, STANDARD_INPUT, LARGEST_TRACE) : readText(file, undefined, LARGEST_TRACE)
-  const lines = text.split('\n')
+  const lines = readText(file, LARGEST_TRACE).split('\n')
   if (lines.at(-1) === '') lines.pop()
   return lines
 }
@@ -45,7 +42,14 @@ function looksLikeFile(word: string): boolean {
   return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
 }
 
-function readText(name: string, descriptor?: number, largest = LARGEST_MAP_FILE): string {
+/** A file's text, of at most `largest` bytes; `-` is standard input. */
+export function readText(name: string, largest = LARGEST_FILE): string {
+  return name === '-'
+    ? readFrom('standard input', STANDARD_INPUT, largest)
+    : readFrom(name, undefined, largest)
+}
+
+function readFrom(name: string, descriptor: number | undefined, largest: number): string {
   try {
     const file = descriptor ?? openSync(name, 'r')
     try {

@@ -1,4 +1,5 @@
 import { shippedMaps } from '../run/maps.ts'
+import { xenNames } from '../run/script.ts'
 import type { Io } from './io.ts'
 
 /**
@@ -148,6 +149,45 @@ const boot: Verb = {
   load: () => import('./boot.ts'),
 }
 
+const script: Verb = {
+  name: 'script',
+  summary: 'Run a script of hypercalls under Xen and print what it answers',
+  arguments: [
+    {
+      name: 'file',
+      argument: 'FILE',
+      required: true,
+      help: 'the script, or - for standard input',
+      files: true,
+    },
+  ],
+  options: [
+    {
+      name: 'xen',
+      kind: 'choice',
+      argument: 'PROFILE',
+      help: 'whose rules; a release build prints less',
+      values: xenNames,
+      default: '4.17',
+    },
+    { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },
+    {
+      name: 'frames',
+      kind: 'file',
+      argument: 'RECORDING',
+      help: 'use the frames of this recording of real Xen',
+      files: true,
+    },
+    { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
+  ],
+  examples: [
+    { command: 'xenolith script pin.txt', does: "the operations, their results, Xen's lines" },
+    { command: 'xenolith script --xen seed --domu pin.txt', does: 'an older Xen, an ordinary guest' },
+    { command: 'echo "page A" | xenolith script --json -', does: 'a transcript for programs' },
+  ],
+  load: () => import('./script.ts'),
+}
+
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 const RUN: readonly OptionSpec[] = [
   { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
@@ -270,7 +310,7 @@ const help: Verb = {
 }
 
 /** All verbs, in the order of the help. */
-export const VERBS: readonly Verb[] = [boot, whoVerb, whyVerb, replayVerb, maps, completion, help]
+export const VERBS: readonly Verb[] = [boot, script, whoVerb, whyVerb, replayVerb, maps, completion, help]
 
 /** Options that every verb takes; `--help` and `--version` are the parser's own. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

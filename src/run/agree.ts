@@ -1,6 +1,6 @@
 import type { TranscriptLine } from '../script/transcript.ts'
 import { EXEMPTIONS, type RecordingMemory } from './agree-exempt.ts'
-import { type Recording, runScript } from './script.ts'
+import { type Recording, runScript, type ScriptOptions } from './script.ts'
 
 /** A recorded line: what the debug build did, and in fuzz recordings where the release build differed. */
 export type RecordedLine = TranscriptLine & {
@@ -31,22 +31,13 @@ export type Agreement = {
 const NOT_COMPARED = new Set(['page', 'pages', 'echo', 'autoinfo', 'sym'])
 const FIELDS = ['rc', 'done', 'fault', 'cr2', 'val', 'raw', 'info', 'log', 'sym', 'dump', 'crash'] as const
 
-/** The recording in a file: JSON lines, the first one a header. */
-export function parseRecording(text: string): Recording {
-  const [header, ...lines] = text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line))
-  return { header, lines }
-}
-
 /** The script of a recording: its operations, one a line. */
 export function scriptOf(recording: Recording): string {
   return recording.lines.map((line) => line.op).join('\n')
 }
 
 /** Run the script of a recording on the machine, with the recording's frames, and compare what it recorded. */
-export function agreeWith(recording: Recording): Agreement {
+export function agreeWith(recording: Recording, after?: ScriptOptions['after']): Agreement {
   const { header } = recording
   const release = header.xen === 'release'
   const isDomU = header.domain === 'domU' || /flags=0x0 /.test(bootLine(header)) || isDomUByTables(header)
@@ -54,7 +45,7 @@ export function agreeWith(recording: Recording): Agreement {
     xen: release ? '4.17-release' : '4.17',
     domain: isDomU ? 'domU' : 'dom0',
     frames: recording,
-    tolerant: true,
+    ...(after === undefined ? {} : { after }),
   })
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []

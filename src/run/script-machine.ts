@@ -49,6 +49,15 @@ const DOM0_REST = [
 ]
 /** The IO-APIC's two registers as Xen leaves them, repeated through their page: the selected register, and its value. */
 const IO_APIC = { frame: 0xfec00, every: 64, select: 0x2e, data: 4, value: 0x9a0 }
+/** Frames that Xen used for itself there, when nothing else is said. */
+const XEN_FRAMES = {
+  M2PF: 0xf400,
+  XM2PL3: 0xfdc3,
+  XPERD: 0xfc98,
+  XTEXTL3: 0xfc88,
+  XDIRL3: 0xfc87,
+  SHINFO: 0xfc99,
+}
 /** What the domain builder wrote through dom0's own mappings, so that it is dirty: the image, its pool and window. */
 const LOADED = [
   { start: 0x100, end: 0x121 },
@@ -94,8 +103,8 @@ export function scriptMachine(
   reserved: ReadonlySet<number>,
 ): ScriptMachine {
   memory ??= new Memory(96 * 2 ** 20)
-  const frame = (name: string): number | undefined =>
-    syms?.[name] === undefined ? undefined : Number.parseInt(syms[name].mfn, 16)
+  const frame = (name: keyof typeof XEN_FRAMES): number =>
+    syms?.[name] === undefined ? XEN_FRAMES[name] : Number.parseInt(syms[name].mfn, 16)
   const frames: XenFrames = {
     m2p: frame('M2PF'),
     m2pL3: frame('XM2PL3'),
@@ -103,6 +112,7 @@ export function scriptMachine(
     text: frame('XTEXTL3'),
     directMap: frame('XDIRL3'),
   }
+  checkFrames(syms, isDomU)
   const host = { ram: RAM, map: [], addressBits: 40 }
   const xen = new Hypervisor(xenVersion(profile), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.
@@ -111,7 +121,7 @@ export function scriptMachine(
   for (const { mfn, pfn } of Object.values(syms ?? {})) {
     if (pfn !== '-') recorded.set(Number.parseInt(pfn, 16), Number.parseInt(mfn, 16))
   }
-  const kl4 = syms?.KL4 === undefined ? undefined : Number.parseInt(syms.KL4.pfn, 16)
+  const kl4 = isDomU || syms?.KL4 === undefined ? undefined : Number.parseInt(syms.KL4.pfn, 16)
   const dom0Tables = kl4 ?? SCRIPT_START + Math.max(1, Math.ceil(scriptBytes / PAGE)) + 17
   const shared = frame('SHINFO')
   const registers = new Map<number, number>()
@@ -133,6 +143,23 @@ export function scriptMachine(
   const { vcpu, domain } = buildProbe(xen, 1, false, MAPPED_PAGES, DOMU, choose, shared)
   domain.maxPages = (64 * 2 ** 20) / PAGE
   return { xen, vcpu, dom0: dom0.vcpu }
+}
+
+/** Whether the frames of a recording can be those of this machine. Throws BadInput. */
+function checkFrames(syms: RecordedSyms | null, isDomU: boolean): void {
+  for (const [name, { mfn, pfn }] of Object.entries(syms ?? {})) {
+    const frame = Number.parseInt(mfn, 16)
+    const isOfXen = /^(SHINFO|XM2PL3|XPERD|XTEXTL3|XDIRL3|M2PF)$/.test(name)
+    if ((isOfXen || pfn !== '-') && (frame < 0x100 || frame >= RAM[1].end - (name === 'M2PF' ? 128 : 0)))
+      throw new BadInput(`the recording gives ${name} frame 0x${mfn}, which is no RAM of its machine`)
+  }
+  const tables = syms?.KL4
+  if (tables === undefined) return
+  const pfn = Number.parseInt(tables.pfn, 16)
+  if (isDomU ? pfn !== DOMU.tables : !(pfn > SCRIPT_START + 17 && pfn < MAPPED_PAGES - DOM0_ORDER.length))
+    throw new BadInput(
+      `the recording has KL4 at pfn 0x${tables.pfn}: it is not of ${isDomU ? 'a domU' : 'a dom0'}`,
+    )
 }
 
 /**

@@ -1,12 +1,20 @@
 import { BadInput } from '../bits/bad-input.ts'
 import { DomainCrash } from '../machine/vcpu.ts'
 import { execute } from '../script/execute.ts'
-import { parseScript, parseScriptStrictly, type ScriptLine } from '../script/parse.ts'
+import { parseScript, type ScriptLine } from '../script/parse.ts'
 import { Probe } from '../script/probe.ts'
 import { Symbols } from '../script/symbols.ts'
 import { Transcript, type TranscriptLine } from '../script/transcript.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
+import { xenVersionNames } from '../xen/version.ts'
 import { type RecordedSyms, scriptMachine } from './script-machine.ts'
+
+export type { TranscriptLine } from '../script/transcript.ts'
+
+/** The version profiles that a script can run under. */
+export function xenNames(): string[] {
+  return xenVersionNames()
+}
 
 /** A recording of a script: what its first line and its other lines say. */
 export type Recording = {
@@ -27,8 +35,6 @@ export type ScriptOptions = {
   readonly frames?: Recording
   /** What errors call the script. */
   readonly source?: string
-  /** A line that cannot be read gets its error in the transcript, as real runs have it, instead of ending the run. */
-  readonly tolerant?: boolean
   /** Called after every operation with the machine: for tests and counts. */
   readonly after?: (xen: Hypervisor, line: TranscriptLine) => void
 }
@@ -46,10 +52,58 @@ export type ScriptResult = {
   readonly lines: readonly TranscriptLine[]
 }
 
+/** The recording in a text: JSON lines, the first one a header. Throws BadInput for what is none. */
+export function parseRecording(text: string, source = 'recording'): Recording {
+  const rows = text
+    .trim()
+    .split('\n')
+    .map((line, i) => {
+      try {
+        return JSON.parse(line) as unknown
+      } catch {
+        throw new BadInput(`${source}:${i + 1}: not a line of JSON; a recording has one object a line`)
+      }
+    })
+  const [header, ...lines] = rows
+  if (!isObject(header) || !isObject(header.syms) || !Object.values(header.syms).every(isPlace)) {
+    throw new BadInput(
+      `${source}:1: no header of a recording; it needs "syms" with the mfn and pfn of every name`,
+    )
+  }
+  const bad = lines.findIndex((line) => !isObject(line) || typeof line.op !== 'string' || !isSym(line.sym))
+  if (bad !== -1) throw new BadInput(`${source}:${bad + 2}: no line of a recording; it needs "op"`)
+  return { header, lines } as unknown as Recording
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isPlace(value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { mfn, pfn } = value
+  return isHex(mfn) && (pfn === '-' || isHex(pfn))
+}
+
+function isHex(value: unknown): boolean {
+  return typeof value === 'string' && /^[0-9a-f]{1,10}$/.test(value)
+}
+
+function isSym(value: unknown): boolean {
+  return (
+    value === undefined ||
+    (isObject(value) &&
+      Object.values(value).every((v) => typeof v === 'string' && /^[0-9a-f]{1,10}(=|$)/.test(v)))
+  )
+}
+
 /** Run a script on a machine of its own. Throws BadInput for a script that cannot be read. */
 export function runScript(text: string, options: ScriptOptions = {}): ScriptResult {
   const { frames, domain = 'dom0', xen: profile = '4.17', source = 'script' } = options
-  const script = options.tolerant ? parseScript(text) : parseScriptStrictly(text, source)
+  const script = parseScript(text)
+  // The lines that the recorded probe could not read either are part of what it did.
+  const bad = script.find((line, i) => line.error !== null && frames?.lines[i]?.err === undefined)
+  if (bad !== undefined) throw new BadInput(`${source}:${bad.n}: ${bad.error}`)
   if (frames !== undefined) checkSameScript(script, frames, source)
   const { xen, vcpu, dom0 } = scriptMachine(
     profile,

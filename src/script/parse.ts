@@ -1,4 +1,4 @@
-import { BadInput, nearest } from '../bits/bad-input.ts'
+import { nearest } from '../bits/bad-input.ts'
 import {
   type Argument,
   type Entry,
@@ -8,6 +8,18 @@ import {
   parsePlace,
   parseVa,
 } from './operands.ts'
+import {
+  DOMAIN_WORDS,
+  EXT_WORDS,
+  MMU_SUFFIXES,
+  MOST_REQUESTS,
+  OTHERS,
+  POOL_PAGES,
+  PREDEFINED,
+  STORES,
+  type StoreVerb,
+  UVM_FLAGS,
+} from './vocabulary.ts'
 import { parseNumber, type ScriptError, scriptError } from './words.ts'
 
 /**
@@ -27,8 +39,6 @@ export type ExtRequest = {
   readonly arg2: Argument | null
   readonly vcpus?: 'null' | 'bad' | number
 }
-
-export type StoreVerb = 'set' | 'set4' | 'set2' | 'set1' | 'set16' | 'cas' | 'cas4' | 'xchg' | 'or' | 'btr'
 
 export type Operation =
   | { readonly verb: 'page'; readonly names: readonly string[] }
@@ -70,98 +80,6 @@ export type ScriptLine = {
   readonly error: string | null
 }
 
-/** Names that every script has: the live tables, shared_info, Xen's own frames, and frames that are not RAM. */
-export const PREDEFINED = [
-  'KL4',
-  'KL3',
-  'KL2',
-  'KL1K',
-  'KL1P',
-  'KL1W',
-  'SHINFO',
-  'XM2PL3',
-  'XPERD',
-  'XTEXTL3',
-  'XDIRL3',
-  'M2PF',
-  'LOWIO',
-  'LAPIC',
-  'IOAPIC',
-  'NORAM',
-  'INVAL',
-] as const
-
-/** Scratch pages that a script may have. */
-export const POOL_PAGES = 256
-
-/** Commands of mmuext_op by the words that scripts have for them. */
-const EXT_WORDS = [
-  'pin1',
-  'pin2',
-  'pin3',
-  'pin4',
-  'unpin',
-  'baseptr',
-  'tlblocal',
-  'invlocal',
-  'tlbmulti',
-  'invmulti',
-  'tlball',
-  'invall',
-  'flushcache',
-  'setldt',
-  'ext14',
-  'ubaseptr',
-  'clear',
-  'copy',
-  'flushcacheg',
-  'marksuper',
-  'unmarksuper',
-  'ext',
-]
-const STORES: readonly StoreVerb[] = [
-  'set',
-  'set4',
-  'set2',
-  'set1',
-  'set16',
-  'cas',
-  'cas4',
-  'xchg',
-  'or',
-  'btr',
-]
-const OTHERS = [
-  'page',
-  'pages',
-  'sym',
-  'info',
-  'autoinfo',
-  'echo',
-  'dump',
-  'ro',
-  'rw',
-  'unmap',
-  'uvm',
-  'get',
-  'mmu',
-  'gdt',
-  'desc',
-  'ldsel',
-  'decr',
-  'incr',
-  'popp',
-  'exch',
-  'm2p',
-  'assist',
-  'hc',
-]
-const MMU_SUFFIXES: Readonly<Record<string, number>> = { ad: 2, notrans: 3, cmd1: 1, cmd4: 4 }
-const UVM_FLAGS: Readonly<Record<string, number>> = { none: 0, tlb: 1, inv: 2, tlball: 5, invall: 6 }
-const DOMAIN_WORDS: Readonly<Record<string, number>> = { SELF: 0x7ff0, IO: 0x7ff1, XEN: 0x7ff2 }
-/** Requests that one call may have. */
-const MOST_REQUESTS = 32
-
 /** Read a whole script. A line that cannot be read carries its error; the caller decides whether that ends it. */
 export function parseScript(text: string): ScriptLine[] {
   const names = new Set<string>(PREDEFINED)
@@ -172,14 +90,6 @@ export function parseScript(text: string): ScriptLine[] {
     if (words.length === 0) return
     lines.push(parseLine(i + 1, line.replace(/\s+#.*$/, '').trim(), words, names, pool))
   })
-  return lines
-}
-
-/** The same, and BadInput for the first line that cannot be read. */
-export function parseScriptStrictly(text: string, source: string): ScriptLine[] {
-  const lines = parseScript(text)
-  const bad = lines.find((line) => line.error !== null)
-  if (bad !== undefined) throw new BadInput(`${source}:${bad.n}: ${bad.error}`)
   return lines
 }
 

@@ -19,7 +19,15 @@ export function isGuestRange(va: number, bytes: number): boolean {
 /** Read `count` u32 words from `va` into `out`. False when a byte of them cannot be read. */
 export function copyFromGuest(vcpu: Vcpu, va: number, out: Uint32Array, count: number): boolean {
   const { u32 } = vcpu.memory
-  if ((va & 3) === 0) {
+  const first = (va >>> 0) & (PAGE - 1)
+  if ((first & 3) === 0 && first + count * 4 <= PAGE) {
+    const page = isGuestAddress(va) ? vcpu.tryReadable(va) : -1
+    if (page === -1) return false
+    const at = page + (first >>> 2)
+    for (let i = 0; i < count; i++) out[i] = u32[at + i]
+    return true
+  }
+  if ((first & 3) === 0) {
     let page = -1
     for (let i = 0; i < count; i++) {
       const at = va + i * 4

@@ -90,7 +90,7 @@ function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     for (let i = 0; i < count; i++) {
       if (!copyFromGuest(vcpu, array + i * 64, entry, 16)) return EFAULT
       for (let a = 0; a < ARGUMENTS.length; a++) vcpu.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
-      const handler = entry[1] === 0 ? HYPERCALLS.get(entry[0]) : undefined
+      const handler = hypercallOf(entry[0], entry[1])
       const rc = handler === undefined ? ENOSYS : handler.call(xen, caller, vcpu)
       vcpu.setNumber(RAX, rc)
       if (!copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2))
@@ -110,7 +110,7 @@ function xenVersionCall(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
 }
 
 /** The hypercalls by number. */
-export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hypercall>([
+const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.set_trap_table, { arguments: 1, call: setTrapTable }],
   [HYPERCALL.mmu_update, { arguments: 4, call: mmuUpdate }],
   [HYPERCALL.set_gdt, { arguments: 2, call: setGdt }],
@@ -133,4 +133,15 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map<number, Hyperc
   [HYPERCALL.event_channel_op, { arguments: 2, call: () => ENOSYS }],
   [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
-])
+]
+
+/** The hypercalls by number; there are none beyond its end, and holes in it. */
+const BY_NUMBER: (Hypercall | undefined)[] = Array.from(
+  { length: 64 },
+  (_, nr) => TABLE.find(([n]) => n === nr)?.[1],
+)
+
+/** The hypercall of a number in two halves, or undefined. */
+export function hypercallOf(lo: number, hi: number): Hypercall | undefined {
+  return hi === 0 && lo < BY_NUMBER.length ? BY_NUMBER[lo] : undefined
+}

@@ -34,7 +34,7 @@ import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
 import { Heap } from './heap.ts'
-import { HYPERCALLS } from './hypercalls.ts'
+import { hypercallOf } from './hypercalls.ts'
 import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
@@ -272,7 +272,7 @@ export class Hypervisor implements Host {
     this.current = vcpu
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
-    const handler = HYPERCALLS.get(vcpu.number(RAX))
+    const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {

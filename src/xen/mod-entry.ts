@@ -48,7 +48,7 @@ export function modEntry(
     return EINVAL
   }
   const words = xen.memory.u32
-  const at = xen.memory.frameWords(table) + slot * 2
+  const at = xen.memory.backing(xen.memory.record(table)) + slot * 2
   const oldLo = words[at]
   const oldHi = words[at + 1]
   const kept = keepAccessed ? oldLo & (A | D) : 0

@@ -1,0 +1,57 @@
+import { parseRecording, runScript, type TranscriptLine } from '../run/script.ts'
+import { readText } from './files.ts'
+import { type Io, painted } from './io.ts'
+
+/** What `xenolith script` takes. */
+export type ScriptFlags = {
+  readonly file: string
+  readonly xen?: string
+  readonly domu?: boolean
+  readonly frames?: string
+  readonly json?: boolean
+}
+
+/** Runs a script of hypercalls and prints its transcript: for people, or as the recordings have it. */
+export function run(options: ScriptFlags, io: Io): number {
+  const name = options.file === '-' ? 'standard input' : options.file
+  const text = readText(options.file)
+  const isDomU = options.domu === true || text.startsWith('#domu')
+  const result = runScript(text, {
+    ...(options.xen === undefined ? {} : { xen: options.xen }),
+    domain: isDomU ? 'domU' : 'dom0',
+    source: name,
+    ...(options.frames === undefined
+      ? {}
+      : { frames: parseRecording(readText(options.frames), options.frames) }),
+  })
+  if (options.json) {
+    io.out(JSON.stringify(result.header))
+    for (const line of result.lines) io.out(JSON.stringify(line))
+    return 0
+  }
+  for (const line of result.lines) show(line, io)
+  io.out(`== ${result.header.status}`)
+  return 0
+}
+
+/** One operation and what came of it, its lines indented below it. */
+function show(line: TranscriptLine, io: Io): void {
+  if (/^echo\b/.test(line.op)) {
+    io.out('')
+    io.out(painted(io, 'bold', `# ${line.op.replace(/^echo\s*/, '')}`))
+    return
+  }
+  const results = [
+    line.err === undefined ? '' : `error: ${line.err}`,
+    line.rc === undefined ? '' : `rc=${line.rc}`,
+    line.done === undefined ? '' : `done=${line.done}`,
+    line.fault === undefined ? '' : `fault=${line.fault}`,
+    line.cr2 === undefined ? '' : `cr2=${line.cr2}`,
+    line.val === undefined ? '' : `val=${line.val}`,
+  ].filter((text) => text !== '')
+  io.out(results.length === 0 ? line.op : `${line.op.padEnd(44)} -> ${results.join(' ')}`)
+  for (const text of line.log ?? []) io.out(painted(io, 'yellow', `      (XEN) ${text}`))
+  for (const [place, value] of Object.entries(line.dump ?? {})) io.out(`      ${place} = ${value}`)
+  for (const [page, mfn] of Object.entries(line.sym ?? {})) io.out(`      ${page} is frame ${mfn}`)
+  for (const [page, words] of Object.entries(line.info ?? {})) io.out(`      [${page} ${words}]`)
+}

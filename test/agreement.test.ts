@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { agreeWith } from '../src/run/agree.ts'
+import { recountMachine } from '../src/run/recount.ts'
+import { parseRecording } from '../src/run/script.ts'
+import { sharedData } from './shared-data.ts'
+
+const folders = ['hand', 'hand-domu', 'fuzz', 'fuzz-domu'].flatMap((name) => sharedData('oracle', name) ?? [])
+const skip =
+  folders.length === 0 ? 'no recordings: set XENOLITH_SHARED to the folder that has data/oracle' : false
+
+test('the machine does what real Xen did', { skip }, () => {
+  let [compared, exempt] = [0, 0]
+  for (const folder of folders) {
+    const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'))
+    for (const file of files.sort()) {
+      const path = join(folder, file)
+      let n = 0
+      const agreement = agreeWith(parseRecording(readFileSync(path, 'utf8'), path), (xen, line) => {
+        n++
+        if (n % 100 === 0) assert.deepEqual(recountMachine(xen), [], `${path}: ${line.op}`)
+      })
+      compared += agreement.compared
+      exempt += agreement.differences.filter((difference) => difference.exempt !== null).length
+      assert.deepEqual(
+        agreement.differences.filter((difference) => difference.exempt === null),
+        [],
+        path,
+      )
+    }
+  }
+  assert.ok(compared > 60_000, `${compared} operations`)
+  assert.ok(exempt <= compared / 1000, `${exempt} of ${compared} are exempt`)
+})
