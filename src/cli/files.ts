@@ -90,6 +90,24 @@ export type LineWriter = {
   abandon(): void
 }
 
+/** Run something that writes a trace, if a file is named for it: whole, or not at all when the run fails. */
+export function withTrace<T>(
+  file: string | undefined,
+  run: (line: ((text: string) => void) | undefined) => T,
+): T {
+  if (file === undefined) return run(undefined)
+  const trace = lineWriter(file)
+  let result: T
+  try {
+    result = run((text) => trace.line(text))
+  } catch (error) {
+    trace.abandon()
+    throw error
+  }
+  trace.finish()
+  return result
+}
+
 const FLUSH_AT = 2 ** 16
 
 /**

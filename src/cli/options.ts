@@ -178,6 +178,13 @@ const script: Verb = {
       help: 'use the frames of this recording of real Xen',
       files: true,
     },
+    {
+      name: 'trace',
+      kind: 'file',
+      argument: 'FILE',
+      help: 'write every event there, one JSON a line',
+      files: true,
+    },
     { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
   ],
   examples: [
@@ -192,6 +199,14 @@ const script: Verb = {
 const RUN: readonly OptionSpec[] = [
   { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
   { name: 'trace', kind: 'file', argument: 'FILE', help: 'the run that this trace is of', files: true },
+  {
+    name: 'script',
+    kind: 'file',
+    argument: 'FILE',
+    help: 'a run of this script',
+    files: true,
+  },
+  { name: 'frames', kind: 'file', argument: 'RECORDING', help: 'the frames of a script', files: true },
   { name: 'json', kind: 'flag', help: 'print one JSON document' },
   ...MACHINE.map((option) => ({ ...option, explainedIn: 'boot' })),
 ]
@@ -217,7 +232,7 @@ const whyVerb: Verb = {
   options: RUN,
   examples: [
     { command: 'xenolith why', does: "the seed's refusal" },
-    { command: 'xenolith why --linux B0', does: 'a store to a live table that is refused' },
+    { command: 'xenolith why --script pin.txt --at 40', does: "a script's refusal" },
     { command: 'xenolith why --map seedlike-bacf7 --json', does: 'as JSON' },
   ],
   load: () => import('./why.ts'),
