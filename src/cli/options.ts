@@ -74,8 +74,8 @@ const MACHINE: readonly OptionSpec[] = [
     name: 'xen',
     kind: 'choice',
     argument: 'PROFILE',
-    help: 'whose rules: seed (Xen of April 2011) or 4.17',
-    values: () => ['seed', '4.17'],
+    help: 'whose rules: seed (April 2011), 4.17 or 4.17-release',
+    values: xenNames,
     default: 'seed',
   },
   {
