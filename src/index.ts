@@ -1,6 +1,72 @@
-export { BadInput } from './bits/bad-input.ts'
-export { type BootOptions, type BootResult, boot, type Sink } from './run/boot.ts'
+/**
+ * Everything that the package offers, in the order of docs/api.md. Options go in and results come out as plain objects;
+ * frames are numbers where a program works with them, and `0x` strings in what is meant for JSON.
+ *
+ * @module
+ */
+
+// ---- Boot the model kernel: options in, what happened out ----
+
+export {
+  type BootOptions,
+  type BootResult,
+  type BufferText,
+  boot,
+  type HolderText,
+  type MarkCallText,
+  releaseMemory,
+} from './run/boot.ts'
 export { bootOptions, type RawBootOptions } from './run/boot-options.ts'
+
+// ---- The kernels and the versions of Xen that there are ----
+
+export type { Generation } from './linux/generation.ts'
+export { generations } from './linux/generations.ts'
+export { xenVersionNames } from './xen/version.ts'
+
+// ---- Memory maps: the shipped ones, and your own ----
+
 export { mapLines, ramBytes } from './run/map-text.ts'
 export { findMap, type MemoryMap, parseMap, shippedMaps } from './run/maps.ts'
-export type { E820Entry, E820Type } from './xen/abi.ts'
+export { E820, type E820Entry, type E820Type } from './xen/abi.ts'
+
+// ---- A machine for a guest of your own ----
+
+export type { FrameType } from './bits/type-word.ts'
+export { DomainCrash, GuestTrap, type Vcpu } from './machine/vcpu.ts'
+export {
+  createMachine,
+  type FrameInfo,
+  type HolderInfo,
+  type Machine,
+  type MachineOptions,
+} from './run/machine.ts'
+export type { DomainLayout } from './xen/domain-layout.ts'
+
+// ---- What such a guest needs of the ABI: registers, numbers of hypercalls, addresses and entries ----
+
+export { PAGE, REGION, slotAt } from './bits/address.ts'
+export { DOMID } from './bits/domid.ts'
+export { entryFrame, entryHi, entryLo, flagNames } from './bits/pte.ts'
+export { ARGUMENTS, R8, R10, RAX, RDI, RDX, RSI, RSP } from './machine/vcpu.ts'
+export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from './xen/abi.ts'
+
+// ---- Scripts of hypercalls: runScript and its types have their place here ----
+
+// ---- Questions about a run: who holds a frame, since when, and why something was refused ----
+
+export type { RunSpec } from './run/rerun.ts'
+export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
+export { type WhyResult, why } from './run/why.ts'
+
+// ---- Traces: every event of a run ----
+
+export { type ReplayResult, replay } from './run/replay.ts'
+
+export type { Sink, TraceEvent } from './trace/events.ts'
+export { TRACE_SCHEMA } from './trace/events.ts'
+export { traceHeader, traceLine } from './trace/export.ts'
+
+// ---- Errors of whoever calls ----
+
+export { BadInput } from './bits/bad-input.ts'

@@ -8,7 +8,7 @@ import { root } from './tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-bin-'))
 after(() => rmSync(folder, { recursive: true }))
-for (const part of ['bin', 'src', 'package.json'])
+for (const part of ['bin', 'src', 'data', 'package.json'])
   cpSync(`${root}${part}`, join(folder, part), { recursive: true })
 const bin = join(folder, 'bin/xenolith.js')
 

@@ -14,6 +14,9 @@ import { after, test } from 'node:test'
 import { type BootFlags, run } from '../src/cli/boot.ts'
 import type { BootOptions, BootResult, Sink } from '../src/run/boot.ts'
 import { BadInput } from '../src/run/boot-options.ts'
+import type { TraceEvent } from '../src/trace/events.ts'
+
+const said = (text: string): TraceEvent => ({ kind: 'console', source: 'guest', text })
 
 /** What the verb does with a boot, whatever a boot is: the machine here is a stand-in that refuses. */
 const refusal = {
@@ -24,7 +27,7 @@ const refusal = {
   console: ['about to get started...', '(XEN) mm.c:3027:d0 Error while pinning mfn b1d89'],
 } as BootResult
 
-function bootWith(flags: BootFlags, colour = false, events: object[] = []) {
+function bootWith(flags: BootFlags, colour = false, events: TraceEvent[] = []) {
   const out: string[] = []
   const err: string[] = []
   let options: BootOptions | undefined
@@ -74,32 +77,32 @@ test('--expect decides the exit status', () => {
 
 test('--trace writes one event a line and leaves nothing half done', () => {
   const file = join(folder, 'trace.jsonl')
-  const events = Array.from({ length: 5000 }, (_, i) => ({ event: 'fill', i }))
+  const events = Array.from({ length: 5000 }, (_, i) => said(`line ${i}`))
   bootWith({ trace: file }, false, events)
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
   assert.deepEqual(
     lines.map((line) => JSON.parse(line)),
-    events,
+    [{ kind: 'header', schema: 1, run: { boot: {} } }, ...events],
   )
   assert.deepEqual(readdirSync(folder), ['trace.jsonl'])
 
   const link = join(folder, 'link')
   symlinkSync(file, link)
-  bootWith({ trace: link }, false, [{ event: 'new' }])
-  assert.equal(readFileSync(file, 'utf8'), '{"event":"new"}\n')
+  bootWith({ trace: link }, false, [said('new')])
+  assert.equal(readFileSync(file, 'utf8').split('\n')[1], JSON.stringify(said('new')))
 
   const io = { out() {}, err() {}, colour: false }
   const failing = (_options?: BootOptions, sink?: Sink): BootResult => {
-    sink?.({ event: 'half' })
+    sink?.(said('half'))
     throw new BadInput('the guest is too large')
   }
   assert.throws(() => run({ trace: file }, io, failing), BadInput)
-  assert.equal(readFileSync(file, 'utf8'), '{"event":"new"}\n')
+  assert.equal(readFileSync(file, 'utf8').split('\n')[1], JSON.stringify(said('new')))
   assert.deepEqual(readdirSync(folder).sort(), ['link', 'trace.jsonl'])
 })
 
 test('--trace to a device writes to it and leaves it a device', () => {
-  bootWith({ trace: '/dev/null' }, false, [{ event: 'fill' }])
+  bootWith({ trace: '/dev/null' }, false, [said('fill')])
   assert.ok(!existsSync('/dev/null.partial'))
   assert.equal(readFileSync('/dev/null', 'utf8'), '')
 })

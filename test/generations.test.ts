@@ -64,7 +64,7 @@ test('commits lead from one generation to the next', () => {
   assert.equal(name('C0', ['279b706bf800']), 'D')
   assert.equal(name('D', [], ['279b706bf800']), 'C0')
   assert.equal(name('D', ['8548c84da2f4']), 'D2')
-  assert.equal(name('D2', ['8d57470d8f85', '6f80b68e9e51']), 'E')
+  assert.equal(name('D2', ['2e2fb75475c2', '8d57470d8f85', '6f80b68e9e51']), 'E')
   assert.equal(
     name('A', ['4b239f458c22', '14988a4d350c', '68df0da7f42b', '2f14ddc3a714', '24bdb0b62cc8']),
     'B0',

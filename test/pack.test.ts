@@ -58,6 +58,14 @@ test('the package has what it runs on and nothing else', () => {
   assert.deepEqual(strange, [])
 })
 
+test('the seed is refused from an empty folder', (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const booted = run('npx', ['--no-install', 'xenolith', 'boot', '--json'])
+  assert.equal(booted.status, 0, booted.stderr)
+  const { outcome, pfn } = JSON.parse(booted.stdout)
+  assert.deepEqual({ outcome, pfn }, { outcome: 'refused', pfn: '0xbacf7' })
+})
+
 test('npx xenolith runs from an empty folder', (t) => {
   if (unreachable) return t.skip(unreachable)
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
@@ -72,17 +80,32 @@ test('npx xenolith runs from an empty folder', (t) => {
 
 test('it can be imported, with types', (t) => {
   if (unreachable) return t.skip(unreachable)
-  const consumer = `import { BadInput, boot, type BootResult, bootOptions, type MemoryMap, shippedMaps } from 'xenolith'
+  const consumer = `import { BadInput, type BootResult, boot, bootOptions, createMachine, type FrameInfo } from 'xenolith'
+import { type MemoryMap, REGION, shippedMaps } from 'xenolith'
 const maps: readonly MemoryMap[] = shippedMaps()
-const start: (options?: { memory?: number }) => BootResult = boot
 const { memory = 0 } = bootOptions({ memory: '3072M' })
-console.log(maps.length, typeof start, memory, BadInput.name)
+const result: BootResult = boot({ linux: 'B' })
+const entry: string | undefined = result.holder?.entry
+const slot: number | undefined = result.holder?.slot
+const { vcpu, layout, frame } = createMachine({ xen: '4.17' })
+const root: FrameInfo | null = frame(vcpu.root)
+const first: number = vcpu.load64(REGION.kernelMap + layout.mfnList)
+console.log(maps.length, memory, BadInput.name)
+console.log(result.outcome, result.pfn, entry, slot)
+console.log(root?.type, root?.pinned, frame(first)?.pfn)
 `
   writeFileSync(join(home, 'consumer.ts'), consumer)
   // Were the declarations not found, everything would be any, and this would be no error.
-  const wrong = `// @ts-expect-error\n${consumer.split('\n')[1].replace('MemoryMap', 'number')}`
-  writeFileSync(join(home, 'wrong.ts'), `import { shippedMaps } from 'xenolith'\n${wrong}\n`)
-  const flags = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2024']
+  const wrong = `import { boot, createMachine, shippedMaps } from 'xenolith'
+// @ts-expect-error
+export const maps: readonly number[] = shippedMaps()
+// @ts-expect-error
+export const outcome: 'halted' = boot().outcome
+// @ts-expect-error
+export const type: number = createMachine().frame(0)?.type
+`
+  writeFileSync(join(home, 'wrong.ts'), wrong)
+  const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024']
   const types = ['--types', 'node', '--typeRoots', `${root}node_modules/@types`]
   const checked = run(`${root}node_modules/.bin/tsc`, [...flags, ...types, 'consumer.ts', 'wrong.ts'])
   assert.equal(checked.stdout, '')
@@ -90,5 +113,10 @@ console.log(maps.length, typeof start, memory, BadInput.name)
 
   const ran = run(process.execPath, ['consumer.ts'])
   assert.equal(ran.stderr, '')
-  assert.equal(ran.stdout, `${shippedMaps().length} function 786432 BadInput\n`)
+  assert.deepEqual(ran.stdout.split('\n'), [
+    `${shippedMaps().length} 786432 BadInput`,
+    'refused 0xbacf7 0x80100000b1d89067 247',
+    'l4 true 0',
+    '',
+  ])
 })

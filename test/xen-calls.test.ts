@@ -23,7 +23,7 @@ class Guest {
 
   constructor(version = '4.17', id = 0) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
-    this.xen = new Hypervisor(xenVersion(version), { ram, map: [] }, new Memory(64 << 20))
+    this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
     const { domain, vcpu } = buildDomain(this.xen, {
       id,
       privileged: id === 0,

@@ -1,5 +1,5 @@
 import { accountOf } from '../explain/boot-account.ts'
-import { boot } from '../run/boot.ts'
+import { type BootResult, boot, traceHeader, traceLine } from '../run/boot.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
 import { lineWriter, loadMap } from './files.ts'
 import { type Io, painted } from './io.ts'
@@ -19,7 +19,8 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   const trace = options.trace === undefined ? undefined : lineWriter(options.trace)
   let result: ReturnType<typeof boot>
   try {
-    result = bootMachine(machine, trace && ((event) => trace.line(JSON.stringify(event))))
+    trace?.line(traceHeader({ boot: machine }))
+    result = bootMachine(machine, trace && ((event) => trace.line(traceLine(event))))
   } catch (error) {
     trace?.abandon()
     throw error
@@ -29,10 +30,20 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   if (options.json) {
     io.out(JSON.stringify(result, null, 2))
   } else {
-    for (const line of result.console) io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
-    for (const line of account(result)) io.out(line)
+    for (const line of shownLines(result))
+      io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
+    for (const line of account(result, machine)) io.out(line)
   }
   if (options.expect === undefined || options.expect === result.outcome) return 0
   io.err(`xenolith: expected ${options.expect}, but the outcome was ${result.outcome}`)
   return 1
+}
+
+/**
+ * The lines to show. The seed's log was taken without an early console, on which the kernel's own log would have shown:
+ * its scenario is shown as the log was mailed. Every other boot is shown whole.
+ */
+function shownLines(result: BootResult): string[] {
+  if (result.machine?.scenario !== 'seed') return result.console
+  return result.console.filter((_, i) => result.sources[i] !== 'log')
 }

@@ -16,15 +16,28 @@ import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
 
 const STANDARD_INPUT = 0
 /** Far above any boot log, map or script, far below what a string can hold. */
-const LARGEST_FILE = 64 * 2 ** 20
+const LARGEST_MAP_FILE = 64 * 2 ** 20
 
 /** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
 export function loadMap(nameOrFile: string): MemoryMap {
-  if (nameOrFile === '-') return parseMap(readText('-'), 'standard input')
+  if (nameOrFile === '-') return parseMap(readText('standard input', STANDARD_INPUT), 'standard input')
   const shipped = shippedMaps().find((map) => map.name === nameOrFile)
   if (shipped !== undefined) return shipped
   if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
   return findMap(nameOrFile)
+}
+
+/** What a trace may have at most, written or read: far above what the largest guest's boot makes. */
+const LARGEST_TRACE = 256 * 2 ** 20
+
+/** The lines of a trace file, or of standard input for `-`. */
+export function readLines(file: string): string[] {
+  const name = file === '-' ? 'standard input' : file
+  const text =
+    file === '-' ? readText(name, STANDARD_INPUT, LARGEST_TRACE) : readText(file, undefined, LARGEST_TRACE)
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  return lines
 }
 
 /** A separator or an ending: nobody means a shipped map by that. */
@@ -32,18 +45,18 @@ function looksLikeFile(word: string): boolean {
   return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
 }
 
-/** A file's text; `-` is standard input. */
-export function readText(name: string): string {
-  return name === '-' ? readFrom('standard input', STANDARD_INPUT) : readFrom(name)
+/** A script's or a recording's text; `-` is standard input. */
+export function readScript(name: string): string {
+  return name === '-' ? readText('standard input', STANDARD_INPUT) : readText(name)
 }
 
-function readFrom(name: string, descriptor?: number): string {
+function readText(name: string, descriptor?: number, largest = LARGEST_MAP_FILE): string {
   try {
     const file = descriptor ?? openSync(name, 'r')
     try {
       const { size } = fstatSync(file)
-      if (size > LARGEST_FILE)
-        throw new BadInput(`${name}: ${size} bytes are too many; cut out the lines that matter`)
+      if (size > largest)
+        throw new BadInput(`${name}: ${size} bytes are too many; at most ${largest} are read`)
       return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
     } finally {
       if (descriptor === undefined) closeSync(file)
@@ -90,6 +103,7 @@ export function lineWriter(file: string): LineWriter {
   const partial = special ? target : `${target}.partial`
   const descriptor = attempt(file, () => openSync(partial, 'w'))
   let waiting = ''
+  let total = 0
   const flush = () => {
     const bytes = Buffer.from(waiting)
     waiting = ''
@@ -97,6 +111,10 @@ export function lineWriter(file: string): LineWriter {
   }
   return {
     line(text) {
+      total += text.length + 1
+      if (total > LARGEST_TRACE) {
+        throw new BadInput(`--trace ${file}: more than ${LARGEST_TRACE} bytes; trace a smaller guest`)
+      }
       waiting += `${text}\n`
       if (waiting.length >= FLUSH_AT) attempt(file, flush)
     },

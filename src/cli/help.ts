@@ -54,8 +54,11 @@ export function helpText(verb: Verb): string {
     '',
     `${verb.summary}.`,
     '',
-    ...(own.length > 0 ? [...columns(own.map((argument) => [argument.argument, argument.help])), ''] : []),
-    ...(verb.options.length > 0 ? [...columns(verb.options.map(optionRow)), ''] : []),
+    ...columns([
+      ...own.map((argument) => [argument.argument, argument.help] as const),
+      ...verb.options.map(optionRow),
+    ]),
+    ...(own.length + verb.options.length > 0 ? [''] : []),
     `Of every verb: ${shared}, --help, --version`,
     '',
     'Examples:',

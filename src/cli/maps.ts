@@ -6,7 +6,6 @@ import { type Io, painted } from './io.ts'
 /** What `xenolith maps` takes. */
 export type MapsFlags = { readonly name?: string; readonly json?: boolean; readonly wide?: boolean }
 
-const WIDTH = 80
 const MIB = 2 ** 20
 
 /** Lists the shipped maps, or prints one as a boot log shows it. */
@@ -17,7 +16,7 @@ export function run(options: MapsFlags, io: Io): number {
   } else if (options.json) {
     io.out(JSON.stringify({ schema: 1, maps: shippedMaps().map(described) }, null, 2))
   } else {
-    const [head, ...rows] = table(shippedMaps(), options.wide ? Number.POSITIVE_INFINITY : WIDTH)
+    const [head, ...rows] = table(shippedMaps(), options.wide === true)
     io.out(painted(io, 'bold', head))
     for (const row of rows) io.out(row)
   }
@@ -38,27 +37,24 @@ function described(map: MemoryMap): object {
   }
 }
 
-function table(maps: readonly MemoryMap[], width: number): string[] {
+/** A line a map. Where a map comes from is long: it is shown when there is room for it. */
+function table(maps: readonly MemoryMap[], wide: boolean): string[] {
   const rows = maps.map((map) => [
     map.name,
     map.kind,
-    `${Math.floor(ramBytes(map) / MIB)} MiB${map.partial ? '+' : ''}`,
+    `${Math.floor(ramBytes(map) / MIB)}M${map.partial ? '+' : ''}`,
     map.nrPages === undefined ? '-' : hex(map.nrPages),
     map.vEnd === undefined ? '-' : hex(map.vEnd),
-    map.source,
+    ...(wide ? [map.source] : []),
   ])
-  const all = [['NAME', 'KIND', 'RAM', 'PAGES', 'V_END', 'SOURCE'], ...rows]
+  const all = [['NAME', 'KIND', 'RAM', 'PAGES', 'V_END', ...(wide ? ['SOURCE'] : [])], ...rows]
   const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)))
   return all.map((row) => {
     const line = row.map((cell, column) =>
       column === 2 ? cell.padStart(widths[2]) : cell.padEnd(widths[column]),
     )
-    return cut(line.join('  ').trimEnd(), width)
+    return line.join('  ').trimEnd()
   })
-}
-
-function cut(line: string, width: number): string {
-  return line.length <= width ? line : `${line.slice(0, width - 3)}...`
 }
 
 function hex(value: number): string {

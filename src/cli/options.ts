@@ -56,60 +56,65 @@ export type Verb = {
 const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']
 const mapNames = () => shippedMaps().map((map) => map.name)
 
+/** Which machine and which kernel: what every verb about a boot takes. */
+const MACHINE: readonly OptionSpec[] = [
+  {
+    name: 'linux',
+    kind: 'string',
+    argument: 'NAME',
+    help: 'generation of the early table code, or a release: 2.6.39-rc4',
+    values: generations,
+    default: 'B',
+  },
+  { name: 'with', kind: 'list', argument: 'COMMIT', help: 'add this commit to it; repeatable' },
+  { name: 'without', kind: 'list', argument: 'COMMIT', help: 'leave this commit out; repeatable' },
+  {
+    name: 'xen',
+    kind: 'choice',
+    argument: 'PROFILE',
+    help: 'whose rules: seed (Xen of April 2011) or 4.17',
+    values: () => ['seed', '4.17'],
+    default: 'seed',
+  },
+  {
+    name: 'map',
+    kind: 'file',
+    argument: 'NAME|FILE',
+    help: "memory map, the host's for a dom0: shipped, JSON, a log, or -",
+    values: mapNames,
+    default: 'msi-h61m-p23-8g',
+    files: true,
+  },
+  { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
+  { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
+  {
+    name: 'memory',
+    kind: 'size',
+    argument: 'SIZE',
+    help: '3072M, 0x60008p (pages); a plain number is KiB',
+  },
+  {
+    name: 'v-end',
+    kind: 'address',
+    argument: 'OFFSET',
+    help: "initial mapping's end, a multiple of 4 MiB",
+  },
+  { name: 'kernel-size', kind: 'size', argument: 'SIZE', help: 'v_end follows from this, in bytes or 26M' },
+  { name: 'initrd-size', kind: 'size', argument: 'SIZE', help: 'and from this' },
+  { name: 'append', kind: 'string', argument: 'STRING', help: "the kernel's command line" },
+  {
+    name: 'mfn',
+    kind: 'list',
+    argument: 'PFN=MFN',
+    help: 'swap two frames of the p2m, in hex; repeatable',
+  },
+]
+
 const boot: Verb = {
   name: 'boot',
   summary: 'Boot a model Linux under Xen and say what became of it',
   options: [
-    {
-      name: 'linux',
-      kind: 'string',
-      argument: 'NAME',
-      help: 'generation of the early table code, or a release: 2.6.39-rc4',
-      values: generations,
-      default: 'B',
-    },
-    { name: 'with', kind: 'list', argument: 'COMMIT', help: 'add this commit to it; repeatable' },
-    { name: 'without', kind: 'list', argument: 'COMMIT', help: 'leave this commit out; repeatable' },
-    {
-      name: 'xen',
-      kind: 'choice',
-      argument: 'PROFILE',
-      help: "whose rules: seed, Xen of the seed's time",
-      values: () => ['seed'],
-      default: 'seed',
-    },
-    {
-      name: 'map',
-      kind: 'file',
-      argument: 'NAME|FILE',
-      help: "memory map, the host's for a dom0: shipped, JSON, a log, or -",
-      values: mapNames,
-      default: 'msi-h61m-p23-8g',
-      files: true,
-    },
-    { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
-    { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
-    {
-      name: 'memory',
-      kind: 'size',
-      argument: 'SIZE',
-      help: '3072M, 0x60008p (pages); a plain number is KiB',
-    },
-    {
-      name: 'v-end',
-      kind: 'address',
-      argument: 'OFFSET',
-      help: "initial mapping's end, a multiple of 4 MiB",
-    },
-    { name: 'kernel-size', kind: 'size', argument: 'SIZE', help: 'v_end follows from this, in bytes or 26M' },
-    { name: 'initrd-size', kind: 'size', argument: 'SIZE', help: 'and from this' },
-    { name: 'append', kind: 'string', argument: 'STRING', help: "the kernel's command line" },
-    {
-      name: 'mfn',
-      kind: 'list',
-      argument: 'PFN=MFN',
-      help: 'swap two frames of the p2m, in hex; repeatable',
-    },
+    ...MACHINE,
     { name: 'json', kind: 'flag', help: 'print one JSON document' },
     {
       name: 'trace',
@@ -180,6 +185,60 @@ const script: Verb = {
   load: () => import('./script.ts'),
 }
 
+/** Which run a question is about: a boot's, or the one whose trace is given. */
+const RUN: readonly OptionSpec[] = [
+  { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
+  { name: 'trace', kind: 'file', argument: 'FILE', help: 'the run that this trace is of', files: true },
+  { name: 'json', kind: 'flag', help: 'print one JSON document' },
+  ...MACHINE,
+]
+
+const whoVerb: Verb = {
+  name: 'who',
+  summary: 'Say what a frame is, who holds it and since when',
+  arguments: [
+    { name: 'frame', argument: 'FRAME', required: true, help: 'pfn:bacf7, mfn:b1d89 or va:ffff8800bacf7000' },
+  ],
+  options: RUN,
+  examples: [
+    { command: 'xenolith who pfn:bacf7', does: "the seed's frame, when it was refused" },
+    { command: 'xenolith who va:ffffffff811c5000 --linux C', does: "the kernel's own L4" },
+    { command: 'xenolith who mfn:b1d89 --at 9000 --trace boot.jsonl', does: 'in the middle of a traced run' },
+  ],
+  load: () => import('./who.ts'),
+}
+
+const whyVerb: Verb = {
+  name: 'why',
+  summary: 'Say what Xen last refused, and which entry stood in the way',
+  options: RUN,
+  examples: [
+    { command: 'xenolith why', does: "the seed's refusal" },
+    { command: 'xenolith why --linux B0', does: 'a store to a live table that is refused' },
+    { command: 'xenolith why --map seedlike-bacf7 --json', does: 'as JSON' },
+  ],
+  load: () => import('./why.ts'),
+}
+
+const replayVerb: Verb = {
+  name: 'replay',
+  summary: 'Run a trace again and compare it, event by event',
+  arguments: [
+    { name: 'file', argument: 'TRACE', required: true, help: 'a file that --trace wrote, or -', files: true },
+  ],
+  options: [{ name: 'json', kind: 'flag', help: 'print one JSON document' }],
+  examples: [
+    { command: 'xenolith boot --trace boot.jsonl', does: 'write a trace' },
+    { command: 'xenolith replay boot.jsonl', does: 'run it again' },
+    { command: 'zcat boot.jsonl.gz | xenolith replay -', does: 'a compressed one' },
+  ],
+  statuses: [
+    [0, 'every event was the same'],
+    [1, 'an event differs'],
+  ],
+  load: () => import('./replay.ts'),
+}
+
 const maps: Verb = {
   name: 'maps',
   summary: 'List the memory maps that ship, or print one',
@@ -195,7 +254,7 @@ const maps: Verb = {
   ],
   options: [
     { name: 'json', kind: 'flag', help: 'print one JSON document' },
-    { name: 'wide', kind: 'flag', help: 'do not cut lines at 80 columns' },
+    { name: 'wide', kind: 'flag', help: 'also say where each map comes from' },
   ],
   examples: [
     { command: 'xenolith maps', does: 'what ships' },
@@ -248,7 +307,7 @@ const help: Verb = {
 }
 
 /** All verbs, in the order of the help. */
-export const VERBS: readonly Verb[] = [boot, script, maps, completion, help]
+export const VERBS: readonly Verb[] = [boot, whoVerb, whyVerb, replayVerb, script, maps, completion, help]
 
 /** Options that every verb takes; `--help` and `--version` are the parser's own. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

@@ -1,5 +1,5 @@
 import { parseRecording, runScript, type TranscriptLine } from '../run/script.ts'
-import { readText } from './files.ts'
+import { readScript } from './files.ts'
 import { type Io, painted } from './io.ts'
 
 /** What `xenolith script` takes. */
@@ -14,7 +14,7 @@ export type ScriptFlags = {
 /** Runs a script of hypercalls and prints its transcript: for people, or as the recordings have it. */
 export function run(options: ScriptFlags, io: Io): number {
   const name = options.file === '-' ? 'standard input' : options.file
-  const text = readText(options.file)
+  const text = readScript(options.file)
   const isDomU = options.domu === true || text.startsWith('#domu')
   const result = runScript(text, {
     ...(options.xen === undefined ? {} : { xen: options.xen }),
@@ -22,7 +22,7 @@ export function run(options: ScriptFlags, io: Io): number {
     source: name,
     ...(options.frames === undefined
       ? {}
-      : { frames: parseRecording(readText(options.frames), options.frames) }),
+      : { frames: parseRecording(readScript(options.frames), options.frames) }),
   })
   if (options.json) {
     io.out(JSON.stringify(result.header))

@@ -94,6 +94,12 @@ export const commits: readonly Commit[] = [
     { placement: 'low' },
     { placement: 'high' },
   ),
+  commit(
+    '2e2fb75475c2',
+    'released memory is asked for again at the end',
+    { released: 'repopulated' },
+    { released: 'for-good' },
+  ),
   commit('844ab6f993b1', 'buffer sized by the ranges to map', { sizing: 'ranges' }, { sizing: 'end' }),
   commit(
     '8d57470d8f85',

@@ -148,3 +148,8 @@ export function e820Lines(map: readonly E820Entry[], who: string): string[] {
 function hex16(address: number): string {
   return address.toString(16).padStart(16, '0')
 }
+
+/** Whether any RAM entry touches [start, end), bytes: e820_any_mapped() for E820_RAM. */
+export function anyRam(map: readonly E820Entry[], start: number, end: number): boolean {
+  return map.some((entry) => entry.type === 'usable' && entry.start < end && entry.end > start)
+}

@@ -30,6 +30,8 @@ export type Generation = {
   readonly release: 'none' | 'mark' | 'hook'
   /** Lowest end of the extra RAM region: the end of memory, or at least 4 GiB (24bdb0b62cc8). */
   readonly extraRegion: 'after-memory' | 'above-4g'
+  /** Frames that are no RAM: given back for good, or asked for again at the end of memory (3.4). */
+  readonly released: 'for-good' | 'repopulated'
   /** Ends of RAM entries are rounded down to pages (7cb31b752c7). */
   readonly ramEndAligned: boolean
   /** A dom0 adds RAM cut off below 4 GiB as unusable (2f14ddc3a71, 86b32122fd5). */

@@ -14,6 +14,7 @@ const A: Generation = {
   readOnlyUpTo: 'end',
   release: 'none',
   extraRegion: 'after-memory',
+  released: 'for-good',
   ramEndAligned: true,
   cutRamUnusable: false,
   identityP2m: false,
@@ -72,6 +73,7 @@ export const generations: readonly Generation[] = [
     existingTables: 'direct-map',
     ioremapSlots: 'as-asked',
     readOnlyUpTo: 'none',
+    released: 'repopulated',
   },
 ]
 

@@ -39,6 +39,8 @@ export type MemorySetup = {
   readonly release: readonly PfnRange[]
   /** Frames whose p2m entry becomes the identity, because the machine has no RAM there. */
   readonly identity: readonly PfnRange[]
+  /** Frames to ask for again, where the kernel does that. */
+  readonly populate?: readonly PfnRange[]
   /** Frames released, and frames made identity. */
   readonly released: number
   readonly identityPages: number

@@ -8,8 +8,9 @@
 const SLOTS = 256
 
 export class Tlb {
-  readonly readTag = new Float64Array(SLOTS).fill(-1)
-  readonly writeTag = new Float64Array(SLOTS).fill(-1)
+  private readonly tags = new Float64Array(SLOTS * 2).fill(-1)
+  readonly readTag = this.tags.subarray(0, SLOTS)
+  readonly writeTag = this.tags.subarray(SLOTS)
   /** Word index of the page's bytes, for both halves: they never disagree, as one page has one place. */
   readonly words = new Uint32Array(SLOTS)
   private filled = false
@@ -31,8 +32,7 @@ export class Tlb {
 
   flush(): void {
     if (!this.filled) return
-    this.readTag.fill(-1)
-    this.writeTag.fill(-1)
+    this.tags.fill(-1)
     this.filled = false
   }
 }

@@ -45,7 +45,7 @@ export function findMap(name: string): MemoryMap {
   const names = shippedMaps().map((candidate) => candidate.name)
   const near = nearest(name, names)
   throw new BadInput(
-    `no map is named "${name}": ${near ? `did you mean ${near}?` : `there are ${names.join(', ')}`}`,
+    `no map is named "${name}"${near ? `: did you mean ${near}?` : ''}; 'xenolith maps' lists them`,
   )
 }
 

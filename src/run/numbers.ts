@@ -32,3 +32,11 @@ export function parseSize(option: string, text: string, plain: 'B' | 'K', exampl
 export function parseHex(text: string): number | undefined {
   return /^(0x)?[0-9a-f]{1,13}$/i.test(text) ? Number.parseInt(text, 16) : undefined
 }
+
+/** The number of an event, counted from 1 in the order of a trace; undefined stays so. Throws BadInput. */
+export function eventNumber(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^\d{1,12}$/.test(text))
+    throw new BadInput(`${option} ${text}: not the number of an event; give one from 0 on`)
+  return Number(text)
+}

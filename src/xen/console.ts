@@ -20,6 +20,11 @@ export class Console {
     this.add('guest', text)
   }
 
+  /** A line of a kernel's log buffer, which no console shows yet. */
+  log(text: string): void {
+    this.add('log', text)
+  }
+
   private add(source: ConsoleLine['source'], text: string): void {
     this.lines.push({ source, text })
     const sink = this.sink()

@@ -246,8 +246,8 @@ function writeP2mList(xen: Hypervisor, p2m: P2m, layout: DomainLayout, nrPages: 
       const count = Math.min(run.count - done, SLOTS - (pfn % SLOTS))
       let at = wordOf(pfn)
       for (let i = 0; i < count; i++) {
+        // The frame is fresh: its high halves are zero.
         words[at] = run.mfn + done + i
-        words[at + 1] = 0
         at += 2
       }
       done += count

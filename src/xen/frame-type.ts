@@ -57,7 +57,9 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
     const seen = old >>> TYPE_SHIFT
     // One level above what is wanted may be a linear page table: refused without a line.
     if (!(code >= TYPE_CODE.l1 && code <= TYPE_CODE.l3 && seen === code + 1)) {
-      xen.log('badType', xen.typeText(old), xen.typeText(bareType(code)), mfn, xen.m2p.get(mfn))
+      const [saw, exp, pfn] = [xen.typeText(old), xen.typeText(bareType(code)), xen.m2p.get(mfn)]
+      xen.lastRefusal = { mfn, pfn, saw, exp }
+      xen.log('badType', saw, exp, mfn, pfn)
     }
     return EINVAL
   }

@@ -6,7 +6,8 @@ import type { FrameRange } from '../machine/memory.ts'
  */
 export class Heap {
   private ranges: { start: number; end: number }[]
-  private readonly freed: number[] = []
+  /** Frames that were freed, the last one at the end of the last range. */
+  private readonly freed: { start: number; end: number }[] = []
   /** Frames to give out next, where they are free: the choices of another run. */
   wishes: number[] = []
 
@@ -18,7 +19,7 @@ export class Heap {
   }
 
   get available(): number {
-    return this.ranges.reduce((sum, r) => sum + r.end - r.start, this.freed.length)
+    return [...this.ranges, ...this.freed].reduce((sum, r) => sum + r.end - r.start, 0)
   }
 
   /**
@@ -57,35 +58,39 @@ export class Heap {
   take(): number {
     const wished = this.wishes.shift()
     if (wished !== undefined && this.takeFrame(wished)) return wished
-    const again = this.freed.pop()
-    if (again !== undefined) return again
-    return this.takeBottom(1)[0]?.start ?? -1
+    const last = this.freed.at(-1)
+    if (last === undefined) return this.takeBottom(1)[0]?.start ?? -1
+    last.end--
+    if (last.end === last.start) this.freed.pop()
+    return last.end
   }
 
   /** Take one frame that is known to be free. False when it is not in the heap. */
   takeFrame(mfn: number): boolean {
-    const reuse = this.freed.indexOf(mfn)
-    if (reuse !== -1) {
-      this.freed.splice(reuse, 1)
-      return true
-    }
-    const i = this.ranges.findIndex((r) => r.start <= mfn && mfn < r.end)
-    if (i === -1) return false
-    const { start, end } = this.ranges[i]
-    const rest = [
-      { start, end: mfn },
-      { start: mfn + 1, end },
-    ]
-    this.ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
-    return true
+    return takeOut(this.freed, mfn) || takeOut(this.ranges, mfn)
   }
 
   /** Whether a frame is in the heap. */
   has(mfn: number): boolean {
-    return this.freed.includes(mfn) || this.ranges.some((r) => r.start <= mfn && mfn < r.end)
+    return [...this.freed, ...this.ranges].some((r) => r.start <= mfn && mfn < r.end)
   }
 
   free(mfn: number): void {
-    this.freed.push(mfn)
+    const last = this.freed.at(-1)
+    if (last !== undefined && last.end === mfn) last.end++
+    else this.freed.push({ start: mfn, end: mfn + 1 })
   }
+}
+
+/** Take one frame out of a list of ranges. False when none has it. */
+function takeOut(ranges: { start: number; end: number }[], mfn: number): boolean {
+  const i = ranges.findIndex((r) => r.start <= mfn && mfn < r.end)
+  if (i === -1) return false
+  const { start, end } = ranges[i]
+  const rest = [
+    { start, end: mfn },
+    { start: mfn + 1, end },
+  ]
+  ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
+  return true
 }

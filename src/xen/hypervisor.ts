@@ -18,6 +18,7 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import { type FrameRange, MAX_FRAMES, type Memory } from '../machine/memory.ts'
+import { Walk, walk } from '../machine/mmu.ts'
 import {
   ARGUMENTS,
   DomainCrash,
@@ -45,6 +46,8 @@ export type HostMemory = {
   readonly ram: readonly FrameRange[]
   /** The map that Xen gives dom0: XENMEM_machine_memory_map. */
   readonly map: readonly E820Entry[]
+  /** Frames of devices that a domU may map, as the toolstack's e820_host arranges it. */
+  readonly passedThrough?: readonly FrameRange[]
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
 }
@@ -87,6 +90,10 @@ export class Hypervisor implements Host {
   current: Vcpu | null = null
   /** Slot at which the last promotion failed, for its message and for what it leaves behind. */
   failedSlot = 0
+  /** The last frame whose type stood in the way of a request: what `Bad type` prints, kept for the account. */
+  lastRefusal: { mfn: number; pfn: number; saw: string; exp: string } | null = null
+  /** The last store to a live L1 that Xen would not carry out: table and slot. */
+  ptwrRefused: { table: number; slot: number } | null = null
   /** A multicall is running: it may not contain another. */
   inMulticall = false
   /** Which frame an allocation of one frame gets, instead of the heap's choice: recorded runs set it. It must be free. */
@@ -205,6 +212,13 @@ export class Hypervisor implements Host {
     return this.domainOfVcpu[vcpu.id]
   }
 
+  /** The vCPU of the guest that a run is about: the last domain that was made. */
+  get guestVcpu(): Vcpu {
+    const vcpu = this.owners.at(-1)?.vcpus[0]
+    if (vcpu === undefined) throw new Error('no domain has been built')
+    return vcpu
+  }
+
   /** The domain with an id, or undefined. */
   domainById(id: number): Domain | undefined {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
@@ -245,7 +259,9 @@ export class Hypervisor implements Host {
    * and in newer versions no further than the CPU's addresses reach.
    */
   mayMapDevice(domain: Domain, mfn: number): boolean {
-    if (!domain.privileged) return false
+    if (!domain.privileged) {
+      return (this.host.passedThrough ?? []).some((range) => mfn >= range.start && mfn < range.end)
+    }
     if (!this.version.denysUnaddressable) return mfn !== 0xfee00
     return (mfn < 0xfee00 || mfn > 0xfeeff) && mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
@@ -327,6 +343,12 @@ export class Hypervisor implements Host {
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
     }
+  }
+
+  /** The pfn that the tables in use have at an address, or -1. */
+  pfnAt(vcpu: Vcpu, va: number): number {
+    const found = walk(this.memory, vcpu.root, va, new Walk())
+    return found.missing === 0 ? this.m2p.get(found.mfn) : -1
   }
 
   // ---- messages ----

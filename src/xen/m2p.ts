@@ -74,6 +74,14 @@ export class M2p {
     return hi === 0xffffffff && lo === 0xffffffff ? INVALID_M2P : hi * 0x1_0000_0000 + lo
   }
 
+  /** The frame of RAM that has a pfn, or -1. Looks at every frame; for people's questions. */
+  find(pfn: number): number {
+    for (const { start, end } of this.xen.host.ram) {
+      for (let mfn = start; mfn < end; mfn++) if (this.get(mfn) === pfn) return mfn
+    }
+    return -1
+  }
+
   /** Word index of a frame's entry in the table. */
   wordOf(mfn: number): number {
     return this.xen.memory.frameWords(this.firstFrame + (mfn >>> 9)) + (mfn & 511) * 2

@@ -108,6 +108,7 @@ function storeToLiveL1(
     const rc = getPageFromL1e(xen, lo, hi, domain, domain)
     if (rc < 0) {
       xen.log('ptwrGet')
+      xen.ptwrRefused = { table, slot }
       if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: true })
       return false
     }

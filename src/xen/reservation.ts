@@ -1,4 +1,4 @@
-import { vaOf } from '../bits/address.ts'
+import { PAGE, vaOf } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
 import { TYPE_PINNED } from '../machine/frames.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
@@ -41,6 +41,8 @@ export function readReservation(xen: Hypervisor, caller: Domain, vcpu: Vcpu, va:
   return { list: vaOf(words[0], words[1]), count, order: words[4], target }
 }
 
+const extents = new Uint32Array(PAGE / 4)
+
 /** increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on. Returns how many are done. */
 export function changeReservation(
   xen: Hypervisor,
@@ -52,13 +54,24 @@ export function changeReservation(
 ): number {
   const reservation = readReservation(xen, caller, vcpu, argument)
   if (reservation === null) return start
-  const { list, count, order } = reservation
+  const { list, count, order, target } = reservation
   // An increase without a list gives frames whose numbers nobody asked for.
   const hasList = how !== 'increase' || list !== 0
   if (count > MAX_EXTENTS || start > count || order > maxExtentOrder(caller)) return start
   if (hasList && !isGuestRange(list, count * 8)) return start
   for (let i = start; i < count; i++) {
     const at = list + i * 8
+    if (how === 'decrease' && order === 0) {
+      // Single frames, as many as one page of the list names: read together.
+      const most = Math.min(count - i, (PAGE - (at % PAGE)) >>> 3)
+      if (at % 8 === 0 && most > 1 && copyFromGuest(vcpu, at, extents, most * 2)) {
+        for (let j = 0; j < most; j++, i++) {
+          if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return i
+        }
+        i--
+        continue
+      }
+    }
     const done =
       how === 'decrease'
         ? decreaseOne(xen, reservation, vcpu, at)

@@ -1,9 +1,10 @@
 import { SLOTS } from '../bits/address.ts'
 import { EINVAL } from '../bits/errno.ts'
-import { entryFrame, entryHi, entryLo, foldFlags, HI_NX, P, RW } from '../bits/pte.ts'
+import { entryHi, entryLo, G, HI_FRAME, HI_GUEST_KERNEL, HI_NX, P, RW, US } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
   OWNER_WORD,
+  RECORD_WORDS,
   REF_COUNT,
   REFS_WORD,
   TYPE_COUNT,
@@ -28,6 +29,12 @@ import type { Hypervisor } from './hypervisor.ts'
  * be one when every entry has given them back. Xen: promote_l1_table() to l4_table() (alloc_lN_table() in the seed),
  * demote_l1_table() to l4_table().
  */
+
+/** Bits of an entry whose frame is above 2^31: no record is there. */
+const HI_BEYOND = 0x000f_f800
+const CACHE_BITS = 0x098
+/** Type writable, not pinned, validated: the top five bits of the packed word. */
+const WRITABLE_VALIDATED = (TYPE_CODE.writable << 2) | 1
 
 /** Slots 256 to 271 of an L4 are Xen's. What a guest writes there is ignored and overwritten. */
 export const FIRST_XEN_SLOT = 256
@@ -61,24 +68,32 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
   const words = memory.u32
   const table = memory.backing(record)
   const bad = badFlags(xen, domain, 1)
+  const badLo = (bad & 0xfff) | CACHE_BITS | G
+  const badHi = (bad & 0xfff000) << 8
+  const { owner } = domain
+  // Neighbouring entries mostly map neighbouring frames: the record of the last one tells where the next one's is.
+  let lastFrame = -2
+  let lastRecord = -1
   for (let slot = 0; slot < SLOTS; slot++) {
     const at = table + slot * 2
     const lo = words[at]
     if ((lo & P) === 0) continue
     const hi = words[at + 1]
-    if ((foldFlags(lo, hi) & bad) === 0 && (lo & 0x098) === 0) {
-      const frame = memory.record(entryFrame(lo, hi))
-      if (frame !== -1) {
-        const refs = words[frame + REFS_WORD]
-        const type = words[frame]
-        const isPlain =
-          (words[frame + OWNER_WORD] & 0x7ff) === domain.owner &&
-          (refs & REF_COUNT) !== 0 &&
-          (refs & REF_COUNT) < REF_COUNT - 1
-        if (isPlain && ((lo & RW) === 0 || takeWritable(words, frame, type))) {
-          words[frame + REFS_WORD] = refs + 1
-          words[at] = adjust(xen, 1, lo, hi)
-          words[at + 1] = adjusted.hi
+    if (((lo & badLo) | (hi & badHi) | (hi & HI_BEYOND)) === 0) {
+      const frame = ((hi & HI_FRAME) << 20) | (lo >>> 12)
+      const next = frame === lastFrame + 1 && (frame & 0xffff) !== 0
+      const target = next ? lastRecord + RECORD_WORDS : memory.record(frame)
+      lastFrame = target === -1 ? -2 : frame
+      lastRecord = target
+      if (target !== -1 && (words[target + OWNER_WORD] & 0x7ff) === owner) {
+        const refs = words[target + REFS_WORD]
+        const count = refs & REF_COUNT
+        if (count !== 0 && count < REF_COUNT - 1 && ((lo & RW) === 0 || takeWritable(words, target))) {
+          words[target + REFS_WORD] = refs + 1
+          if ((lo & US) === 0) {
+            words[at] = lo | US
+            words[at + 1] = hi | HI_GUEST_KERNEL
+          } else words[at] = (hi & HI_GUEST_KERNEL) === 0 ? lo | G : lo
           continue
         }
       }
@@ -101,18 +116,17 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
 }
 
 /** One more writable reference on a frame that is writable already, or has had no type yet. */
-function takeWritable(words: Uint32Array, frame: number, type: number): boolean {
-  const count = type & TYPE_COUNT
-  if (type >>> TYPE_SHIFT === TYPE_CODE.writable && (type & TYPE_VALIDATED) !== 0 && count !== TYPE_COUNT) {
-    words[frame] = type + 1
+function takeWritable(words: Uint32Array, record: number): boolean {
+  const type = words[record]
+  const isWritable = type >>> (TYPE_SHIFT - 2) === WRITABLE_VALIDATED
+  if (isWritable && (type & TYPE_COUNT) !== TYPE_COUNT) {
+    words[record] = type + 1
     return true
   }
   // A frame that never had a type cannot be cached as anything that must be flushed.
-  if (type === 0) {
-    words[frame] = ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
-    return true
-  }
-  return false
+  if (type !== 0) return false
+  words[record] = ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
+  return true
 }
 
 function promoteUpper(
