@@ -155,12 +155,14 @@ export class Vcpu {
 
   /** Fetch an instruction from `va`: what a guest does everywhere, and a driver without code where it matters. */
   fetch(va: number): void {
+    const page = va - ((va >>> 0) & (PAGE - 1))
+    if (this.tlb.readTag[tlbSlot(va)] === page) return
     for (;;) {
       const w = walk(this.memory, this.root, va, this.found)
       if (w.missing === 0 && w.user && w.executable) break
       this.fault(va, PF_FETCH | (w.missing === 0 ? PF_PRESENT : 0), undefined)
     }
-    markAccessed(this.memory, this.root, va, false)
+    this.cache(page, this.found, false)
   }
 
   /** An access to an address that is not canonical: no page fault, but a general protection fault. */
