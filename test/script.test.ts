@@ -64,7 +64,7 @@ test('a domain whose kernel is gone dies, and the transcript ends there', () => 
 test('a probe without its data dies of a trap', () => {
   const { header, lines } = runScript('page A\nmmu KL1K[265] = 0\ntlball\ntlball')
   assert.equal(header.status, 'die')
-  assert.equal(lines.at(-1)?.trap, 'vec=14 err=0x2')
+  assert.equal(lines.at(-1)?.trap, 'vec=14 err=0x0')
 })
 
 const bad: [script: string, message: RegExp][] = [
