@@ -383,8 +383,7 @@ export class Vcpu {
   private cache(page: number, w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
     markAccessed(this.memory, this.root, page, store)
-    if (record === -1 || !this.memory.isRam(w.mfn))
-      return store ? this.memory.nowhere : this.memory.device(w.mfn)
+    if (this.memory.isDevice(w.mfn, record)) return store ? this.memory.nowhere : this.memory.device(w.mfn)
     const words = this.memory.backing(record)
     // Where the dirty bit is not set yet, a load caches the page for loads only.
     this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))
