@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { boot, traceHeader, traceLine } from '../src/run/boot.ts'
 import { BadInput } from '../src/run/boot-options.ts'
 import { replay } from '../src/run/replay.ts'
+import { runScript } from '../src/run/script.ts'
 import { who } from '../src/run/who.ts'
 import { why } from '../src/run/why.ts'
 
@@ -99,7 +100,7 @@ test('what is no trace is said in one line, with the place', () => {
     [[], /empty/],
     [['{}'], /^x:1: no trace/],
     [['{"kind":"header","schema":2,"run":{}}'], /schema 2/],
-    [['{"kind":"header","schema":1,"run":{"what":1}}'], /names no/],
+    [['{"kind":"header","schema":1,"run":{"what":1}}'], /names neither/],
     [[traceHeader({ boot: { linux: 5 } })], /"linux" is not/],
     [[traceHeader({ boot: { map: { name: 'x', kind: 'host', entries: [{}] } } })], /"map" is not/],
     [[traceHeader({ boot: { toString: 1 } })], /no option "toString"/],
@@ -114,5 +115,31 @@ test('what is no trace is said in one line, with the place', () => {
         error instanceof BadInput && message.test(error.message) && !error.message.includes('\n'),
       JSON.stringify(lines),
     )
+  }
+})
+
+const SCRIPT = ['pages R 3', 'set R1[0] = R0|P|RW|US|A|D', 'ro R1', 'pin1 R1', 'ro R0', 'pin1 R0'].join('\n')
+
+test('a script is asked the same questions: the pin is refused because of the entry that line 2 wrote', () => {
+  const spec = { script: { text: SCRIPT } }
+  const { refused, saw, exp, frame } = why(spec)
+  assert.match(refused.what, /^mmuext_op PIN_L1_TABLE mfn [0-9a-f]+ = -22$/)
+  assert.equal(saw, 'e400000000000001')
+  assert.equal(exp, '2000000000000000')
+  const writable = frame.holders.filter((h) => h.flags?.includes('RW'))
+  assert.equal(writable.length, 1)
+  assert.equal(writable[0].slot, 0)
+  assert.match(writable[0].since.what, /^store of .* slot 0$/)
+  assert.deepEqual(frame.history.at(-1)?.type, 'writable')
+})
+
+test("a script's trace is replayed, in dom0 and in a domU", () => {
+  for (const domain of ['dom0', 'domU'] as const) {
+    const script = { text: SCRIPT, domain }
+    const lines = [traceHeader({ script })]
+    runScript(SCRIPT, { ...script, sink: (event) => lines.push(traceLine(event)) })
+    assert.ok(lines.length > 15)
+    assert.equal(lines.filter((line) => line.includes('"kind":"op"')).length, 6)
+    assert.deepEqual(replay(lines, 'x'), { schema: 1, events: lines.length - 1, difference: null })
   }
 })

@@ -1,7 +1,7 @@
 import { accountOf } from '../explain/boot-account.ts'
 import { type BootResult, boot, traceHeader, traceLine } from '../run/boot.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
-import { lineWriter, loadMap } from './files.ts'
+import { loadMap, withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
 
 /** What `xenolith boot` takes beside the options of a boot. */
@@ -16,16 +16,10 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   const machine = bootOptions(options)
   if (typeof machine.map === 'string') machine.map = loadMap(machine.map)
 
-  const trace = options.trace === undefined ? undefined : lineWriter(options.trace)
-  let result: ReturnType<typeof boot>
-  try {
-    trace?.line(traceHeader({ boot: machine }))
-    result = bootMachine(machine, trace && ((event) => trace.line(traceLine(event))))
-  } catch (error) {
-    trace?.abandon()
-    throw error
-  }
-  trace?.finish()
+  const result = withTrace(options.trace, (line) => {
+    line?.(traceHeader({ boot: machine }))
+    return bootMachine(machine, line && ((event) => line(traceLine(event))))
+  })
 
   if (options.json) {
     io.out(JSON.stringify(result, null, 2))

@@ -16,11 +16,11 @@ import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
 
 const STANDARD_INPUT = 0
 /** Far above any boot log, map or script, far below what a string can hold. */
-const LARGEST_MAP_FILE = 64 * 2 ** 20
+const LARGEST_FILE = 64 * 2 ** 20
 
 /** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
 export function loadMap(nameOrFile: string): MemoryMap {
-  if (nameOrFile === '-') return parseMap(readText('standard input', STANDARD_INPUT), 'standard input')
+  if (nameOrFile === '-') return parseMap(readText('-'), 'standard input')
   const shipped = shippedMaps().find((map) => map.name === nameOrFile)
   if (shipped !== undefined) return shipped
   if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
@@ -32,10 +32,7 @@ const LARGEST_TRACE = 256 * 2 ** 20
 
 /** The lines of a trace file, or of standard input for `-`. */
 export function readLines(file: string): string[] {
-  const name = file === '-' ? 'standard input' : file
-  const text =
-    file === '-' ? readText(name, STANDARD_INPUT, LARGEST_TRACE) : readText(file, undefined, LARGEST_TRACE)
-  const lines = text.split('\n')
+  const lines = readText(file, LARGEST_TRACE).split('\n')
   if (lines.at(-1) === '') lines.pop()
   return lines
 }
@@ -45,12 +42,14 @@ function looksLikeFile(word: string): boolean {
   return /[/\\]|\.(json|log|txt|out|map)$/i.test(word)
 }
 
-/** A script's or a recording's text; `-` is standard input. */
-export function readScript(name: string): string {
-  return name === '-' ? readText('standard input', STANDARD_INPUT) : readText(name)
+/** A file's text, of at most `largest` bytes; `-` is standard input. */
+export function readText(name: string, largest = LARGEST_FILE): string {
+  return name === '-'
+    ? readFrom('standard input', STANDARD_INPUT, largest)
+    : readFrom(name, undefined, largest)
 }
 
-function readText(name: string, descriptor?: number, largest = LARGEST_MAP_FILE): string {
+function readFrom(name: string, descriptor: number | undefined, largest: number): string {
   try {
     const file = descriptor ?? openSync(name, 'r')
     try {
@@ -89,6 +88,24 @@ export type LineWriter = {
   finish(): void
   /** Leaves whatever was there before. */
   abandon(): void
+}
+
+/** Run something that writes a trace, if a file is named for it: whole, or not at all when the run fails. */
+export function withTrace<T>(
+  file: string | undefined,
+  run: (line: ((text: string) => void) | undefined) => T,
+): T {
+  if (file === undefined) return run(undefined)
+  const trace = lineWriter(file)
+  let result: T
+  try {
+    result = run((text) => trace.line(text))
+  } catch (error) {
+    trace.abandon()
+    throw error
+  }
+  trace.finish()
+  return result
 }
 
 const FLUSH_AT = 2 ** 16

@@ -54,11 +54,8 @@ export function helpText(verb: Verb): string {
     '',
     `${verb.summary}.`,
     '',
-    ...columns([
-      ...own.map((argument) => [argument.argument, argument.help] as const),
-      ...verb.options.map(optionRow),
-    ]),
-    ...(own.length + verb.options.length > 0 ? [''] : []),
+    ...(own.length > 0 ? [...columns(own.map((argument) => [argument.argument, argument.help])), ''] : []),
+    ...(verb.options.length > 0 ? [...optionLines(verb.options), ''] : []),
     `Of every verb: ${shared}, --help, --version`,
     '',
     'Examples:',
@@ -67,6 +64,23 @@ export function helpText(verb: Verb): string {
     'Exit status:',
     ...columns(statuses.map(([status, meaning]) => [String(status), meaning])),
   ].join('\n')
+}
+
+/** A verb's options: its own a line each, those of another verb by their names. */
+function optionLines(options: readonly OptionSpec[]): string[] {
+  const own = options.filter((option) => option.explainedIn === undefined)
+  const elsewhere = options.filter((option) => option.explainedIn !== undefined)
+  const lines = columns(own.map(optionRow))
+  if (elsewhere.length === 0) return lines
+  let line = `As in 'xenolith ${elsewhere[0].explainedIn} --help':`
+  for (const option of elsewhere) {
+    if (line.length + option.name.length + 3 > WIDTH) {
+      lines.push(line)
+      line = ' '
+    }
+    line += ` --${option.name}`
+  }
+  return [...lines, line]
 }
 
 /** `xenolith maps [NAME|FILE] [OPTION]...` */

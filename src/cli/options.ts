@@ -21,6 +21,8 @@ export type OptionSpec = {
   readonly values?: () => readonly string[]
   /** Shown as the default; the code that uses the option applies it. */
   readonly default?: string
+  /** The verb in whose help the option is explained, when it is not this one's. */
+  readonly explainedIn?: string
   /** Whether completion also offers file names. */
   readonly files?: boolean
 }
@@ -86,6 +88,7 @@ const MACHINE: readonly OptionSpec[] = [
     files: true,
   },
   { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
+  { name: 'firmware-map', kind: 'flag', help: "the map is the firmware's: let Xen add the APICs' pages" },
   { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
   {
     name: 'memory',
@@ -175,6 +178,13 @@ const script: Verb = {
       help: 'use the frames of this recording of real Xen',
       files: true,
     },
+    {
+      name: 'trace',
+      kind: 'file',
+      argument: 'FILE',
+      help: 'write every event there, one JSON a line',
+      files: true,
+    },
     { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
   ],
   examples: [
@@ -189,8 +199,16 @@ const script: Verb = {
 const RUN: readonly OptionSpec[] = [
   { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
   { name: 'trace', kind: 'file', argument: 'FILE', help: 'the run that this trace is of', files: true },
+  {
+    name: 'script',
+    kind: 'file',
+    argument: 'FILE',
+    help: 'a run of this script',
+    files: true,
+  },
+  { name: 'frames', kind: 'file', argument: 'RECORDING', help: 'the frames of a script', files: true },
   { name: 'json', kind: 'flag', help: 'print one JSON document' },
-  ...MACHINE,
+  ...MACHINE.map((option) => ({ ...option, explainedIn: 'boot' })),
 ]
 
 const whoVerb: Verb = {
@@ -214,7 +232,7 @@ const whyVerb: Verb = {
   options: RUN,
   examples: [
     { command: 'xenolith why', does: "the seed's refusal" },
-    { command: 'xenolith why --linux B0', does: 'a store to a live table that is refused' },
+    { command: 'xenolith why --script pin.txt --at 40', does: "a script's refusal" },
     { command: 'xenolith why --map seedlike-bacf7 --json', does: 'as JSON' },
   ],
   load: () => import('./why.ts'),
@@ -307,7 +325,7 @@ const help: Verb = {
 }
 
 /** All verbs, in the order of the help. */
-export const VERBS: readonly Verb[] = [boot, whoVerb, whyVerb, replayVerb, script, maps, completion, help]
+export const VERBS: readonly Verb[] = [boot, script, whoVerb, whyVerb, replayVerb, maps, completion, help]
 
 /** Options that every verb takes; `--help` and `--version` are the parser's own. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

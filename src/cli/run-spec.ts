@@ -1,15 +1,37 @@
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
 import { specOfTrace } from '../run/replay.ts'
 import type { RunSpec } from '../run/rerun.ts'
-import { loadMap, readLines } from './files.ts'
+import { parseRecording } from '../run/script.ts'
+import { loadMap, readLines, readText } from './files.ts'
 
-/** Options by which a verb says which run it is about: a trace's, or a boot's. */
-export type RunFlags = RawBootOptions & { readonly trace?: string }
+/** Options by which a verb says which run it is about: a trace's, a script's, or a boot's. */
+export type RunFlags = RawBootOptions & {
+  readonly trace?: string
+  readonly script?: string
+  readonly frames?: string
+}
 
 /** The run that the options name; without any, the seed's scenario. */
 export function runSpec(flags: RunFlags): RunSpec {
   if (flags.trace !== undefined) return specOfTrace(readLines(flags.trace)[0] ?? '', flags.trace)
+  if (flags.script !== undefined) return scriptSpec(flags.script, flags)
   const boot = bootOptions(flags)
   if (typeof boot.map === 'string') boot.map = loadMap(boot.map)
   return { boot }
+}
+
+/** A script in a file, and how it is run. One that begins with `#domu` is for a domU. */
+export function scriptSpec(
+  file: string,
+  flags: { readonly xen?: string; readonly domu?: boolean; readonly frames?: string },
+): Extract<RunSpec, { script: unknown }> {
+  const text = readText(file)
+  return {
+    script: {
+      text,
+      domain: flags.domu === true || text.startsWith('#domu') ? 'domU' : 'dom0',
+      ...(flags.xen === undefined ? {} : { xen: flags.xen }),
+      ...(flags.frames === undefined ? {} : { frames: parseRecording(readText(flags.frames), flags.frames) }),
+    },
+  }
 }

@@ -1,6 +1,8 @@
-import { parseRecording, runScript, type TranscriptLine } from '../run/script.ts'
-import { readScript } from './files.ts'
+import { type TraceEvent, traceHeader, traceLine } from '../run/boot.ts'
+import { runScript, type TranscriptLine } from '../run/script.ts'
+import { withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
+import { scriptSpec } from './run-spec.ts'
 
 /** What `xenolith script` takes. */
 export type ScriptFlags = {
@@ -8,21 +10,18 @@ export type ScriptFlags = {
   readonly xen?: string
   readonly domu?: boolean
   readonly frames?: string
+  readonly trace?: string
   readonly json?: boolean
 }
 
 /** Runs a script of hypercalls and prints its transcript: for people, or as the recordings have it. */
 export function run(options: ScriptFlags, io: Io): number {
-  const name = options.file === '-' ? 'standard input' : options.file
-  const text = readScript(options.file)
-  const isDomU = options.domu === true || text.startsWith('#domu')
-  const result = runScript(text, {
-    ...(options.xen === undefined ? {} : { xen: options.xen }),
-    domain: isDomU ? 'domU' : 'dom0',
-    source: name,
-    ...(options.frames === undefined
-      ? {}
-      : { frames: parseRecording(readScript(options.frames), options.frames) }),
+  const spec = scriptSpec(options.file, options)
+  const source = options.file === '-' ? 'standard input' : options.file
+  const result = withTrace(options.trace, (line) => {
+    line?.(traceHeader(spec))
+    const sink = line && ((event: TraceEvent) => line(traceLine(event)))
+    return runScript(spec.script.text, { ...spec.script, source, ...(sink === undefined ? {} : { sink }) })
   })
   if (options.json) {
     io.out(JSON.stringify(result.header))

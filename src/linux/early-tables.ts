@@ -42,6 +42,7 @@ export function initMemoryMapping(kernel: Kernel, start: number, end: number): n
   printk(kernel, `init_memory_mapping: ${hex64Of(start)}-${hex64Of(end)}`)
   const ten = (n: number): string => n.toString(16).padStart(10, '0')
   printk(kernel, ` ${ten(start)} - ${ten(end)} page 4k`)
+  kernel.mappingCall++
   findEarlyTableSpace(kernel, start, end)
   const { pgtBuf } = kernel
   kernel.calls.push({ buffer: pgtBuf, startByte: start, endByte: end })

@@ -60,6 +60,8 @@ export type Kernel = {
   canUseBrk: boolean
   tablesTaken: number
   readonly calls: MappingCall[]
+  /** Number of the call of init_memory_mapping that runs, or ran last; 0 before the first. */
+  mappingCall: number
   readonly mark: MarkState
   /** Both calls of init_memory_mapping are over. */
   mappingDone: boolean
@@ -104,6 +106,7 @@ export function newKernel(start: KernelStart): Kernel {
     maxLowPfn: 0,
     pgtBuf: { start: 0, end: 0, top: 0 },
     calls: [],
+    mappingCall: 0,
     mark: newMarkState(),
     mappingDone: false,
     nodeData: null,

@@ -20,6 +20,8 @@ export type MarkState = {
   t: number
   /** What the last call saw and did, to report a run of equal calls once. */
   seen: string
+  /** Who made it; empty when none is being counted. */
+  seenSite: string
   times: number
   /** memblock's version and buffer at the last call that changed nothing: the next equal call cannot either. */
   quietVersion: number
@@ -28,7 +30,18 @@ export type MarkState = {
 }
 
 export function newMarkState(): MarkState {
-  return { lastRw: 0, s: 0, e: 0, t: 0, seen: '', times: 0, quietVersion: -1, quietEnd: -1, quietStart: -1 }
+  return {
+    lastRw: 0,
+    s: 0,
+    e: 0,
+    t: 0,
+    seen: '',
+    seenSite: '',
+    times: 0,
+    quietVersion: -1,
+    quietEnd: -1,
+    quietStart: -1,
+  }
 }
 
 /** Which way a call went. */
@@ -45,9 +58,13 @@ export type MarkBranch =
  */
 export function markRwPastPgt(kernel: Kernel, site: MarkSite, times: number): void {
   const { mark, memblock, pgtBuf } = kernel
-  const isQuiet = (): boolean =>
+  // Nothing that the function looks at has changed since a call that did nothing.
+  const isQuiet =
     mark.quietVersion === memblock.version && mark.quietEnd === pgtBuf.end && mark.quietStart === pgtBuf.start
-  if (kernel.trace === null && isQuiet()) return
+  if (isQuiet && (kernel.trace === null || mark.seenSite === site)) {
+    mark.times += times
+    return
+  }
   for (let left = times; left > 0; left--) {
     const before = { s: mark.s, e: mark.e, t: mark.t, lastRw: mark.lastRw }
     const branch = step(kernel)
@@ -113,6 +130,7 @@ function report(
   }
   flushMarkReport(kernel)
   mark.seen = key
+  mark.seenSite = site
   mark.times = times
   kernel.trace?.('mark_rw_past_pgt', { site, branch, before, after, buffer: { ...pgtBuf } })
 }
@@ -123,4 +141,5 @@ export function flushMarkReport(kernel: Kernel): void {
   if (mark.times > 1) kernel.trace?.('mark_rw_past_pgt_repeated', { times: mark.times - 1 })
   mark.times = 0
   mark.seen = ''
+  mark.seenSite = ''
 }

@@ -14,6 +14,7 @@ export type RawBootOptions = {
   readonly map?: string | MemoryMap
   readonly dom0?: boolean
   readonly domu?: boolean
+  readonly firmwareMap?: boolean
   readonly memory?: string
   readonly vEnd?: string
   readonly kernelSize?: string
@@ -50,6 +51,7 @@ export function bootOptions(raw: RawBootOptions): BootOptions {
 
   if (raw.dom0 && raw.domu) throw new BadInput('--dom0 and --domu exclude each other; keep one of them')
   if (raw.dom0) options.domain = 'dom0'
+  if (raw.firmwareMap) options.firmwareMap = true
   if (raw.domu) options.domain = 'domU'
 
   if (raw.memory !== undefined) options.memory = memoryPages(raw.memory)

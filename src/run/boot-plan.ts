@@ -7,9 +7,10 @@ import type { FrameRange } from '../machine/memory.ts'
 import type { E820Entry } from '../xen/abi.ts'
 import { type DomainLayout, KERNEL_WINDOW, layoutEndingAt, layoutFor } from '../xen/domain-layout.ts'
 import type { HostMemory } from '../xen/hypervisor.ts'
+import { deniedMmio417, deniedMmio2011, hostMapForDom0 } from '../xen/machine-map.ts'
 import { type XenVersion, xenVersion } from '../xen/version.ts'
 import type { BootOptions } from './boot.ts'
-import { findMap, type MemoryMap } from './maps.ts'
+import { checkMap, findMap, type MemoryMap } from './maps.ts'
 
 const MIB_4 = 4 << 20
 /** v_end when nothing says otherwise: a kernel of the time with a middling initrd. */
@@ -48,6 +49,7 @@ export type BootPlan = {
 
 /** Decide what the options leave open. Throws BadInput, in one line, for what cannot be. */
 export function planBoot(options: BootOptions): BootPlan {
+  checkNumbers(options)
   const generation = resolveGeneration(options.linux ?? 'B', options.with, options.without)
   const version = xenVersion(options.xen ?? 'seed')
   const usesSeed = options.map === undefined && options.domain !== 'domU'
@@ -60,7 +62,7 @@ export function planBoot(options: BootOptions): BootPlan {
       `a p2m list of ${hex(nrPages)} pages does not fit the kernel's window of ${hex(KERNEL_WINDOW)} bytes; give the guest less memory`,
     )
   }
-  const host = dom0 ? dom0Host(map) : domUHost(map, nrPages)
+  const host = dom0 ? dom0Host(map, options.firmwareMap === true, version) : domUHost(map, nrPages)
   const seedSwap = usesSeed && nrPages > SEED_SCENARIO.mfn[0][0] ? SEED_SCENARIO.mfn : []
   return {
     scenario: usesSeed && Object.keys(options).every((k) => k === 'linux' || k === 'mfn') ? 'seed' : null,
@@ -77,16 +79,26 @@ export function planBoot(options: BootOptions): BootPlan {
   }
 }
 
+/** Options that were typed are checked where they are read; those of a program may hold any number. */
+function checkNumbers({ memory, vEnd, kernelSize, initrdSize, mfn }: BootOptions): void {
+  const frames = mfn?.flat()
+  for (const [name, value] of Object.entries({ memory, vEnd, kernelSize, initrdSize, mfn: frames })) {
+    const bad = [value].flat().find((n) => n !== undefined && !(Number.isSafeInteger(n) && n >= 0))
+    if (bad !== undefined) throw new BadInput(`${name} ${bad} is not a whole number`)
+  }
+}
+
 function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
   if (usesSeed) return findMap(SEED_SCENARIO.map)
   if (options.map === undefined) return null
-  const map = typeof options.map === 'string' ? findMap(options.map) : options.map
+  const map = typeof options.map === 'string' ? findMap(options.map) : checkMap(options.map)
   const low = map.entries.some((e) => e.type === 'usable' && e.start < 2 ** 32 && e.end > 0x10_0000)
   if (!low)
     throw new BadInput(`${map.name}: the map has no RAM between 1 MiB and 4 GiB; a kernel cannot start there`)
-  return map
+  return { ...map, entries: map.entries.toSorted((a, b) => a.start - b.start) }
 }
 
+/** All the RAM of a map, the first MiB's included, in whole frames: what a guest has when nobody says otherwise. */
 function allMemory(map: MemoryMap | null): number {
   if (map === null) return USUAL_DOMU_PAGES
   return ramFrames(map.entries).reduce((sum, r) => sum + r.end - r.start, 0)
@@ -98,7 +110,13 @@ function chooseLayout(
   map: MemoryMap | null,
   nrPages: number,
 ): DomainLayout {
+  if (options.kernelSize === undefined && options.initrdSize !== undefined) {
+    throw new BadInput('an initrd size without a kernel size gives no v_end; give both, or v_end')
+  }
   if (options.kernelSize !== undefined) {
+    if (options.vEnd !== undefined) {
+      throw new BadInput('a kernel size and a v_end exclude each other: v_end follows from the sizes')
+    }
     if (options.kernelSize < LEAST_KERNEL_BYTES) {
       throw new BadInput(
         `a kernel of ${hex(options.kernelSize)} bytes has no room for its own tables; give at least ${hex(LEAST_KERNEL_BYTES)}`,
@@ -106,10 +124,12 @@ function chooseLayout(
     }
     return layoutFor(options.kernelSize, options.initrdSize ?? 0, nrPages)
   }
-  const vEnd = options.vEnd ?? (usesSeed ? SEED_SCENARIO.vEnd : map?.vEnd)
+  const { vEnd } = options
   if (vEnd === undefined) {
+    // Nobody asked for it: the map's own v_end is a wish that the guest's size and the model's kernel may overrule.
     const least = layoutFor(DEFAULT_KERNEL_BYTES, 0, nrPages)
-    const wanted = Math.min(Math.max(USUAL_V_END, least.vEnd), roundDownTo(nrPages * PAGE, MIB_4))
+    const liked = (usesSeed ? SEED_SCENARIO.vEnd : map?.vEnd) ?? USUAL_V_END
+    const wanted = Math.min(Math.max(liked, least.vEnd), roundDownTo(nrPages * PAGE, MIB_4))
     return wanted < least.vEnd ? least : layoutEndingAt(wanted, DEFAULT_KERNEL_BYTES, nrPages)
   }
   if (vEnd % MIB_4 !== 0) throw new BadInput(`v_end ${hex(vEnd)} is not a multiple of 4 MiB`)
@@ -134,9 +154,11 @@ function ramFrames(entries: readonly E820Entry[]): FrameRange[] {
     .sort((a, b) => a.start - b.start)
 }
 
-function dom0Host(map: MemoryMap | null): HostMemory {
+function dom0Host(map: MemoryMap | null, isFirmware: boolean, version: XenVersion): HostMemory {
   if (map === null) throw new BadInput("a dom0 needs the machine's map: give --map NAME or a file")
-  return { ram: ramFrames(map.entries), map: map.entries, passedThrough: [] }
+  const denied = version.messages === 'seed' ? deniedMmio2011() : deniedMmio417()
+  const seen = isFirmware ? hostMapForDom0(map.entries, denied) : map.entries
+  return { ram: ramFrames(map.entries), map: seen, passedThrough: [] }
 }
 
 /**

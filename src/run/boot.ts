@@ -18,6 +18,11 @@ export type BootOptions = {
   /** The host's map for a dom0, the guest's own for a domU: a shipped map's name, or a map. */
   map?: string | MemoryMap
   domain?: 'dom0' | 'domU'
+  /**
+   * The map is the firmware's: Xen adds what it keeps of the APICs' pages before dom0 sees it. Without this the map is what
+   * dom0 gets.
+   */
+  firmwareMap?: boolean
   /** Frames of 4 KiB. */
   memory?: number
   /** End of the initial mapping, relative to the kernel's virtual base: bytes, a multiple of 4 MiB. */
@@ -115,7 +120,8 @@ function resultOf(plan: BootPlan, run: BootRun): BootResult {
   const number = (n: number): string | null => (n < 0 ? null : hex(n))
   const refusal = ending.outcome === 'refused' ? xen.lastRefusal : null
   const calls = kernel?.calls ?? []
-  const inCall = ending.outcome !== 'booted' && kernel !== null && !kernel.mappingDone && calls.length > 0
+  const inCall =
+    ending.outcome !== 'booted' && kernel !== null && !kernel.mappingDone && kernel.mappingCall > 0
   return {
     schema: 1,
     linux: plan.generation.name,
@@ -130,7 +136,7 @@ function resultOf(plan: BootPlan, run: BootRun): BootResult {
     },
     outcome: ending.outcome,
     via: ending.via,
-    call: inCall ? (calls.length as 1 | 2) : null,
+    call: inCall ? (kernel.mappingCall as 1 | 2) : null,
     pfn: number(ending.pfn),
     mfn: number(ending.mfn),
     saw: refusal?.saw ?? null,

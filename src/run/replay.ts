@@ -4,7 +4,8 @@ import { validateEvent, validateHeader } from '../trace/validate.ts'
 import { E820 } from '../xen/abi.ts'
 import type { BootOptions } from './boot.ts'
 import { checkMap, type MemoryMap } from './maps.ts'
-import { type RunSpec, rerun, StopRun } from './rerun.ts'
+import { type RunSpec, rerun, type ScriptRun, StopRun } from './rerun.ts'
+import { parseRecording, type Recording } from './script.ts'
 
 /** What became of a trace that was run again. */
 export type ReplayResult = {
@@ -25,7 +26,10 @@ export function specOfTrace(header: string, file: string): RunSpec {
   if ('boot' in run && typeof run.boot === 'object' && run.boot !== null) {
     return { boot: checkedOptions(run.boot as Record<string, unknown>, file) }
   }
-  throw new BadInput(`${file}:1: the header names no boot; this version can replay nothing else`)
+  if ('script' in run && typeof run.script === 'object' && run.script !== null) {
+    return { script: checkedScript(run.script as Record<string, unknown>, file) }
+  }
+  throw new BadInput(`${file}:1: the header names neither a boot nor a script`)
 }
 
 const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
@@ -40,6 +44,7 @@ const OPTIONS: Readonly<Record<keyof BootOptions, (value: unknown) => boolean>> 
   without: (value) => isListOf(value, isText),
   xen: isText,
   map: (value) => isText(value) || isMap(value),
+  firmwareMap: (value) => typeof value === 'boolean',
   domain: (value) => value === 'dom0' || value === 'domU',
   memory: isWhole,
   vEnd: isWhole,
@@ -58,6 +63,31 @@ function isMap(value: unknown): boolean {
     return isWhole(start) && isWhole(end) && typeof type === 'string' && type in E820
   }
   return isText(name) && (kind === 'host' || kind === 'guest') && isListOf(entries, isEntry)
+}
+
+function checkedScript(script: Record<string, unknown>, file: string): ScriptRun {
+  const { text, xen, domain, frames } = script
+  if (typeof text !== 'string') throw new BadInput(`${file}:1: the header has no text of a script`)
+  if (xen !== undefined && typeof xen !== 'string')
+    throw new BadInput(`${file}:1: the header's "xen" is no profile`)
+  if (domain !== undefined && domain !== 'dom0' && domain !== 'domU') {
+    throw new BadInput(`${file}:1: the header's "domain" is neither dom0 nor domU`)
+  }
+  return {
+    text,
+    ...(xen === undefined ? {} : { xen }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(frames === undefined ? {} : { frames: checkedRecording(frames, file) }),
+  }
+}
+
+/** A recording inside a header: checked as one in a file is. */
+function checkedRecording(frames: unknown, file: string): Recording {
+  const { header, lines } = frames as Partial<Recording>
+  return parseRecording(
+    [header, ...(Array.isArray(lines) ? lines : [])].map((l) => JSON.stringify(l)).join('\n'),
+    file,
+  )
 }
 
 function checkedOptions(options: Record<string, unknown>, file: string): BootOptions {

@@ -3,9 +3,20 @@ import type { Hypervisor } from '../xen/hypervisor.ts'
 import type { BootOptions } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { runBoot } from './boot-run.ts'
+import { type Recording, runScript } from './script.ts'
+
+/** A script as it is run: its text, and what runs it. */
+export type ScriptRun = {
+  readonly text: string
+  /** The version profile of Xen, default 4.17. */
+  readonly xen?: string
+  readonly domain?: 'dom0' | 'domU'
+  /** The recording whose frames are used. */
+  readonly frames?: Recording
+}
 
 /** What can be run, and run again: the same every time, byte for byte. */
-export type RunSpec = { readonly boot: BootOptions }
+export type RunSpec = { readonly boot: BootOptions } | { readonly script: ScriptRun }
 
 /** Somebody who watches a run. Events are numbered from 1; 0 is the machine as its builder left it. */
 export type Watch = {
@@ -31,7 +42,8 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
     if (machine !== null) watch.event(n, event, machine)
   }
   try {
-    runBoot(planBoot(spec.boot), { sink, ready })
+    if ('boot' in spec) runBoot(planBoot(spec.boot), { sink, ready })
+    else runScript(spec.script.text, { ...spec.script, sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error
   }

@@ -5,6 +5,8 @@ import { parseScript, type ScriptLine } from '../script/parse.ts'
 import { Probe } from '../script/probe.ts'
 import { Symbols } from '../script/symbols.ts'
 import { Transcript, type TranscriptLine } from '../script/transcript.ts'
+import type { Sink } from '../trace/events.ts'
+import { FillEvents } from '../trace/fill-events.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { xenVersionNames } from '../xen/version.ts'
 import { type RecordedSyms, scriptMachine } from './script-machine.ts'
@@ -35,6 +37,10 @@ export type ScriptOptions = {
   readonly frames?: Recording
   /** What errors call the script. */
   readonly source?: string
+  /** Receives every event of the run. */
+  readonly sink?: Sink
+  /** Told of the machine before the script runs on it. */
+  readonly ready?: (xen: Hypervisor) => void
   /** Called after every operation with the machine: for tests and counts. */
   readonly after?: (xen: Hypervisor, line: TranscriptLine) => void
 }
@@ -112,11 +118,17 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
     frames?.header.syms ?? null,
     new Set(frames?.lines.flatMap((line) => framesGiven(line.sym))),
   )
+  const events = options.sink === undefined ? null : new FillEvents(options.sink)
+  options.ready?.(xen)
   const transcript = new Transcript(domain === 'domU' ? 'd1' : 'd0')
   const probe = new Probe(vcpu, new Symbols((symbol) => transcript.named(symbol)))
   const asker = dom0 === null ? probe : new Probe(dom0, new Symbols(() => {}))
   if (asker !== probe) asker.start()
   probe.start()
+  if (events !== null) {
+    xen.sink = (event) => events.add(event)
+    vcpu.observer = (table, slot, count, lo, hi) => events.store(table, slot, count, lo, hi)
+  }
   const run = new Run(xen, probe, asker, transcript)
   const lines: TranscriptLine[] = []
   const header: ScriptResult['header'] = {
@@ -128,6 +140,7 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
     syms: transcript.syms,
   }
   for (const [i, line] of script.entries()) {
+    events?.add({ kind: 'op', line: line.n, text: line.text })
     xen.heap.wishes = /^(popp|exch|incr)$/.test(line.op?.verb ?? '') ? framesGiven(frames?.lines[i]?.sym) : []
     const result = run.line(line)
     lines.push(result)
@@ -137,6 +150,7 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
       break
     }
   }
+  events?.flush()
   return { header, lines }
 }
 

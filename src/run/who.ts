@@ -93,7 +93,7 @@ function parseFrame(text: string): (xen: Hypervisor) => number {
   const number = Number(value)
   if (kind.toLowerCase() === 'mfn') return () => number
   return (xen) => {
-    const mfn = xen.m2p.find(number)
+    const mfn = xen.m2p.find(number, xen.domainOf(xen.guestVcpu).owner)
     if (mfn === -1) throw new BadInput(`${text}: no frame of the machine has that pfn`)
     return mfn
   }

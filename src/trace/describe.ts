@@ -4,6 +4,8 @@ import type { TraceEvent } from './events.ts'
 /** One event in a line, for people. */
 export function describeEvent(event: TraceEvent): string {
   switch (event.kind) {
+    case 'op':
+      return `line ${event.line}: ${event.text}`
     case 'console':
       return event.text
     case 'fill':

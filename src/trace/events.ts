@@ -7,6 +7,8 @@ export const TRACE_SCHEMA = 1
 export type TraceEvent =
   /** A line on the console. `log` lines are the kernel's own printk, shown on the console or not. */
   | { readonly kind: 'console'; readonly source: 'guest' | 'log' | 'xen'; readonly text: string }
+  /** An operation of a script begins: its line. */
+  | { readonly kind: 'op'; readonly line: number; readonly text: string }
   /** A hypercall or one request of a batch, finished. `rc` is its result. */
   | {
       readonly kind: 'hypercall'

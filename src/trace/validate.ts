@@ -5,6 +5,7 @@ type Field = 'string' | 'number' | 'hex' | 'boolean' | 'object'
 
 /** The fields that an event of each kind must have, as they stand in a file. */
 const FIELDS: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
+  op: { line: 'number', text: 'string' },
   console: { source: 'string', text: 'string' },
   hypercall: { name: 'string', rc: 'number', args: 'object' },
   type: { mfn: 'hex', from: 'string', to: 'string' },

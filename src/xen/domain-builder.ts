@@ -45,9 +45,9 @@ export function buildDomain(xen: Hypervisor, plan: DomainPlan): { domain: Domain
       `v_end ${hex(layout.vEnd)} lies beyond the guest's memory of ${hex(nrPages)} pages; give it more memory or a smaller v_end`,
     )
   }
-  if (nrPages > xen.heap.available) {
+  if (nrPages > xen.heap.most) {
     throw new BadInput(
-      `a guest of ${hex(nrPages)} pages is too large for the machine, which has ${hex(xen.heap.available)} pages of RAM`,
+      `a guest of ${hex(nrPages)} pages is too large for the machine, which has ${hex(xen.heap.most)} pages of RAM`,
     )
   }
   const domain = xen.addDomain(plan.id, plan.privileged)

@@ -8,6 +8,11 @@ export class Heap {
   private ranges: { start: number; end: number }[]
   /** Frames that were freed, the last one at the end of the last range. */
   private readonly freed: { start: number; end: number }[] = []
+  /**
+   * The first MiB, which real Xen keeps. Maps count its RAM as the machine's, so a guest that is to own all of that gets it
+   * when everything else is given out.
+   */
+  private readonly lastResort: { start: number; end: number }[]
   /** Frames to give out next, where they are free: the choices of another run. */
   wishes: number[] = []
 
@@ -16,6 +21,14 @@ export class Heap {
     this.ranges = ram
       .map((r) => ({ start: Math.max(r.start, 0x100), end: r.end }))
       .filter((r) => r.end > r.start)
+    this.lastResort = ram
+      .map((r) => ({ start: r.start, end: Math.min(r.end, 0x100) }))
+      .filter((r) => r.end > r.start)
+  }
+
+  /** The most that one guest can own: all of it, and the first MiB. */
+  get most(): number {
+    return [...this.ranges, ...this.lastResort].reduce((sum, r) => sum + r.end - r.start, 0)
   }
 
   get available(): number {
@@ -43,12 +56,14 @@ export class Heap {
   takeBottom(count: number): FrameRange[] {
     const taken: FrameRange[] = []
     let left = count
-    while (left > 0 && this.ranges.length > 0) {
-      const range = this.ranges[0]
+    while (left > 0) {
+      const from = this.ranges.length > 0 ? this.ranges : this.lastResort
+      const range = from[0]
+      if (range === undefined) break
       const end = Math.min(range.end, range.start + left)
       taken.push({ start: range.start, end })
       left -= end - range.start
-      if (end === range.end) this.ranges.shift()
+      if (end === range.end) from.shift()
       else range.start = end
     }
     return taken

@@ -29,7 +29,7 @@ import {
   type Vcpu,
 } from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
-import type { E820Entry } from './abi.ts'
+import { type E820Entry, HYPERCALL } from './abi.ts'
 import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
@@ -282,6 +282,7 @@ export class Hypervisor implements Host {
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
+    if (this.sink !== null) traceHypercall(this.sink, vcpu.regs[RAX * 2], rc)
     if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
@@ -394,6 +395,21 @@ export class Hypervisor implements Host {
     const top = this.typeText(type).slice(0, 2)
     return [this.version.freeCount, top + this.version.freeType]
   }
+}
+
+const NAMES = new Map<number, string>(Object.entries(HYPERCALL).map(([name, nr]) => [nr, name]))
+/** Hypercalls that tell of each of their requests themselves. */
+const TELL_THEMSELVES = new Set<string | undefined>([
+  'mmu_update',
+  'mmuext_op',
+  'update_va_mapping',
+  'update_va_mapping_otherdomain',
+])
+
+function traceHypercall(sink: Sink, nr: number, rc: number): void {
+  const name = NAMES.get(nr)
+  if (TELL_THEMSELVES.has(name)) return
+  sink({ kind: 'hypercall', name: name ?? `hypercall ${nr}`, rc, args: {} })
 }
 
 export function typeText(layout: TypeLayout, packed: number): string {

@@ -1,6 +1,7 @@
 import { ENTRY_BYTES, REGION, slotAt } from '../bits/address.ts'
 import { entryHi, entryLo, P, PSE, US } from '../bits/pte.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { ownerOf } from './references.ts'
 
 /** What the M2P says of a frame that has no pfn: all ones, which a message prints as ffffffffffffffff. */
 export const INVALID_M2P = -1
@@ -74,10 +75,12 @@ export class M2p {
     return hi === 0xffffffff && lo === 0xffffffff ? INVALID_M2P : hi * 0x1_0000_0000 + lo
   }
 
-  /** The frame of RAM that has a pfn, or -1. Looks at every frame; for people's questions. */
-  find(pfn: number): number {
+  /** The frame of RAM that a domain has for a pfn, or -1. Looks at every frame; for people's questions. */
+  find(pfn: number, owner: number): number {
     for (const { start, end } of this.xen.host.ram) {
-      for (let mfn = start; mfn < end; mfn++) if (this.get(mfn) === pfn) return mfn
+      for (let mfn = start; mfn < end; mfn++) {
+        if (this.get(mfn) === pfn && ownerOf(this.xen, this.xen.memory.record(mfn)) === owner) return mfn
+      }
     }
     return -1
   }

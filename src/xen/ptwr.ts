@@ -1,7 +1,7 @@
 import { hexVa, PAGE, slotAt } from '../bits/address.ts'
 import { entryFrame, P, RW } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
-import { PF_PRESENT, PF_RESERVED, PF_WRITE } from '../machine/mmu.ts'
+import { PF_PRESENT, PF_RESERVED, PF_USER, PF_WRITE } from '../machine/mmu.ts'
 import type { FaultingStore, Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
 import { adjust, adjusted, getPageFromL1e, isReadOnlyDevice, putPageFromL1e } from './entries.ts'
@@ -31,7 +31,7 @@ export function fixupPageFault(
   if (isWrite && store !== undefined && vcpu.kernelMode && assisted && isGuestAddress(va)) {
     if (emulateWrite(xen, domain, vcpu, va, store)) return 'emulated'
   }
-  if (xen.sink !== null) xen.sink({ kind: 'fault', va, error })
+  if (xen.sink !== null) xen.sink({ kind: 'fault', va, error: vcpu.kernelMode ? error & ~PF_USER : error })
   return 'deliver'
 }
 
