@@ -61,6 +61,12 @@ test('a domain whose kernel is gone dies, and the transcript ends there', () => 
   assert.deepEqual(lines[1].log?.slice(-1), ['Domain 0 (vcpu#0) crashed on cpu#0:'])
 })
 
+test('a probe without its data dies of a trap', () => {
+  const { header, lines } = runScript('page A\nmmu KL1K[265] = 0\ntlball\ntlball')
+  assert.equal(header.status, 'die')
+  assert.equal(lines.at(-1)?.trap, 'vec=14 err=0x0')
+})
+
 const bad: [script: string, message: RegExp][] = [
   ['pag A', /:1: 'pag' is no operation; did you mean page\?/],
   ['page A\npin1 B', /:2: 'B' is no page/],

@@ -49,6 +49,7 @@ function show(line: TranscriptLine, io: Io): void {
     line.val === undefined ? '' : `val=${line.val}`,
   ].filter((text) => text !== '')
   io.out(results.length === 0 ? line.op : `${line.op.padEnd(44)} -> ${results.join(' ')}`)
+  if (line.trap !== undefined) io.out(`      the probe died of a trap: ${line.trap}`)
   for (const text of line.log ?? []) io.out(painted(io, 'yellow', `      (XEN) ${text}`))
   for (const [place, value] of Object.entries(line.dump ?? {})) io.out(`      ${place} = ${value}`)
   for (const [page, mfn] of Object.entries(line.sym ?? {})) io.out(`      ${page} is frame ${mfn}`)

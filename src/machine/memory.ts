@@ -1,5 +1,5 @@
 import { BadInput } from '../bits/bad-input.ts'
-import { BACKING_WORD, RECORD_WORDS } from './frames.ts'
+import { BACKING_WORD, OWNER_IO, OWNER_WORD, RECORD_WORDS } from './frames.ts'
 
 const PAGE_WORDS = 1024
 /** Frames whose records are made together: 64 Ki frames, 1 MiB of records. Xen populates its frame table in like groups. */
@@ -83,6 +83,11 @@ export class Memory {
     // Nothing answers: the bus reads as zeros.
     this.setDevice(mfn, new Map())
     return this.devices.get(mfn) as number
+  }
+
+  /** Whether a frame, with its record or -1, is not memory. Only frames of dom_io can have a record and be none. */
+  isDevice(mfn: number, record: number): boolean {
+    return record === -1 || ((this.u32[record + OWNER_WORD] & 0xff) === OWNER_IO && !this.isRam(mfn))
   }
 
   /** Word index of a page to store to where no memory answers. */

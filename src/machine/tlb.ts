@@ -6,6 +6,7 @@
  * whoever changes an entry that may be cached calls `flush`.
  */
 const SLOTS = 256
+const STAGGER = 37
 
 export class Tlb {
   private readonly tags = new Float64Array(SLOTS * 2).fill(-1)
@@ -37,7 +38,11 @@ export class Tlb {
   }
 }
 
-/** The slot of a page; works for any address inside it. */
+/**
+ * The slot of a page; works for any address inside it. Addresses a MiB or more apart are staggered, as what a kernel
+ * uses together begins at round ones.
+ */
 export function tlbSlot(va: number): number {
-  return ((va >>> 0) >>> 12) & (SLOTS - 1)
+  const page = (va >>> 0) >>> 12
+  return (page + (page >>> 8) * STAGGER) & (SLOTS - 1)
 }

@@ -155,12 +155,14 @@ export class Vcpu {
 
   /** Fetch an instruction from `va`: what a guest does everywhere, and a driver without code where it matters. */
   fetch(va: number): void {
+    const page = va - ((va >>> 0) & (PAGE - 1))
+    if (this.tlb.readTag[tlbSlot(va)] === page) return
     for (;;) {
       const w = walk(this.memory, this.root, va, this.found)
       if (w.missing === 0 && w.user && w.executable) break
       this.fault(va, PF_FETCH | (w.missing === 0 ? PF_PRESENT : 0), undefined)
     }
-    markAccessed(this.memory, this.root, va, false)
+    this.cache(page, this.found, false)
   }
 
   /** An access to an address that is not canonical: no page fault, but a general protection fault. */
@@ -381,8 +383,7 @@ export class Vcpu {
   private cache(page: number, w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
     markAccessed(this.memory, this.root, page, store)
-    if (record === -1 || !this.memory.isRam(w.mfn))
-      return store ? this.memory.nowhere : this.memory.device(w.mfn)
+    if (this.memory.isDevice(w.mfn, record)) return store ? this.memory.nowhere : this.memory.device(w.mfn)
     const words = this.memory.backing(record)
     // Where the dirty bit is not set yet, a load caches the page for loads only.
     this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))

@@ -12,5 +12,5 @@ export function recountMachine(xen: Hypervisor): Miscount[] {
     if (domain.userRoot !== 0) roots.push(domain.userRoot)
     descriptors.push(...domain.gdtFrames, ...domain.ldtFrames.values())
   }
-  return recount(xen.memory, { roots, descriptors })
+  return recount(xen.memory, { roots, descriptors, countsLinear: xen.version.linearCounted })
 }

@@ -1,5 +1,5 @@
 import { BadInput } from '../bits/bad-input.ts'
-import { DomainCrash } from '../machine/vcpu.ts'
+import { DomainCrash, GuestTrap } from '../machine/vcpu.ts'
 import { execute } from '../script/execute.ts'
 import { parseScript, type ScriptLine } from '../script/parse.ts'
 import { Probe } from '../script/probe.ts'
@@ -52,7 +52,7 @@ export type ScriptResult = {
     readonly xen: string
     readonly domain: 'dom0' | 'domU'
     readonly ops: number
-    status: 'end' | 'crash'
+    status: 'end' | 'crash' | 'die'
     readonly syms: RecordedSyms
   }
   readonly lines: readonly TranscriptLine[]
@@ -145,8 +145,8 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
     const result = run.line(line)
     lines.push(result)
     options.after?.(xen, result)
-    if (run.crashed) {
-      header.status = 'crash'
+    if (run.ended !== null) {
+      header.status = run.ended
       break
     }
   }
@@ -169,7 +169,8 @@ function checkSameScript(script: readonly ScriptLine[], frames: Recording, sourc
 
 /** One run under way. */
 class Run {
-  crashed = false
+  /** How the run ended, before its script did. */
+  ended: 'crash' | 'die' | null = null
   private autoinfo = false
   private readonly xen: Hypervisor
   private readonly probe: Probe
@@ -214,10 +215,16 @@ class Run {
         }
       } else if (this.autoinfo && outcome.rc !== undefined) this.ask(false)
     } catch (error) {
-      if (!(error instanceof DomainCrash)) throw error
-      this.crashed = true
-      this.transcript.console(this.taken(), true)
-      result.crash = 1
+      if (error instanceof DomainCrash) {
+        this.ended = 'crash'
+        this.transcript.console(this.taken(), true)
+        result.crash = 1
+      } else if (error instanceof GuestTrap) {
+        // A fault in the probe's own work, for which it has no remedy.
+        this.ended = 'die'
+        this.transcript.console(this.taken(), false)
+        result.trap = `vec=${error.vector} err=0x${error.error.toString(16)}`
+      } else throw error
     }
     return result
   }

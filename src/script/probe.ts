@@ -18,6 +18,8 @@ const EXTENT_OUT = PROBE.data + 0x818
 const STRUCTURE = PROBE.data + 0x840
 const VCPUS = PROBE.data + 0x8c0
 const GDT_FRAMES = PROBE.data + 0x900
+/** What a fault's frame takes of the stack. */
+const FRAME_BYTES = 64
 /** What the probe writes where Xen is to write how much it did. */
 const NOT_WRITTEN = 0xdead
 
@@ -50,8 +52,26 @@ export class Probe {
       vcpu.set(ARGUMENTS[i], args[i]?.[0] ?? 0, args[i]?.[1] ?? 0)
     }
     const rc = vcpu.hypercall(nr)
-    vcpu.fetch(PROBE.code)
+    this.goOn()
     return rc
+  }
+
+  /**
+   * What a kernel does after a hypercall: its next instruction, and its stack. When its text is gone, so is that of the
+   * handler of the fault: it faults on and on, until the stack has no room for another frame.
+   */
+  private goOn(): void {
+    const { vcpu } = this
+    for (let stack = PROBE.stack; ; stack -= FRAME_BYTES) {
+      try {
+        vcpu.setVa(RSP, stack)
+        vcpu.fetch(PROBE.code)
+        break
+      } catch (error) {
+        if (!(error instanceof GuestTrap)) throw error
+      }
+    }
+    vcpu.load64(PROBE.stack)
   }
 
   memoryOp(command: number, argument: number): number {

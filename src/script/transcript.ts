@@ -19,6 +19,8 @@ export type TranscriptLine = {
   dump?: Record<string, string>
   err?: string
   crash?: 1
+  /** The exception that the probe did not expect, and that ended it. */
+  trap?: string
 }
 
 /** What of a crash is left out of a transcript: registers and stacks. */
