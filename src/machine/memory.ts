@@ -19,6 +19,8 @@ export type FrameRange = { readonly start: number; readonly end: number }
  */
 export class Memory {
   readonly u32: Uint32Array
+  /** The same words, signed: loops over many of them use these, as such numbers stay in integer registers. */
+  readonly i32: Int32Array
   readonly u8: Uint8Array
   /** Number of the next page to hand out. Page 0 is never handed out, so that 0 can mean "no backing". */
   private nextPage = 1
@@ -36,6 +38,7 @@ export class Memory {
     const wasmPages = Math.floor(bytes / 65536)
     const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
     this.u32 = new Uint32Array(wasm.buffer)
+    this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
     this.pages = this.u32.length / PAGE_WORDS
   }

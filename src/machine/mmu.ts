@@ -27,6 +27,8 @@ export class Walk {
   slot = 0
   lo = 0
   hi = 0
+  /** Word index of that entry in the machine's memory. */
+  at = 0
 }
 
 /**
@@ -54,6 +56,7 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
     out.slot = slot
     out.lo = lo
     out.hi = hi
+    out.at = at
     out.level = level
     if ((lo & P) === 0) {
       out.missing = level

@@ -14,13 +14,16 @@ export class Tlb {
   readonly writeTag = this.tags.subarray(SLOTS)
   /** Word index of the page's bytes, for both halves: they never disagree, as one page has one place. */
   readonly words = new Uint32Array(SLOTS)
+  /** Word index of the entry that a translation came from, so that it can be forgotten when that entry changes. */
+  private readonly entries = new Uint32Array(SLOTS)
   private filled = false
 
-  fill(page: number, words: number, writable: boolean): void {
+  fill(page: number, words: number, writable: boolean, entry: number): void {
     const slot = tlbSlot(page)
     this.readTag[slot] = page
     this.writeTag[slot] = writable ? page : -1
     this.words[slot] = words
+    this.entries[slot] = entry
     this.filled = true
   }
 
@@ -29,6 +32,16 @@ export class Tlb {
     if (this.readTag[slot] !== va - ((va >>> 0) & 0xfff)) return
     this.readTag[slot] = -1
     this.writeTag[slot] = -1
+  }
+
+  /** Forget what was translated by the entry at a word index. */
+  flushEntry(entry: number): void {
+    if (!this.filled) return
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (this.entries[slot] !== entry) continue
+      this.readTag[slot] = -1
+      this.writeTag[slot] = -1
+    }
   }
 
   flush(): void {

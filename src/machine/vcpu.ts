@@ -386,7 +386,7 @@ export class Vcpu {
     if (this.memory.isDevice(w.mfn, record)) return store ? this.memory.nowhere : this.memory.device(w.mfn)
     const words = this.memory.backing(record)
     // Where the dirty bit is not set yet, a load caches the page for loads only.
-    this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0))
+    this.tlb.fill(page, words, store || (w.writable && (w.lo & D) !== 0), w.at)
     return words
   }
 

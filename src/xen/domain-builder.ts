@@ -4,6 +4,7 @@ import { A, D, entryHi, entryLo, HI_GUEST_KERNEL, P, RW, US } from '../bits/pte.
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
   OWNER_WORD,
+  RECORD_WORDS,
   REF_ALLOCATED,
   REFS_WORD,
   TYPE_PINNED,
@@ -148,23 +149,37 @@ function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, fresh: boolean): v
       const mfn = run.mfn + done
       // Up to the end of the 512 frames that one frame of the M2P describes: one look-up for all of them.
       const count = Math.min(run.count - done, SLOTS - (mfn & (SLOTS - 1)))
-      let record = xen.memory.record(mfn)
-      let m2p = xen.m2p.wordOf(mfn)
-      for (let i = 0; i < count; i++) {
-        words[record] = type
-        words[record + REFS_WORD] = refs
-        words[record + OWNER_WORD] = domain.owner
-        words[m2p] = run.pfn + done + i
-        words[m2p + 1] = 0
-        record += 4
-        m2p += 2
-      }
+      ownNeighbours(xen, mfn, run.pfn + done, count, type, domain.owner)
       done += count
     }
   }
   // A swap that went out of the domain's runs leaves a frame behind that is the domain's no longer.
   for (const pfn of p2m.exceptions.keys()) disown(xen, p2m, pfn)
   for (const [pfn, mfn] of p2m.exceptions) own(pfn, mfn)
+}
+
+/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get an owner and pfns from `pfn` on. */
+function ownNeighbours(
+  xen: Hypervisor,
+  mfn: number,
+  pfn: number,
+  count: number,
+  type: number,
+  owner: number,
+): void {
+  const words = xen.memory.i32
+  const refs = REF_ALLOCATED | 1
+  let record = xen.memory.record(mfn)
+  let m2p = xen.m2p.wordOf(mfn)
+  for (let i = 0; i < count; i++) {
+    words[record] = type | 0
+    words[record + REFS_WORD] = refs
+    words[record + OWNER_WORD] = owner
+    words[m2p] = pfn + i
+    words[m2p + 1] = 0
+    record += RECORD_WORDS
+    m2p += 2
+  }
 }
 
 function disown(xen: Hypervisor, p2m: P2m, pfn: number): void {

@@ -318,14 +318,22 @@ export class Hypervisor implements Host {
   /** The clock when a frame's type was last given up, for frames of which that is known: tlbflush_timestamp. */
   private readonly lastUse = new Map<number, number>()
 
-  /** An entry that may be cached changed. */
-  entryChanged(): void {
-    if (this.coherentTlb) this.flushTlbs()
+  /** A present entry of a table of `level` changed, at a word index of the machine's memory. */
+  entryChanged(level: number, at: number): void {
+    if (!this.coherentTlb) return
+    if (level > 1) {
+      this.flushTlbs()
+      return
+    }
+    for (const domain of this.owners) {
+      if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flushEntry(at)
+    }
   }
 
   /** A frame gets another type: old translations must not remain. One flush since its last use is enough. */
   typeChanges(mfn: number): void {
-    if (this.coherentTlb || (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
+    // A coherent TLB has no old translations: they went with the entries.
+    if (!this.coherentTlb && (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
   }
 
   /** The last reference to a frame's type is gone, or the frame is free. */

@@ -79,7 +79,7 @@ export function modEntry(
   words[at] = (lo | kept) >>> 0
   words[at + 1] = hi
   if ((oldLo & P) !== 0) {
-    xen.entryChanged()
+    xen.entryChanged(level, at)
     put(xen, level, oldLo, oldHi, table, tableOwner)
   }
   return 0
@@ -96,7 +96,7 @@ function store(xen: Hypervisor, level: TableLevel, at: number, lo: number, hi: n
   words[at] = (lo | kept) >>> 0
   words[at + 1] = hi
   // What was not present cannot be cached.
-  if (wasPresent) xen.entryChanged()
+  if (wasPresent) xen.entryChanged(level, at)
 }
 
 function put(xen: Hypervisor, level: TableLevel, lo: number, hi: number, table: number, owner: Domain): void {

@@ -118,7 +118,7 @@ function storeToLiveL1(
   words[at] = lo
   words[at + 1] = hi
   if ((oldLo & P) !== 0) {
-    xen.entryChanged()
+    xen.entryChanged(1, at)
     putPageFromL1e(xen, oldLo, oldHi, domain)
   }
   if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: false })

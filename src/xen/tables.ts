@@ -65,7 +65,7 @@ export function promoteTable(
  */
 function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
   const { memory } = xen
-  const words = memory.u32
+  const words = memory.i32
   const table = memory.backing(record)
   const bad = badFlags(xen, domain, 1)
   const badLo = (bad & 0xfff) | CACHE_BITS | G
@@ -89,7 +89,7 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
         const refs = words[target + REFS_WORD]
         const count = refs & REF_COUNT
         if (count !== 0 && count < REF_COUNT - 1 && ((lo & RW) === 0 || takeWritable(words, target))) {
-          words[target + REFS_WORD] = refs + 1
+          words[target + REFS_WORD] = (refs + 1) | 0
           if ((lo & US) === 0) {
             words[at] = lo | US
             words[at + 1] = hi | HI_GUEST_KERNEL
@@ -98,34 +98,35 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
         }
       }
     }
-    const rc = getPageFromL1e(xen, lo, hi, domain, domain)
+    const rc = getPageFromL1e(xen, lo >>> 0, hi >>> 0, domain, domain)
     if (rc < 0) {
       xen.failedSlot = slot
       if (xen.version.messages === 'seed') xen.log('failureL1', slot)
       else xen.log('failureL1', rc, slot)
       for (let done = slot - 1; done >= 0; done--) {
-        putPageFromL1e(xen, words[table + done * 2], words[table + done * 2 + 1], domain)
+        const entry = table + done * 2
+        putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
       }
       xen.failedSlot = slot
       return rc
     }
-    words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi)
+    words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi >>> 0)
     words[at + 1] = adjusted.hi
   }
   return 0
 }
 
 /** One more writable reference on a frame that is writable already, or has had no type yet. */
-function takeWritable(words: Uint32Array, record: number): boolean {
+function takeWritable(words: Int32Array, record: number): boolean {
   const type = words[record]
   const isWritable = type >>> (TYPE_SHIFT - 2) === WRITABLE_VALIDATED
   if (isWritable && (type & TYPE_COUNT) !== TYPE_COUNT) {
-    words[record] = type + 1
+    words[record] = (type + 1) | 0
     return true
   }
   // A frame that never had a type cannot be cached as anything that must be flushed.
   if (type !== 0) return false
-  words[record] = ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
+  words[record] = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
   return true
 }
 
