@@ -53,7 +53,7 @@ export class Memory {
    * for each group when its first record is looked up, to fill in what is not a free frame.
    */
   reset(ranges: readonly FrameRange[], initGroup: (firstMfn: number, firstWord: number) => void): void {
-    this.u32.fill(0, 0, this.nextPage * PAGE_WORDS)
+    this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
     this.nextPage = 1
     const end = Math.max(0, ...ranges.map((r) => r.end))
     if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
@@ -139,7 +139,7 @@ export class Memory {
   /** Zero a frame; one that was never touched is zero already and stays without backing. */
   clearFrame(mfn: number): void {
     const page = this.u32[this.record(mfn) + BACKING_WORD]
-    if (page !== 0) this.u32.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS)
+    if (page !== 0) this.u8.fill(0, page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
   }
 
   private takePages(count: number): number {

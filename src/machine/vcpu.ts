@@ -322,7 +322,7 @@ export class Vcpu {
       this.memory.clearFrame(this.found.mfn)
     } else {
       const at = this.tlb.words[slot]
-      this.memory.u32.fill(0, at, at + PAGE / 4)
+      this.memory.u8.fill(0, at * 4, at * 4 + PAGE)
     }
     if (this.observer !== null) this.observer(this.frameAt(va), 0, SLOTS, 0, 0)
   }

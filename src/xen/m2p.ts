@@ -19,6 +19,8 @@ export class M2p {
   /** Frames below this have an entry. */
   readonly covered: number
   private readonly xen: Hypervisor
+  private lastFrame = -1
+  private lastWords = 0
 
   constructor(xen: Hypervisor, firstFrame: number, covered: number) {
     this.xen = xen
@@ -62,7 +64,7 @@ export class M2p {
   initGroup(firstMfn: number): void {
     for (let frame = 0; frame < 128; frame++) {
       const at = this.xen.memory.frameWords(this.firstFrame + firstMfn / 512 + frame)
-      this.xen.memory.u32.fill(0xffffffff, at, at + 1024)
+      this.xen.memory.u8.fill(0xff, at * 4, at * 4 + 4096)
     }
   }
 
@@ -87,7 +89,13 @@ export class M2p {
 
   /** Word index of a frame's entry in the table. */
   wordOf(mfn: number): number {
-    return this.xen.memory.frameWords(this.firstFrame + (mfn >>> 9)) + (mfn & 511) * 2
+    // Questions come in runs: the frame of the table that answered the last one is remembered.
+    const frame = mfn >>> 9
+    if (frame !== this.lastFrame) {
+      this.lastFrame = frame
+      this.lastWords = this.xen.memory.frameWords(this.firstFrame + frame)
+    }
+    return this.lastWords + (mfn & 511) * 2
   }
 
   set(mfn: number, lo: number, hi: number): void {
