@@ -146,13 +146,13 @@ function fillPlain(kernel: Kernel, table: OpenTable, from: number, to: number): 
   for (let slot = from; slot < to; slot++) if (frames[slot * 2 + 1] !== 0) return false
   mfnsToPfns(kernel.vcpu, frames, pfns, from, to)
   const [roFrom, roTo] = readOnlyPfns(kernel, to - from)
-  for (let slot = from; slot < to; slot++) {
-    const mfn = frames[slot * 2]
-    const pfn = pfns[slot * 2]
-    const flags = pfn >= roFrom && pfn < roTo ? PAGE_KERNEL_RO.lo : PAGE_KERNEL.lo
-    const at = (slot - from) * 2
-    entries[at] = (mfn << 12) | flags
-    entries[at + 1] = (mfn >>> 20) | PAGE_KERNEL.hi
+  const { lo, hi } = PAGE_KERNEL
+  const readOnly = PAGE_KERNEL_RO.lo
+  for (let at = from * 2, out = 0; at < to * 2; at += 2, out += 2) {
+    const mfn = frames[at]
+    const pfn = pfns[at]
+    entries[out] = (mfn << 12) | (pfn >= roFrom && pfn < roTo ? readOnly : lo)
+    entries[out + 1] = (mfn >>> 20) | hi
   }
   kernel.vcpu.storeEntries(table.va + from * 8, entries, to - from)
   return true

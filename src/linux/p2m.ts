@@ -96,15 +96,13 @@ export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, fro
     const most = Math.min(to - done, SLOTS - (first & (SLOTS - 1)))
     let run = 1
     while (run < most && mfns[(done + run) * 2] === first + run) run++
-    vcpu.loadEntries(REGION.m2p + first * 8, scratch, run)
-    for (let i = 0; i < run; i++) pfns[(done + i) * 2] = scratch[i * 2]
+    vcpu.loadEntries(REGION.m2p + first * 8, pfns.subarray(done * 2), run)
     done += run
   }
 }
 
 /** A page of the list without a frame. */
 const INVALID_LEAF = new Uint32Array(SLOTS * 2).fill(0xffffffff)
-const scratch = new Uint32Array(SLOTS * 2)
 
 /** mfn_to_pfn(): what Xen's table says of a frame. */
 export function mfnToPfn(vcpu: Vcpu, mfn: number): number {

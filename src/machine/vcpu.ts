@@ -278,16 +278,15 @@ export class Vcpu {
    * many 64-bit stores one after another would. A table in use takes them one by one through Xen.
    */
   storeEntries(va: number, entries: Uint32Array, count: number): void {
-    const slot = tlbSlot(va)
-    const offset = (va >>> 0) & (PAGE - 1)
     if (count === 0) return
-    if (this.tlb.writeTag[slot] !== va - offset && this.tryWritable(va) === -1) {
+    const offset = (va >>> 0) & (PAGE - 1)
+    const page = this.tryWritable(va)
+    if (page === -1) {
       for (let i = 0; i < count; i++) this.store64(va + i * 8, entries[i * 2], entries[i * 2 + 1])
       return
     }
-    const at = this.tlb.words[slot] + (offset >>> 2)
-    const words = this.memory.u32
-    for (let i = 0; i < count * 2; i++) words[at + i] = entries[i]
+    const whole = entries.length === count * 2 ? entries : entries.subarray(0, count * 2)
+    this.memory.u32.set(whole, page + (offset >>> 2))
     if (this.observer !== null) this.observer(this.frameAt(va), offset >>> 3, count, entries[0], entries[1])
   }
 
@@ -295,8 +294,7 @@ export class Vcpu {
   loadEntries(va: number, entries: Uint32Array, count: number): void {
     const offset = (va >>> 0) & (PAGE - 1)
     const at = this.readable(va) + (offset >>> 2)
-    const words = this.memory.u32
-    for (let i = 0; i < count * 2; i++) entries[i] = words[at + i]
+    entries.set(this.memory.u32.subarray(at, at + count * 2))
   }
 
   /** Zero the page at `va` (page aligned) with stores. A frame that was never touched stays so. */

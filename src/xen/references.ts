@@ -7,6 +7,7 @@ import {
   REF_ALLOCATED,
   REF_COUNT,
   REFS_WORD,
+  TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
@@ -70,6 +71,19 @@ export function putAllocationReference(xen: Hypervisor, mfn: number, record: num
   words[record + REFS_WORD] = (words[record + REFS_WORD] & ~REF_ALLOCATED) >>> 0
   putPage(xen, mfn, record)
 }
+
+/** Free a frame at once if nothing but its allocation by `domain` holds it: nearly all that are given back. False if not. */
+export function freeIfUnused(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
+  const words = xen.memory.u32
+  const isUnused =
+    words[record + REFS_WORD] === UNUSED &&
+    ownerOf(xen, record) === domain.owner &&
+    (words[record] & TYPE_PINNED) === 0
+  if (isUnused) freeFrame(xen, mfn, record)
+  return isUnused
+}
+
+const UNUSED = (REF_ALLOCATED | 1) >>> 0
 
 function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   const words = xen.memory.u32

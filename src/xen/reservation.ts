@@ -8,7 +8,7 @@ import { isPinned, putPageAndType } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import type { MessageId } from './messages.ts'
-import { assignFrame, getPage, putAllocationReference, putPage } from './references.ts'
+import { assignFrame, freeIfUnused, getPage, putAllocationReference, putPage } from './references.ts'
 
 /**
  * struct xen_memory_reservation: what a list of extents of frames is about.
@@ -128,6 +128,7 @@ function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
     xen.log('pageInvalid', domain.id, mfn)
     return false
   }
+  if (freeIfUnused(xen, mfn, record, domain)) return true
   if (!getPage(xen, mfn, record, domain)) {
     // To a PV domain its frame numbers are the machine's.
     xen.log('pageFree', domain.id, mfn)
