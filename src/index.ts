@@ -51,11 +51,21 @@ export { entryFrame, entryHi, entryLo, flagNames } from './bits/pte.ts'
 export { ARGUMENTS, R8, R10, RAX, RDI, RDX, RSI, RSP } from './machine/vcpu.ts'
 export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from './xen/abi.ts'
 
-// ---- Scripts of hypercalls: runScript and its types have their place here ----
+// ---- Scripts of hypercalls ----
+
+export {
+  parseRecording,
+  type RecordedSyms,
+  type Recording,
+  runScript,
+  type ScriptOptions,
+  type ScriptResult,
+  type TranscriptLine,
+} from './run/script.ts'
 
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 
-export type { RunSpec } from './run/rerun.ts'
+export type { RunSpec, ScriptRun } from './run/rerun.ts'
 export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
 export { type WhyResult, why } from './run/why.ts'
 

@@ -44,16 +44,7 @@ export type BootWatch = {
 export function runBoot(plan: BootPlan, { sink, kernel: told, ready }: BootWatch = {}): BootRun {
   const memory = spare ?? new Memory()
   spare = memory
-  const xen = new Hypervisor(plan.version, plan.host, memory)
-  const { domain, vcpu } = buildDomain(xen, {
-    id: plan.dom0 ? 0 : 1,
-    privileged: plan.dom0,
-    nrPages: plan.nrPages,
-    layout: plan.layout,
-    commandLine: plan.commandLine,
-    memoryMap: plan.memoryMap,
-    swaps: plan.swaps,
-  })
+  const { xen, domain, vcpu } = buildMachine(plan, memory)
   const events = sink === undefined ? null : new FillEvents(sink)
   xen.sink = events && ((event) => events.add(event))
   if (events !== null)
@@ -68,6 +59,24 @@ export function runBoot(plan: BootPlan, { sink, kernel: told, ready }: BootWatch
   const ending = end(xen, vcpu, () => startKernel(kernel))
   events?.flush()
   return { xen, domain, vcpu, kernel, ending }
+}
+
+/** The machine of a plan, with its domain about to run. */
+export function buildMachine(
+  plan: BootPlan,
+  memory: Memory,
+): { xen: Hypervisor; domain: Domain; vcpu: Vcpu } {
+  const xen = new Hypervisor(plan.version, plan.host, memory)
+  const built = buildDomain(xen, {
+    id: plan.dom0 ? 0 : 1,
+    privileged: plan.dom0,
+    nrPages: plan.nrPages,
+    layout: plan.layout,
+    commandLine: plan.commandLine,
+    memoryMap: plan.memoryMap,
+    swaps: plan.swaps,
+  })
+  return { xen, ...built }
 }
 
 /** Run the kernel to its end and say which one it was. */

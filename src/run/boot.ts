@@ -1,7 +1,7 @@
 import { hex, hex64, hexVa } from '../bits/address.ts'
-import { flagNames } from '../bits/pte.ts'
+import { flagNames, RW } from '../bits/pte.ts'
 import type { Sink } from '../trace/events.ts'
-import { holdersOf } from '../trace/holders.ts'
+import { entriesTo } from '../trace/frame-report.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
 import { type BootRun, runBoot } from './boot-run.ts'
 import type { MemoryMap } from './maps.ts'
@@ -160,7 +160,7 @@ function bufferText({ start, end, top }: { start: number; end: number; top: numb
 /** Who maps the refused frame writable; and, from a second run with a watch on that table, when it was written. */
 function findHolder(plan: BootPlan, run: BootRun): HolderText | null {
   const { xen, vcpu, ending } = run
-  const holder = holdersOf(xen.memory, ending.mfn).find((h) => h.writable)
+  const holder = entriesTo(xen, ending.mfn).find((entry) => entry.level === 1 && (entry.lo & RW) !== 0)
   if (holder === undefined) return null
   const tablePfn = xen.m2p.get(holder.table)
   const writing = whenWritten(plan, tablePfn)

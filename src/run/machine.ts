@@ -1,4 +1,4 @@
-import { flagNames } from '../bits/pte.ts'
+import { flagNames, RW } from '../bits/pte.ts'
 import { type FrameType, TYPE_NAMES } from '../bits/type-word.ts'
 import {
   OWNER_WORD,
@@ -12,12 +12,12 @@ import {
 import { Memory } from '../machine/memory.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
-import { holdersOf } from '../trace/holders.ts'
-import { buildDomain } from '../xen/domain-builder.ts'
+import { entriesTo } from '../trace/frame-report.ts'
 import type { DomainLayout } from '../xen/domain-layout.ts'
-import { Hypervisor } from '../xen/hypervisor.ts'
+import type { Hypervisor } from '../xen/hypervisor.ts'
 import { INVALID_M2P } from '../xen/m2p.ts'
 import { planBoot } from './boot-plan.ts'
+import { buildMachine } from './boot-run.ts'
 import type { MemoryMap } from './maps.ts'
 
 /**
@@ -89,18 +89,10 @@ export type Machine = {
  */
 export function createMachine(options: MachineOptions = {}, sink?: Sink): Machine {
   const plan = planBoot(options.map === undefined ? { domain: 'domU', ...options } : options)
-  const xen = new Hypervisor(plan.version, plan.host, new Memory())
-  xen.sink = sink ?? null
-  const { vcpu } = buildDomain(xen, {
-    id: plan.dom0 ? 0 : 1,
-    privileged: plan.dom0,
-    nrPages: plan.nrPages,
-    layout: plan.layout,
-    commandLine: plan.commandLine,
-    memoryMap: plan.memoryMap,
-    swaps: plan.swaps,
-  })
+  const { xen, vcpu } = buildMachine(plan, new Memory())
   if (sink !== undefined) {
+    // Each store at once: nobody says when the last one of a run has been made.
+    xen.sink = sink
     vcpu.observer = (table, slot, count, lo, hi) => sink({ kind: 'fill', table, slot, count, lo, hi })
   }
   return {
@@ -109,13 +101,15 @@ export function createMachine(options: MachineOptions = {}, sink?: Sink): Machin
     xenConsole: () => xen.console.lines.filter((line) => line.source === 'xen').map((line) => line.text),
     frame: (mfn) => frameInfo(xen, mfn),
     holders: (mfn) =>
-      holdersOf(xen.memory, mfn).map(({ table, slot, lo, hi, writable }) => ({
-        table,
-        tablePfn: pfnOf(xen, table),
-        slot,
-        writable,
-        flags: flagNames(lo, hi),
-      })),
+      entriesTo(xen, mfn)
+        .filter(({ level }) => level === 1)
+        .map(({ table, slot, lo, hi }) => ({
+          table,
+          tablePfn: pfnOf(xen, table),
+          slot,
+          writable: (lo & RW) !== 0,
+          flags: flagNames(lo, hi),
+        })),
   }
 }
 

@@ -39,9 +39,9 @@ export type ScriptOptions = {
   readonly source?: string
   /** Receives every event of the run. */
   readonly sink?: Sink
-  /** Told of the machine before the script runs on it. */
+  /** @internal Told of the machine before the script runs on it. */
   readonly ready?: (xen: Hypervisor) => void
-  /** Called after every operation with the machine: for tests and counts. */
+  /** @internal Called after every operation with the machine: for tests and counts. */
   readonly after?: (xen: Hypervisor, line: TranscriptLine) => void
 }
 
@@ -235,3 +235,5 @@ class Run {
     this.transcript.words(this.taken(), always)
   }
 }
+
+export type { RecordedSyms } from './script-machine.ts'

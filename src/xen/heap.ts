@@ -74,7 +74,7 @@ export class Heap {
     const wished = this.wishes.shift()
     if (wished !== undefined && this.takeFrame(wished)) return wished
     const last = this.freed.at(-1)
-    if (last === undefined) return this.takeBottom(1)[0]?.start ?? -1
+    if (last === undefined) return this.ranges.length === 0 ? -1 : this.takeBottom(1)[0].start
     last.end--
     if (last.end === last.start) this.freed.pop()
     return last.end

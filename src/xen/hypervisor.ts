@@ -1,6 +1,4 @@
-import { hex64 } from '../bits/address.ts'
 import { ENOSYS } from '../bits/errno.ts'
-import { encodeTypeWord, TYPE_NAMES, type TypeLayout } from '../bits/type-word.ts'
 import {
   OWNER_FIRST_DOMAIN,
   OWNER_IO,
@@ -10,10 +8,6 @@ import {
   REF_COUNT,
   REF_XEN_HEAP,
   REFS_WORD,
-  TYPE_COUNT,
-  TYPE_LOCKED,
-  TYPE_NON_COHERENT,
-  TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
@@ -29,7 +23,7 @@ import {
   type Vcpu,
 } from '../machine/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
-import { type E820Entry, HYPERCALL } from './abi.ts'
+import type { E820Entry } from './abi.ts'
 import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
@@ -39,7 +33,9 @@ import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
 import { fixupPageFault } from './ptwr.ts'
+import { traceHypercall } from './trace-hypercall.ts'
 import type { XenVersion } from './version.ts'
+import { refsText, typeText } from './words.ts'
 
 /** The machine's physical memory as Xen found it: RAM in ascending frames, everything else is devices or nothing. */
 export type HostMemory = {
@@ -96,8 +92,6 @@ export class Hypervisor implements Host {
   ptwrRefused: { table: number; slot: number } | null = null
   /** A multicall is running: it may not contain another. */
   inMulticall = false
-  /** Which frame an allocation of one frame gets, instead of the heap's choice: recorded runs set it. It must be free. */
-  chooseFrame: (() => number) | null = null
   private readonly domainOfVcpu: Domain[] = []
   private nextXenHeap: number
 
@@ -227,9 +221,7 @@ export class Hypervisor implements Host {
   /** The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages(). */
   takeExtent(order: number): number {
     if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order)
-    if (this.chooseFrame === null) return this.heap.take()
-    const chosen = this.chooseFrame()
-    return this.heap.takeFrame(chosen) ? chosen : -1
+    return this.heap.take()
   }
 
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
@@ -403,40 +395,4 @@ export class Hypervisor implements Host {
     const top = this.typeText(type).slice(0, 2)
     return [this.version.freeCount, top + this.version.freeType]
   }
-}
-
-const NAMES = new Map<number, string>(Object.entries(HYPERCALL).map(([name, nr]) => [nr, name]))
-/** Hypercalls that tell of each of their requests themselves. */
-const TELL_THEMSELVES = new Set<string | undefined>([
-  'mmu_update',
-  'mmuext_op',
-  'update_va_mapping',
-  'update_va_mapping_otherdomain',
-])
-
-function traceHypercall(sink: Sink, nr: number, rc: number): void {
-  const name = NAMES.get(nr)
-  if (TELL_THEMSELVES.has(name)) return
-  sink({ kind: 'hypercall', name: name ?? `hypercall ${nr}`, rc, args: {} })
-}
-
-export function typeText(layout: TypeLayout, packed: number): string {
-  const flags: string[] = []
-  if (packed & TYPE_PINNED) flags.push('pinned')
-  if (packed & TYPE_VALIDATED) flags.push('validated')
-  if (packed & TYPE_LOCKED) flags.push('locked')
-  if (packed & TYPE_NON_COHERENT) flags.push('non_coherent')
-  const bits = encodeTypeWord(layout, {
-    type: TYPE_NAMES[packed >>> TYPE_SHIFT],
-    flags,
-    count: packed & TYPE_COUNT,
-  })
-  return hex64(Number(bits & 0xffffffffn), Number(bits >> 32n))
-}
-
-export function refsText(packed: number): string {
-  // Both profiles keep `allocated` in bit 63 and `Xen heap` in bit 62; a free frame's state is above the count.
-  const high = (packed & (REF_ALLOCATED | REF_XEN_HEAP)) >>> 0
-  if (high === 0) return (packed & REF_COUNT).toString(16).padStart(8, '0')
-  return hex64(packed & REF_COUNT, high)
 }
