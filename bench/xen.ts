@@ -1,8 +1,6 @@
 import { vaHigh } from '../src/bits/address.ts'
 import { entryLo } from '../src/bits/pte.ts'
 import { ARGUMENTS } from '../src/machine/vcpu.ts'
-import { hostileMachine } from '../src/run/hostile.ts'
-import { recountMachine } from '../src/run/recount.ts'
 import { runScript } from '../src/run/script.ts'
 import { scriptMachine } from '../src/run/script-machine.ts'
 import { PROBE } from '../src/script/layout.ts'
@@ -10,20 +8,18 @@ import { Probe } from '../src/script/probe.ts'
 import { Symbols } from '../src/script/symbols.ts'
 import { median } from './measure.ts'
 
-/** Xen's memory interface: how fast it answers, and whether it answers everything. */
+/** Xen's memory interface: how fast it answers. */
 export const name = 'xen'
 export const about =
-  "Xen's memory interface: scripts, single updates, and random hypercalls that must not break it"
+  "Xen's memory interface: a script of all kinds of operations, and single updates of an entry"
 
 const SCRIPT_OPS = 4000
 const UPDATES = 2_000_000
-/** Random hypercalls: about five minutes of them. */
-const RANDOM_CALLS = 10_000_000
 /** Runs of each; the first ones are the compiler's and do not count. */
 const RUNS = 12
 const WARM_UPS = 5
 
-/** Operations and updates a second, medians of interleaved runs; then random hypercalls a second, once. */
+/** Operations and updates a second: medians of interleaved runs. */
 export async function run(report: (line: string) => void): Promise<Record<string, number>> {
   const scripts: number[] = []
   const updates: number[] = []
@@ -35,8 +31,6 @@ export async function run(report: (line: string) => void): Promise<Record<string
   return {
     script_ops_per_s: Math.round(median(scripts.slice(WARM_UPS))),
     mmu_updates_per_s: Math.round(median(updates.slice(WARM_UPS))),
-    random_hypercalls_per_s: randomRate(report),
-    random_hypercalls: RANDOM_CALLS,
   }
 }
 
@@ -102,18 +96,4 @@ function updateRate(): number {
     if (vcpu.hypercall(1) !== 0) throw new Error('mmu_update was refused')
   }
   return UPDATES / ((performance.now() - start) / 1000)
-}
-
-/** Every call ends in a result or in a trap of the guest, and the counts are right at the end; else this throws. */
-function randomRate(report: (line: string) => void): number {
-  const machine = hostileMachine('4.17', 'dom0', 1)
-  const start = performance.now()
-  for (let i = 1; i <= RANDOM_CALLS; i++) {
-    machine.call()
-    if (i % 1_000_000 === 0) report(`${i / 1_000_000} million random hypercalls`)
-  }
-  const seconds = (performance.now() - start) / 1000
-  const wrong = recountMachine(machine.xen)
-  if (wrong.length > 0) throw new Error(`counts are wrong: ${JSON.stringify(wrong)}`)
-  return Math.round(RANDOM_CALLS / seconds)
 }

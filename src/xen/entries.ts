@@ -93,7 +93,7 @@ export function getPageFromL1e(
   const record = xen.memory.record(mfn)
   const owner = record === -1 ? OWNER_IO : ownerOf(xen, record)
   if (owner === OWNER_IO) return getDeviceFromL1e(xen, mfn, lo, tableOwner, pageOwner)
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   if (owner !== pageOwner.owner) {
     const real = xen.owners[owner]
     // A domain that manages another may map what that one may map: stub domains.

@@ -32,7 +32,7 @@ function bareType(code: number): number {
  * its type. Xen: _get_page_type(); the layout of the word is machine/frames.ts.
  */
 export function getPageType(xen: Hypervisor, mfn: number, record: number, code: number): number {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const old = words[record]
   const count = old & TYPE_COUNT
   if (count === TYPE_COUNT) {
@@ -68,7 +68,7 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
 }
 
 function validate(xen: Hypervisor, mfn: number, record: number, code: number): number {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const domain = xen.owners[ownerOf(xen, record)] as Domain
   const rc = promoteTable(xen, domain, mfn, record, code)
   if (rc === 0) {
@@ -97,7 +97,7 @@ function validate(xen: Hypervisor, mfn: number, record: number, code: number): n
  * first.
  */
 export function putPageType(xen: Hypervisor, mfn: number, record: number): void {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const old = words[record]
   const code = old >>> TYPE_SHIFT
   const isTable = code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4
@@ -119,7 +119,7 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
 
 /** Whether the frame is a live frame of its type: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
-  const word = xen.memory.u32[record]
+  const word = xen.memory.i32[record]
   return (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
 }
 
@@ -128,15 +128,15 @@ export function isLive(xen: Hypervisor, record: number): boolean {
  * messages say of the frame meanwhile.
  */
 export function lockPage(xen: Hypervisor, record: number): void {
-  xen.memory.u32[record] = (xen.memory.u32[record] | TYPE_LOCKED) + 1
+  xen.memory.i32[record] = (xen.memory.i32[record] | TYPE_LOCKED) + 1
 }
 
 export function unlockPage(xen: Hypervisor, record: number): void {
-  xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_LOCKED) - 1
+  xen.memory.i32[record] = (xen.memory.i32[record] & ~TYPE_LOCKED) - 1
 }
 
 export function isPinned(xen: Hypervisor, record: number): boolean {
-  return (xen.memory.u32[record] & TYPE_PINNED) !== 0
+  return (xen.memory.i32[record] & TYPE_PINNED) !== 0
 }
 
 function traceType(xen: Hypervisor, mfn: number, from: number, to: number): void {
@@ -147,11 +147,11 @@ function traceType(xen: Hypervisor, mfn: number, from: number, to: number): void
 
 /** Same-level page-table references: positive counts entries in this table, negative tables that use it (XSA-240). */
 export function linearCount(xen: Hypervisor, record: number): number {
-  return (xen.memory.u32[record + OWNER_WORD] | 0) >> 16
+  return (xen.memory.i32[record + OWNER_WORD] | 0) >> 16
 }
 
 export function addLinearCount(xen: Hypervisor, record: number, by: number): void {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const word = words[record + OWNER_WORD]
   words[record + OWNER_WORD] = (((linearCount(xen, record) + by) << 16) | (word & 0xffff)) >>> 0
 }

@@ -21,7 +21,7 @@ import type { Hypervisor } from './hypervisor.ts'
 
 /** The owner of a frame, as the number that records have. */
 export function ownerOf(xen: Hypervisor, record: number): number {
-  return xen.memory.u32[record + OWNER_WORD] & 0xff
+  return xen.memory.i32[record + OWNER_WORD] & 0xff
 }
 
 /**
@@ -29,7 +29,7 @@ export function ownerOf(xen: Hypervisor, record: number): number {
  * last is logged.
  */
 export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const refs = words[record + REFS_WORD]
   const count = refs & REF_COUNT
   // A count of zero is a free frame; the two highest values are kept so that a count can never wrap.
@@ -59,14 +59,14 @@ function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain
 
 /** Give a reference back: put_page(). The last one frees the frame. */
 export function putPage(xen: Hypervisor, mfn: number, record: number): void {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   words[record + REFS_WORD]--
   if ((words[record + REFS_WORD] & REF_COUNT) === 0) freeFrame(xen, mfn, record)
 }
 
 /** Drop the reference that the allocation itself holds, once. */
 export function putAllocationReference(xen: Hypervisor, mfn: number, record: number): void {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   if ((words[record + REFS_WORD] & REF_ALLOCATED) === 0) return
   words[record + REFS_WORD] = (words[record + REFS_WORD] & ~REF_ALLOCATED) >>> 0
   putPage(xen, mfn, record)
@@ -74,7 +74,7 @@ export function putAllocationReference(xen: Hypervisor, mfn: number, record: num
 
 /** Free a frame at once if nothing but its allocation by `domain` holds it: nearly all that are given back. False if not. */
 export function freeIfUnused(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const isUnused =
     words[record + REFS_WORD] === UNUSED &&
     ownerOf(xen, record) === domain.owner &&
@@ -83,10 +83,10 @@ export function freeIfUnused(xen: Hypervisor, mfn: number, record: number, domai
   return isUnused
 }
 
-const UNUSED = (REF_ALLOCATED | 1) >>> 0
+const UNUSED = REF_ALLOCATED | 1
 
 function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   const owner = xen.owners[ownerOf(xen, record)]
   if (owner !== undefined) owner.totPages--
   // A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`.
@@ -104,7 +104,7 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
 export function assignFrame(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
   // Whoever had the frame before may have translations of it left.
   xen.typeChanges(mfn)
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   words[record] = 0
   words[record + REFS_WORD] = (REF_ALLOCATED | 1) >>> 0
   words[record + OWNER_WORD] = domain.owner
@@ -113,16 +113,16 @@ export function assignFrame(xen: Hypervisor, mfn: number, record: number, domain
 
 /** Whether a frame is RAM that nobody has. */
 export function isFree(xen: Hypervisor, record: number): boolean {
-  const words = xen.memory.u32
+  const words = xen.memory.i32
   return (words[record + REFS_WORD] & REF_COUNT) === 0
 }
 
 /** Type code of a frame: TYPE_CODE's numbers. */
 export function typeCodeOf(xen: Hypervisor, record: number): number {
-  return xen.memory.u32[record] >>> TYPE_SHIFT
+  return xen.memory.i32[record] >>> TYPE_SHIFT
 }
 
 /** The page of the pool that holds the frame's bytes; 0 when it was never touched. */
 export function backingOf(xen: Hypervisor, record: number): number {
-  return xen.memory.u32[record + BACKING_WORD]
+  return xen.memory.i32[record + BACKING_WORD]
 }
