@@ -7,7 +7,7 @@ import { TYPE_SHIFT } from '../machine/frames.ts'
 import { Walk, walk } from '../machine/mmu.ts'
 import { describeEvent } from '../trace/describe.ts'
 import type { TraceEvent } from '../trace/events.ts'
-import { type FrameReport, reportFrame } from '../trace/frame-report.ts'
+import { type FrameHolder, type FrameReport, reportFrame } from '../trace/frame-report.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { type RunSpec, rerun, StopRun } from './rerun.ts'
 
@@ -183,31 +183,7 @@ function resultOf(
   events: number,
   at: number | undefined,
 ): WhoResult {
-  const pfnText = (pfn: number | undefined): string | null => (pfn === undefined || pfn < 0 ? null : hex(pfn))
-  const holders = report.holders.map((holder): HolderResult => {
-    switch (holder.kind) {
-      case 'entry':
-        return {
-          kind: 'entry',
-          table: hex(holder.table),
-          tablePfn: pfnText(pfns.get(holder.table)),
-          level: holder.level,
-          slot: holder.slot,
-          entry: `0x${hex64(holder.lo, holder.hi)}`,
-          flags: flagNames(holder.lo, holder.hi),
-          addresses: holder.addresses.map((va) => `0x${hexVa(va)}`),
-          since: watched.written.get(`${holder.table}:${holder.slot}`) ?? BUILT,
-        }
-      case 'pin':
-        return { kind: 'pin', since: watched.pinned }
-      case 'root':
-        return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since: watched.root }
-      case 'descriptors':
-        return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since: BUILT }
-      case 'allocation':
-        return { kind: 'allocation', since: BUILT }
-    }
-  })
+  const holders = report.holders.map((holder) => holderResult(holder, pfns, watched))
   return {
     schema: 1,
     at: at ?? events,
@@ -224,4 +200,34 @@ function resultOf(
     holders,
     history: watched.history,
   }
+}
+
+/** One holder in words, with the moment that made it. */
+function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: Watched): HolderResult {
+  switch (holder.kind) {
+    case 'entry':
+      return {
+        kind: 'entry',
+        table: hex(holder.table),
+        tablePfn: pfnText(pfns.get(holder.table)),
+        level: holder.level,
+        slot: holder.slot,
+        entry: `0x${hex64(holder.lo, holder.hi)}`,
+        flags: flagNames(holder.lo, holder.hi),
+        addresses: holder.addresses.map((va) => `0x${hexVa(va)}`),
+        since: watched.written.get(`${holder.table}:${holder.slot}`) ?? BUILT,
+      }
+    case 'pin':
+      return { kind: 'pin', since: watched.pinned }
+    case 'root':
+      return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since: watched.root }
+    case 'descriptors':
+      return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since: BUILT }
+    case 'allocation':
+      return { kind: 'allocation', since: BUILT }
+  }
+}
+
+function pfnText(pfn: number | undefined): string | null {
+  return pfn === undefined || pfn < 0 ? null : hex(pfn)
 }
