@@ -34,10 +34,10 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
 }
 
 /**
- * The lines to show. The seed's log was taken without an early console, on which the kernel's own log would have shown:
- * its scenario is shown as the log was mailed. Every other boot is shown whole.
+ * The lines to show. The seed's log was taken without an early console, on which the kernel's own log would have shown: the
+ * seed is shown as it was mailed. Every other boot is shown whole.
  */
 function shownLines(result: BootResult): string[] {
-  if (result.machine?.scenario !== 'seed') return result.console
-  return result.console.filter((_, i) => result.sources[i] !== 'log')
+  const isSeed = result.machine?.scenario === 'seed' && result.outcome === 'refused' && result.via === 'pin'
+  return isSeed ? result.console.filter((_, i) => result.sources[i] !== 'log') : result.console
 }
