@@ -117,6 +117,7 @@ export function scriptMachine(
   const xen = new Hypervisor(xenVersion(profile), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.
   xen.coherentTlb = false
+  xen.guestLogAll = true
   const recorded = new Map<number, number>()
   for (const { mfn, pfn } of Object.values(syms ?? {})) {
     if (pfn !== '-') recorded.set(Number.parseInt(pfn, 16), Number.parseInt(mfn, 16))

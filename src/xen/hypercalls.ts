@@ -1,22 +1,23 @@
-import { vaOf } from '../bits/address.ts'
-import { EFAULT, EINVAL, ENOSYS, EPERM } from '../bits/errno.ts'
-import { ARGUMENTS, RAX, type Vcpu } from '../machine/vcpu.ts'
+import { ENOSYS } from '../bits/errno.ts'
+import type { Vcpu } from '../machine/vcpu.ts'
 import { HYPERCALL } from './abi.ts'
-import { arg32, argVa } from './arguments.ts'
+import { arg32 } from './arguments.ts'
 import { callbackOp, setCallbacks } from './callback-op.ts'
+import { consoleIo } from './console-io.ts'
 import type { Domain } from './domain.ts'
-import { copyByteFromGuest, copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { iret } from './iret.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
+import { multicall } from './multicall.ts'
 import { physdevOp, schedOp } from './sched-op.ts'
 import { setGdt } from './set-gdt.ts'
+import { setTrapTable } from './set-trap-table.ts'
 import { fpuTaskswitch, setSegmentBase, stackSwitch } from './stack-switch.ts'
-import { ASSIST_M2P_STRICT } from './tables.ts'
 import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
+import { vmAssist } from './vm-assist.ts'
 
 /** One hypercall: what it does, and how many argument registers it uses. */
 export type Hypercall = {
@@ -24,83 +25,6 @@ export type Hypercall = {
   readonly call: (xen: Hypervisor, caller: Domain, vcpu: Vcpu) => number
   /** It sets rax itself; what `call` returns is not seen. */
   readonly leavesResult?: boolean
-}
-
-/** {u8 vector, u8 flags, u16 cs, u64 address} each, ended by an address of 0: do_set_trap_table(). */
-function setTrapTable(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const array = argVa(vcpu, 0)
-  if (array === 0) {
-    caller.traps.clear()
-    return 0
-  }
-  const entry = new Uint32Array(4)
-  for (let i = 0; ; i++) {
-    if (!copyFromGuest(vcpu, array + i * 16, entry, 4)) return EFAULT
-    if (entry[2] === 0 && entry[3] === 0) return 0
-    const address = vaOf(entry[2], entry[3])
-    if (address === -1) return EINVAL
-    // Ring 0 is Xen's: a guest's selectors get ring 3.
-    const cs = (entry[0] >>> 16) | 3
-    caller.traps.set(entry[0] & 0xff, { flags: (entry[0] >>> 8) & 0xff, cs, address })
-  }
-}
-
-/** console_io(command, count, buffer): write to, or read from, Xen's own console. */
-function consoleIo(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const [command, count, buffer] = [arg32(vcpu, 0), arg32(vcpu, 1), argVa(vcpu, 2)]
-  if (caller.id !== 0 && !xen.version.consoleForAll) return EPERM
-  // There is never anything to read.
-  if (command === 1) return 0
-  if (command !== 0) return ENOSYS
-  for (let i = 0; i < count; i++) {
-    const byte = copyByteFromGuest(vcpu, buffer + i)
-    if (byte === -1) return EFAULT
-    if (byte === 10) {
-      xen.console.guest(caller.consoleLine)
-      caller.consoleLine = ''
-    } else caller.consoleLine += String.fromCharCode(byte)
-  }
-  return count
-}
-
-/** vm_assist(command, type): switch a convenience of Xen on or off. */
-function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const [command, type] = [arg32(vcpu, 0), arg32(vcpu, 1)]
-  const known = xen.version.messages === 'seed' ? [0, 1, 2, 3] : [0, 1, 2, 3, 4, 5, 32]
-  if (!known.includes(type)) return EINVAL
-  if (command > 1) return ENOSYS
-  // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.
-  const bit = type === 32 ? ASSIST_M2P_STRICT : 1 << type
-  caller.assist = command === 0 ? caller.assist | bit : caller.assist & ~bit
-  return 0
-}
-
-/** multicall(entries, count): hypercalls of {u64 number, u64 result, u64 arguments[6]}, each result written back. */
-function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const [array, count] = [argVa(vcpu, 0), arg32(vcpu, 1)]
-  if (xen.inMulticall) {
-    xen.log('multicallReentry')
-    return EINVAL
-  }
-  if (!isGuestRange(array, count * 64)) return EFAULT
-  const saved = vcpu.regs.slice()
-  xen.inMulticall = true
-  try {
-    const entry = new Uint32Array(16)
-    for (let i = 0; i < count; i++) {
-      if (!copyFromGuest(vcpu, array + i * 64, entry, 16)) return EFAULT
-      for (let a = 0; a < ARGUMENTS.length; a++) vcpu.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
-      const handler = hypercallOf(entry[0], entry[1])
-      const rc = handler === undefined ? ENOSYS : handler.call(xen, caller, vcpu)
-      vcpu.setNumber(RAX, rc)
-      if (!copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2))
-        return EFAULT
-    }
-    return 0
-  } finally {
-    xen.inMulticall = false
-    vcpu.regs.set(saved)
-  }
 }
 
 /** xen_version(command, argument*): only the number itself, as guests of the time need it. */

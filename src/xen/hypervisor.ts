@@ -1,4 +1,5 @@
 import { ENOSYS } from '../bits/errno.ts'
+import { Clock } from '../machine/clock.ts'
 import {
   OWNER_FIRST_DOMAIN,
   OWNER_IO,
@@ -27,6 +28,7 @@ import type { E820Entry } from './abi.ts'
 import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
+import { GuestLogLimit } from './guest-log.ts'
 import { Heap } from './heap.ts'
 import { hypercallOf } from './hypercalls.ts'
 import { loadSelector } from './ldt.ts'
@@ -47,6 +49,9 @@ export type HostMemory = {
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
 }
+
+/** How long a hypercall takes, in the machine's time. */
+const HYPERCALL_NS = 1000
 
 /** The slot of its L3 in which Xen's text lies: 0xffff82d040000000. */
 const XEN_TEXT_SLOT = 0x141
@@ -90,6 +95,10 @@ export class Hypervisor implements Host {
   lastRefusal: { mfn: number; pfn: number; saw: string; exp: string } | null = null
   /** The last store to a live L1 that Xen would not carry out: table and slot. */
   ptwrRefused: { table: number; slot: number } | null = null
+  /** Xen was started with guest_loglvl=all: every message is printed. */
+  guestLogAll = false
+  readonly clock = new Clock()
+  private readonly logLimit = new GuestLogLimit()
   /** A multicall is running: it may not contain another. */
   inMulticall = false
   private readonly domainOfVcpu: Domain[] = []
@@ -262,6 +271,7 @@ export class Hypervisor implements Host {
 
   hypercall(vcpu: Vcpu): void {
     this.current = vcpu
+    this.clock.advance(HYPERCALL_NS)
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
@@ -361,10 +371,17 @@ export class Hypervisor implements Host {
     if (message === undefined) return
     const [file, first, last, template, how = 'gdprintk'] = message
     if ((how === 'gdprintk' || how === 'debug') && !this.version.diagnostics) return
+    if (!this.guestLogAll && !this.admits(id)) return
     const line = this.version.messageLine === 'first' ? first : last
     const prefix =
       how === 'gdprintk' ? `${file}:${line}:${this.who()} ` : how === 'gprintk' ? `${this.who()} ` : ''
     this.console.xen(prefix + format(template, args))
+  }
+
+  private admits(id: MessageId): boolean {
+    return this.logLimit.admits(id, this.version.guestLog, this.clock.now, (missed) =>
+      this.console.xen(`printk: ${missed} messages suppressed.`),
+    )
   }
 
   private who(): string {

@@ -1,5 +1,6 @@
 import { BadInput, nearest } from '../bits/bad-input.ts'
 import { type TypeLayout, typeLayout } from '../bits/type-word.ts'
+import type { GuestLog } from './guest-log.ts'
 import type { MessageSource } from './messages.ts'
 
 /**
@@ -16,6 +17,8 @@ export type XenVersion = {
   readonly messageLine: 'first' | 'last'
   /** Debug builds print the mm.c diagnostics; from 4.6 on, release builds do not (28fbff96c1). */
   readonly diagnostics: boolean
+  /** Which messages about guests are printed when nobody has said otherwise on Xen's command line. */
+  readonly guestLog: GuestLog
   /** How a line names whose hypercall it is about: `d0`, or `d0v0` from 4.5 on. */
   readonly namesVcpu: boolean
   /** Flags that an entry of a level may not have, in Xen's fold: L1 of an ordinary domain, L1 of one with devices, L2.. */
@@ -85,6 +88,7 @@ export const SEED: XenVersion = {
   messages: 'seed',
   messageLine: 'last',
   diagnostics: true,
+  guestLog: { always: 4, limited: 4 },
   namesVcpu: false,
   badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x118, l3: 0x198, l4: 0x198 },
   fastPath: { l1: 0x003, upper: 0x001 },
@@ -159,6 +163,7 @@ export const XEN_417_RELEASE: XenVersion = {
   ...XEN_417,
   name: '4.17-release',
   banner: 'Xen-4.17.7  x86_64  debug=n  Not tainted',
+  guestLog: { always: 0, limited: 2 },
   diagnostics: false,
   // Bit 62 marks granted pages in debug builds only.
   badFlags: { l1: 0x98, l1Devices: 0, l2: 0x198, l3: 0x198, l4: 0x198 },
