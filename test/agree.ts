@@ -1,41 +1,70 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { agreeWith } from '../src/run/agree.ts'
 import { parseRecording } from '../src/run/script.ts'
 
 /**
- * `npm run agree -- DIR…`: runs every recording of real Xen in the folders on the machine and compares. One line a
- * difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too. The last line counts. Exit 0 only when
- * nothing but exempt differences is left.
+ * `npm run agree -- DIR…`: runs every recording of real Xen (`.jsonl`) in the folders, and in those below them, on the
+ * machine and compares. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too. The last
+ * line counts. Exit 0 only when nothing but exempt differences is left; 2 when there is nothing to compare.
  */
 const words = process.argv.slice(2)
 const flags = new Set(words.filter((word) => word.startsWith('--')))
+
+/** The recordings in a folder or below it, in order; a single recording is itself. */
+function recordingsIn(path: string): string[] {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) refuse(`${path}: no such folder; name one with recordings (.jsonl)`)
+  if (!found.isDirectory()) return [path]
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.jsonl'),
+  )
+  if (files.length === 0)
+    refuse(`${path}: no recordings (.jsonl) in this folder or below it; name one that has some`)
+  return files.sort().map((file) => join(path, file))
+}
+
+function refuse(why: string): never {
+  console.error(`agree: ${why}`)
+  process.exit(2)
+}
+
+function read(path: string) {
+  try {
+    return parseRecording(readFileSync(path, 'utf8'), path)
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+for (const flag of flags) {
+  if (flag !== '--verbs' && flag !== '--exempt')
+    refuse(`${flag}: no such option; there are --verbs and --exempt`)
+}
+const folders = words.filter((word) => !word.startsWith('--'))
+if (folders.length === 0) refuse('which recordings? npm run agree -- FOLDER…')
+
 const verbs = new Map<string, { compared: number; agree: number; exempt: number }>()
 const rules = new Map<string, number>()
 let [compared, exempt, different] = [0, 0, 0]
 
-for (const folder of words.filter((word) => !word.startsWith('--'))) {
-  for (const file of readdirSync(folder).sort()) {
-    if (!file.endsWith('.jsonl')) continue
-    const path = join(folder, file)
-    const agreement = agreeWith(parseRecording(readFileSync(path, 'utf8'), path))
-    compared += agreement.compared
-    for (const [verb, count] of agreement.byVerb) {
-      const sum = verbs.get(verb) ?? { compared: 0, agree: 0, exempt: 0 }
-      for (const key of ['compared', 'agree', 'exempt'] as const) sum[key] += count[key]
-      verbs.set(verb, sum)
+for (const path of folders.flatMap(recordingsIn)) {
+  const agreement = agreeWith(read(path))
+  compared += agreement.compared
+  for (const [verb, count] of agreement.byVerb) {
+    const sum = verbs.get(verb) ?? { compared: 0, agree: 0, exempt: 0 }
+    for (const key of ['compared', 'agree', 'exempt'] as const) sum[key] += count[key]
+    verbs.set(verb, sum)
+  }
+  for (const { n, op, ours, xens, exempt: rule } of agreement.differences) {
+    if (rule === null) different++
+    else {
+      exempt++
+      rules.set(rule, (rules.get(rule) ?? 0) + 1)
+      if (!flags.has('--exempt')) continue
     }
-    for (const difference of agreement.differences) {
-      if (difference.exempt !== null) {
-        exempt++
-        rules.set(difference.exempt, (rules.get(difference.exempt) ?? 0) + 1)
-        if (!flags.has('--exempt')) continue
-      } else different++
-      const why = difference.exempt === null ? '' : ` (exempt: ${difference.exempt})`
-      console.log(
-        `${path}:${difference.n}: ${difference.op}${why}\n  ours: ${difference.ours}\n  Xen:  ${difference.xens}`,
-      )
-    }
+    const why = rule === null ? '' : ` (exempt: ${rule})`
+    console.log(`${path}:${n}: ${op}${why} | ours: ${ours} | Xen: ${xens}`)
   }
 }
 
