@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { agreeWith } from '../src/run/agree.ts'
+import { agreeWith, asReleaseBuild } from '../src/run/agree.ts'
 import { parseRecording } from '../src/run/script.ts'
 
 /**
  * `npm run agree -- DIR…`: runs every recording of real Xen (`.jsonl`) in the folders, and in those below them, on the
- * machine and compares. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too. The last
- * line counts. Exit 0 only when nothing but exempt differences is left; 2 when there is nothing to compare.
+ * machine and compares. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too;
+ * `--release` judges the release build by recordings that tell of both builds. The last line counts. Exit 0 only when
+ * nothing but exempt differences is left; 2 when there is nothing to compare.
  */
 const words = process.argv.slice(2)
 const flags = new Set(words.filter((word) => word.startsWith('--')))
@@ -38,8 +39,9 @@ function read(path: string) {
 }
 
 for (const flag of flags) {
-  if (flag !== '--verbs' && flag !== '--exempt')
-    refuse(`${flag}: no such option; there are --verbs and --exempt`)
+  if (!['--verbs', '--exempt', '--release'].includes(flag)) {
+    refuse(`${flag}: no such option; there are --verbs, --exempt and --release`)
+  }
 }
 const folders = words.filter((word) => !word.startsWith('--'))
 if (folders.length === 0) refuse('which recordings? npm run agree -- FOLDER…')
@@ -49,7 +51,8 @@ const rules = new Map<string, number>()
 let [compared, exempt, different] = [0, 0, 0]
 
 for (const path of folders.flatMap(recordingsIn)) {
-  const agreement = agreeWith(read(path))
+  const recording = read(path)
+  const agreement = agreeWith(flags.has('--release') ? asReleaseBuild(recording) : recording)
   compared += agreement.compared
   for (const [verb, count] of agreement.byVerb) {
     const sum = verbs.get(verb) ?? { compared: 0, agree: 0, exempt: 0 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { agreeWith } from '../src/run/agree.ts'
+import { agreeWith, asReleaseBuild } from '../src/run/agree.ts'
 import { recountMachine } from '../src/run/recount.ts'
 import { parseRecording } from '../src/run/script.ts'
 import { sharedData } from './shared-data.ts'
@@ -29,6 +29,23 @@ test('the machine does what real Xen did', { skip }, () => {
         [],
         path,
       )
+    }
+  }
+  assert.ok(compared > 60_000, `${compared} operations`)
+  assert.ok(exempt <= compared / 1000, `${exempt} of ${compared} are exempt`)
+})
+
+test('the release build does what the release build did', { skip }, () => {
+  let [compared, exempt] = [0, 0]
+  for (const folder of folders.filter((name) => name.includes('fuzz'))) {
+    for (const file of readdirSync(folder).sort()) {
+      if (!file.endsWith('.jsonl')) continue
+      const path = join(folder, file)
+      const agreement = agreeWith(asReleaseBuild(parseRecording(readFileSync(path, 'utf8'), path)))
+      const differences = agreement.differences.filter((difference) => difference.exempt === null)
+      assert.deepEqual(differences, [], path)
+      compared += agreement.compared
+      exempt += agreement.differences.length
     }
   }
   assert.ok(compared > 60_000, `${compared} operations`)

@@ -152,6 +152,26 @@ function differingKeys(a: Readonly<Record<string, string>>, b: Readonly<Record<s
 }
 
 /** All exemptions, tried in this order. Whatever none of them covers is a difference. */
+const otherBuildsFrame: Exemption = {
+  name: 'frame of the other build',
+  because:
+    'An entry that the guest overwrote in part keeps the rest of a frame number. A recording of both builds gives the frames of the debug build only.',
+  covers: ({ recording, line, ours, fields }) =>
+    recording.header.frames === 'debug' &&
+    only(fields, 'dump') &&
+    Object.entries({ ...line.dump, ...ours.dump }).every(([slot]) => {
+      const [a, b] = [ours.dump?.[slot] ?? '', line.dump?.[slot] ?? '']
+      return a === b || (isNumber(a) && isNumber(b) && ((BigInt(a) ^ BigInt(b)) & ~MFN_BITS) === 0n)
+    }),
+}
+
+/** Where an entry holds the number of its frame. */
+const MFN_BITS = 0x000f_ffff_ffff_f000n
+
+function isNumber(value: string): boolean {
+  return /^0x[0-9a-f]+$/.test(value)
+}
+
 export const EXEMPTIONS: readonly Exemption[] = [
   preemptedLine,
   preemptedReference,
@@ -159,4 +179,5 @@ export const EXEMPTIONS: readonly Exemption[] = [
   sharedInfo,
   unwritten,
   crashText,
+  otherBuildsFrame,
 ]

@@ -24,6 +24,8 @@ export type Recording = {
     readonly domain?: string
     readonly xen?: string
     readonly status?: string
+    /** The build whose frames these are, when it is not the one whose results are. */
+    readonly frames?: 'debug'
     readonly syms: RecordedSyms
   }
   readonly lines: readonly (TranscriptLine & { readonly sym?: Record<string, string> })[]
