@@ -39,12 +39,6 @@ export function vaOf(lo: number, hi: number): number {
   return (hi & 0xffff) * TWO_32 + (lo >>> 0)
 }
 
-/** The 48-bit `va` of a bigint, or -1 when the address is not canonical. */
-export function vaOfBig(address: bigint): number {
-  const bits = BigInt.asUintN(64, address)
-  return vaOf(Number(bits & 0xffffffffn), Number(bits >> 32n))
-}
-
 /** Sixteen hex digits of a 64-bit value in two halves. */
 export function hex64(lo: number, hi: number): string {
   return (hi >>> 0).toString(16).padStart(8, '0') + (lo >>> 0).toString(16).padStart(8, '0')
@@ -72,10 +66,6 @@ export function pagesOf(bytes: number): number {
 
 export function roundUp(n: number, unit: number): number {
   return Math.ceil(n / unit) * unit
-}
-
-export function roundDown(n: number, unit: number): number {
-  return Math.floor(n / unit) * unit
 }
 
 /** The regions of the address space of a 64-bit PV guest: Xen's public/arch-x86/xen-x86_64.h, Linux's page_64_types.h. */

@@ -1,4 +1,4 @@
-import { PAGE, slotAt, vaOfSlots } from '../bits/address.ts'
+import { PAGE, slotAt } from '../bits/address.ts'
 import { entryHi, entryLo } from '../bits/pte.ts'
 import { updateVaMapping } from './hypercalls.ts'
 import { bug, type Kernel } from './kernel.ts'
@@ -61,6 +61,3 @@ function place(va: number): { va: number; tablePfn: number; slot: number } {
   const slot = slotAt(va, 1)
   return { va: kernelVa(SYMBOLS.bm_pte) + slot * 8, tablePfn: pfnOf(SYMBOLS.bm_pte), slot }
 }
-
-/** The fixmap's 2 MiB: the address of its first byte, for the account of a refusal. */
-export const FIXMAP_REGION = vaOfSlots(slotAt(FIRST, 4), slotAt(FIRST, 3), slotAt(FIRST, 2), 0)

@@ -1,4 +1,4 @@
-import { PAGE, REGION, SLOTS } from '../bits/address.ts'
+import { REGION, SLOTS } from '../bits/address.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { kernelVa } from './symbols.ts'
 import type { PfnRange } from './xen-memory-setup.ts'
@@ -109,6 +109,3 @@ export function mfnToPfn(vcpu: Vcpu, mfn: number): number {
   const lo = vcpu.load64(REGION.m2p + mfn * 8)
   return vcpu.hi * 0x1_0000_0000 + lo
 }
-
-/** Frames per page of the list. */
-export const PFNS_PER_PAGE = PAGE / 8

@@ -1,6 +1,6 @@
 import type { E820Entry } from '../xen/abi.ts'
 import { addRegion, e820Lines, ISA_END, ISA_START, sanitize } from './e820.ts'
-import type { MemorySetup, MemorySetupInput, PfnRange } from './xen-memory-setup.ts'
+import { type MemorySetup, type MemorySetupInput, type PfnRange, pages } from './xen-memory-setup.ts'
 
 const PAGE = 4096
 /** Bytes that a domU without a map of its own gets above its memory. */
@@ -108,8 +108,4 @@ function ramBeyond(map: readonly E820Entry[], from: number, count: number): PfnR
     left -= end - start
   }
   return ranges
-}
-
-function pages(ranges: readonly PfnRange[]): number {
-  return ranges.reduce((sum, range) => sum + range.end - range.start, 0)
 }

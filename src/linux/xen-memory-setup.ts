@@ -162,6 +162,7 @@ function identityRanges(raw: readonly E820Entry[], dom0: boolean): PfnRange[] {
   return ranges
 }
 
-function pages(ranges: readonly PfnRange[]): number {
+/** How many frames the ranges have. */
+export function pages(ranges: readonly PfnRange[]): number {
   return ranges.reduce((sum, range) => sum + range.end - range.start, 0)
 }

@@ -98,9 +98,8 @@ export const MMU = { NORMAL_PT_UPDATE: 0, MACHPHYS_UPDATE: 1, PT_UPDATE_PRESERVE
 /** Types of callback_op: Xen's public/callback.h. */
 export const CALLBACK = { event: 0, failsafe: 1, syscall: 2, nmi: 4, sysenter: 5, syscall32: 7 } as const
 
-/** Commands of sched_op, and the reasons for a shutdown: Xen's public/sched.h. */
+/** Commands of sched_op: Xen's public/sched.h. */
 export const SCHED_OP = { yield: 0, block: 1, shutdown: 2 } as const
-export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3 } as const
 
 /** Commands of physdev_op: Xen's public/physdev.h. */
 export const PHYSDEV_OP = { set_iopl: 6, set_iobitmap: 7 } as const

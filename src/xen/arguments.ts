@@ -14,8 +14,3 @@ export function argHigh(vcpu: Vcpu, i: number): number {
 export function argVa(vcpu: Vcpu, i: number): number {
   return vaOf(arg32(vcpu, i), argHigh(vcpu, i))
 }
-
-/** Argument `i` as an unsigned number; above 2^53 only its size is right. */
-export function argNumber(vcpu: Vcpu, i: number): number {
-  return argHigh(vcpu, i) * 0x1_0000_0000 + arg32(vcpu, i)
-}

@@ -5,7 +5,6 @@ import {
   entryFrame,
   foldFlags,
   G,
-  HI_FRAME,
   HI_GNTTAB,
   HI_GUEST_KERNEL,
   P,
@@ -313,9 +312,4 @@ export function putPageFromUpper(xen: Hypervisor, lo: number, hi: number, table:
     }
   }
   putPageAndType(xen, mfn, record)
-}
-
-/** Whether an entry's frame bits reach beyond what any record can describe. */
-export function isBeyondRecords(hi: number): boolean {
-  return (hi & HI_FRAME) >= 0x800
 }

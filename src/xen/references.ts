@@ -1,7 +1,6 @@
 import { domainName } from '../bits/domid.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import {
-  BACKING_WORD,
   OWNER_NONE,
   OWNER_WORD,
   REF_ALLOCATED,
@@ -111,18 +110,7 @@ export function assignFrame(xen: Hypervisor, mfn: number, record: number, domain
   domain.totPages++
 }
 
-/** Whether a frame is RAM that nobody has. */
-export function isFree(xen: Hypervisor, record: number): boolean {
-  const words = xen.memory.i32
-  return (words[record + REFS_WORD] & REF_COUNT) === 0
-}
-
 /** Type code of a frame: TYPE_CODE's numbers. */
 export function typeCodeOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record] >>> TYPE_SHIFT
-}
-
-/** The page of the pool that holds the frame's bytes; 0 when it was never touched. */
-export function backingOf(xen: Hypervisor, record: number): number {
-  return xen.memory.i32[record + BACKING_WORD]
 }
