@@ -1,0 +1,31 @@
+import type { Cause } from './cause.ts'
+
+export const ambiguousMessage: Cause = {
+  class: 'ambiguous-message',
+  name: 'A refused entry, with no reason given',
+  match: () => undefined,
+  signature: [
+    '`Error getting mfn ... from L1 entry ...` alone: no `Bad type` line before it, no `but real_pg_owner` line, no line about I/O space.',
+    'The log is from Xen before 4.2, or its other lines were lost to the rate limit or a lower log level.',
+  ],
+  explanation: [
+    'Xen refuses an L1 entry for one of two reasons that matter here. Either the frame does not belong to the domain that is named, or it does and the entry is writable while the frame has another type, such as a table in use. Both end in the same line.',
+    'Xen before 4.2 did not say which of them it was. Commit 3d9ab2267f of March 2012 added a line of its own for each, just because such logs could not be read. In the older releases a type conflict still prints `Bad type` first, so its absence speaks for the owner, unless that line was suppressed.',
+    "If the owner was wrong, the cause is that of foreign-or-free-frame: the frame was given back, exchanged, or never the guest's. If the type was wrong, the cause is that of pagetable-freed-then-mapped-rw, pinned-table-freed or rw-mapping-refused, depending on what happened to the page before.",
+  ],
+  check: [
+    'Look at the flags of the entry: without RW the type cannot be the reason, because a read-only entry needs no type, so it is the owner.',
+    'Look at the pfn: `5555555555555555` or `ffffffffffffffff` means that the frame has no pfn, which speaks for a freed or foreign frame. An ordinary pfn of this guest speaks for the type.',
+    'Look for `printk: ... messages suppressed` and for the log level; ask for `xl dmesg` with `guest_loglvl=all`, from boot on.',
+    'Ask for the same failure on Xen 4.2 or later with debug=y: `Could not get page type PGT_writable_page` means the type, `but real_pg_owner` means the owner.',
+  ],
+  fixes: [
+    {
+      project: 'Xen',
+      commit: '3d9ab2267f',
+      release: '4.2',
+      what: 'Prints a line of its own for each of the two reasons.',
+    },
+  ],
+  avoid: [],
+}

@@ -1,0 +1,26 @@
+import type { Cause } from './cause.ts'
+
+export const guestOnlyEvidence: Cause = {
+  class: 'guest-only-evidence',
+  name: "Only the guest's half of a refusal",
+  match: () => undefined,
+  signature: [
+    '`multicall(s) failed`, a warning in xen_mc_flush, or a BUG() in a Xen hook of the guest, and no line of Xen about page types or frames.',
+    'Where single calls are listed, `result=-22` is EINVAL, `-16` is EBUSY and `-1` is EPERM; `op=1` is mmu_update, `op=14` is update_va_mapping, `op=26` is mmuext_op.',
+    'Nothing in the results decides between the classes: there is no entry with an address, no result, or only the count of failed calls.',
+  ],
+  explanation: [
+    "When Xen refuses an update, the guest learns an error number and nothing else. Which frame was concerned, which type it had and who else refers to it is said in Xen's own lines.",
+    'Since Xen 4.6 (commit 28fbff96c1) a release build does not contain most of those lines, and no log level brings them back. On a rented host they exist, if at all, where only the provider can read them. So a refusal by a release Xen looks like this.',
+    'Some of it can be recovered. The number of the operation and the error say what kind of refusal it was: -22 at a pin points to a frame with a wrong type, -16 at an update to a frame that is in use as something else or has another owner, -1 to device memory. An entry in the arguments gives frame and flags.',
+  ],
+  check: [
+    "Fetch Xen's side: `xl dmesg` in dom0, best right after the failure, and the host's serial console if dom0 died.",
+    'Boot Xen with `loglvl=all guest_loglvl=all`. If nothing more appears and the version is 4.6 or later, it is a release build: ask for the same failure on a build with debug=y.',
+    'Boot the guest with `earlyprintk=xen`, and use a kernel that lists the calls of a failed batch, to get operation, arguments and result of each call.',
+    'Decode the last argument of a failed mmu_update as an entry: its frame and its flags select the class.',
+    'Read the call trace for what the guest was doing: a new table, a freed one, a change of permission, or a device.',
+  ],
+  fixes: [],
+  avoid: [],
+}

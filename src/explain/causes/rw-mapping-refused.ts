@@ -1,0 +1,26 @@
+import type { Cause } from './cause.ts'
+
+export const rwMappingRefused: Cause = {
+  class: 'rw-mapping-refused',
+  name: 'A writable mapping was refused',
+  match: () => undefined,
+  signature: [
+    '`Bad type` with an `exp` of type writable and a `saw` of another type: L1 to L4, or a descriptor page; around it no sign that the page was freed and no foreign owner.',
+    '`Could not get page type PGT_writable_page` (Xen 4.2 and later) and `Error getting mfn ... from L1 entry ...` belong to the same refusal.',
+    'Seen from the guest alone: `multicall(s) failed`, or a warning with `result=-16` (EBUSY) of an `op=1` (mmu_update) or `op=14` (update_va_mapping) whose new entry has RW set.',
+    'Older Xen releases (3.x) return -22 (EINVAL) for it.',
+  ],
+  explanation: [
+    'A writable entry needs the type writable for its frame. As long as the frame is a page table in use, or holds segment descriptors for a GDT or LDT, it has that other type, and Xen refuses the entry with EBUSY. Nothing changes: the old entry stays in place.',
+    'The guest meant a page that must not be writable under Xen, and did not know it. A typical case is code that makes a range writable again as a whole, with a table or a descriptor page in its middle, or code that makes a writable alias of pages which another mapping keeps read-only.',
+    'Code that changes permissions by 2 MiB pages is at risk too. Xen offers a PV guest no large pages by default, so the same call runs through the L1 tables of the range and meets pages that native code would not touch one by one. A module loader that makes a writable alias of its read-only, executable area fails in this way.',
+  ],
+  check: [
+    "Decode the frame in the refused entry and find out what it is to the guest: a page table, its GDT or LDT, part of the module area. The type in `saw` tells when Xen's line is there.",
+    "Without Xen's line, ask for the same failure on a Xen with debug=y, or look up the pfn in the guest's own lists. A result of -1 in place of -16 means a different refusal: see mmio-denied.",
+    'Read the call trace for who changes the permission: set_memory_rw(), a module or BPF loader, text patching.',
+    'Check the order of unlink and remap. A table has to be unpinned and taken out of its tree before its page becomes writable.',
+  ],
+  fixes: [],
+  avoid: [],
+}
