@@ -1,9 +1,39 @@
+import { poisonMeaning, readPte } from '../decode/values.ts'
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { frameName, isForeign, linesOf, refusedEntries } from './shared.ts'
 
 export const ambiguousMessage: Cause = {
   class: 'ambiguous-message',
   name: 'A refused entry, with no reason given',
-  match: () => undefined,
+  match: (evidence) => {
+    const entries = refusedEntries(evidence).filter(
+      (entry) => !['32753', '32754'].includes(entry.fields.pg_owner ?? '') && !isForeign(entry),
+    )
+    if (entries.length === 0) return undefined
+    const reasons = messagesOf(
+      evidence,
+      'l1-owner',
+      'l1-writable',
+      'bad-type',
+      'bad-flags',
+      'mmio-denied',
+      'bad-page',
+    )
+    const [first] = entries
+    const poison = poisonMeaning(first.fields.pfn ?? '')
+    return {
+      score: reasons.length > 0 ? 20 : 85,
+      title: `Xen could not take ${frameName(first.fields)} for an L1 entry, and does not say why: the frame is not the guest's, or it cannot be had writable.`,
+      lines: linesOf(entries),
+      details: [
+        ...(poison === undefined
+          ? []
+          : [`pfn ${first.fields.pfn}: ${poison}, which speaks for a frame that was freed.`]),
+        ...writableDetail(first.fields.pte),
+      ],
+    }
+  },
   signature: [
     '`Error getting mfn ... from L1 entry ...` alone: no `Bad type` line before it, no `but real_pg_owner` line, no line about I/O space.',
     'The log is from Xen before 4.2, or its other lines were lost to the rate limit or a lower log level.',
@@ -28,4 +58,13 @@ export const ambiguousMessage: Cause = {
     },
   ],
   avoid: [],
+}
+
+/** Whether the entry asked for write permission: if not, the type cannot have been the reason. */
+function writableDetail(pte: string | undefined): string[] {
+  const entry = pte === undefined ? undefined : readPte(pte)
+  if (entry === undefined) return []
+  return entry.flags.split('|').includes('RW')
+    ? [`The entry ${pte} asks for frame ${entry.mfn} with RW: owner and type can both be the reason.`]
+    : [`The entry ${pte} asks for frame ${entry.mfn} without RW: a type cannot be the reason, the owner is.`]
 }

@@ -1,9 +1,38 @@
+import { hexOf } from '../decode/values.ts'
+import { crashed, faultAddresses, inEarlyBoot, recordsOf, walkAddress, walkEnd } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 
 export const clobberedBootMemory: Cause = {
   class: 'clobbered-boot-memory',
   name: 'Boot data was overwritten',
-  match: () => undefined,
+  match: (evidence) => {
+    if (!crashed(evidence) || evidence.badTypes.length > 0) return undefined
+    const nowhere = recordsOf(evidence, 'registers').find(({ values }) => /^0{8,16}$/.test(values.rip ?? ''))
+    // The page is there and writable, and still the guest could not go on from it.
+    const fine = recordsOf(evidence, 'walk').find((walk) => {
+      const end = walkEnd(walk)
+      return end.whole && end.readOnlyAt === undefined
+    })
+    if (nowhere === undefined && fine === undefined) return undefined
+    const early = inEarlyBoot(evidence)
+    if (nowhere === undefined && !early) return undefined
+    if (nowhere !== undefined && !early && fine === undefined && faultAddresses(evidence).length > 0)
+      return undefined
+    return {
+      score: nowhere !== undefined && fine !== undefined ? 88 : nowhere !== undefined ? 74 : 66,
+      title:
+        nowhere !== undefined
+          ? 'The kernel jumped to address 0 in early boot: what it took for code or a pointer had been overwritten.'
+          : `The kernel died at ${hexOf(walkAddress(fine!))} although that page is mapped and writable: what it holds had been overwritten.`,
+      lines: [...(nowhere === undefined ? [] : [nowhere.line]), ...(fine === undefined ? [] : [fine.line])],
+      details:
+        fine === undefined
+          ? []
+          : [
+              `The walk from ${hexOf(walkAddress(fine))} is complete, each level present and writable: the mapping is not at fault.`,
+            ],
+    }
+  },
   signature: [
     'A crash in early boot at an address that no code has, such as RIP 0, or with a walk that is complete and allows the access: all levels present with `067`.',
     'No `Bad type` line and no refused hypercall. The place of the crash may change with the size of the initrd or the kernel.',

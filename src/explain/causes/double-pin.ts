@@ -1,9 +1,38 @@
+import { calls, messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { failedCalls, linesOf } from './shared.ts'
 
 export const doublePin: Cause = {
   class: 'double-pin',
   name: 'A table was pinned twice',
-  match: () => undefined,
+  match: (evidence) => {
+    const twice = messagesOf(evidence, 'pin-already')
+    if (twice.length > 0) {
+      const frames = new Set(twice.map(({ fields }) => fields.mfn))
+      const [first] = frames
+      return {
+        score: 93,
+        title:
+          frames.size === 1
+            ? `The guest pinned mfn ${first} a second time; Xen refused that.`
+            : `The guest pinned ${frames.size} tables a second time, mfn ${first} first; Xen refused each.`,
+        lines: linesOf(twice),
+        details: ['The table keeps its first pin; what fails is the call, and what the guest makes of it.'],
+      }
+    }
+    // The guest's side alone: the hook for a new table fails, on a path that moves tables which exist.
+    const hook =
+      calls(evidence, /^xen_alloc_(?:pte|pmd|pud|ptpage)/) &&
+      calls(evidence, /^move_p(?:gt_entry|age_tables)/)
+    const failed = failedCalls(evidence)
+    if (!hook || failed.length === 0) return undefined
+    return {
+      score: 61,
+      title:
+        'The guest announced a page table that it was only moving; most likely Xen refused to pin it twice.',
+      lines: linesOf(failed),
+    }
+  },
   signature: [
     '`mfn ... already pinned` (`Mfn ... already pinned` up to Xen 4.8), often many times in a row with different mfns.',
     "On the guest's side `multicall(s) failed` or a warning in xen_mc_flush, with the pin's `result=-22`, and a function that allocates or moves a table in the call trace.",

@@ -1,9 +1,22 @@
+import { layoutConflicts, movedAway } from '../decode/layout.ts'
+import { afterBoot, crashed } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 
 export const e820ConflictFixed: Cause = {
   class: 'e820-conflict-fixed',
   name: 'Layout conflict that the kernel solved',
-  match: () => undefined,
+  match: (evidence) => {
+    const conflicts = layoutConflicts(evidence)
+    if (conflicts.length === 0 || crashed(evidence)) return undefined
+    const [first] = conflicts
+    if (!conflicts.every((conflict) => movedAway(evidence, conflict)) && !afterBoot(evidence))
+      return undefined
+    return {
+      score: 86,
+      title: `The host has ${first.range.type} where dom0 has ${first.placed.type}, and the kernel moved that range away: the boot goes on.`,
+      lines: [...new Set(conflicts.map(({ placed }) => placed.line))],
+    }
+  },
   signature: [
     'The host map has a range that is not RAM under the loaded kernel or its tables, just as in e820-conflict, but the boot goes on.',
     "The map that the kernel prints as its own does not show the range at its place in the host map, and shows it elsewhere: ACPI NVS from 0x4000000 on the host appears at 0x104f1ee000 in the kernel's map.",

@@ -1,9 +1,25 @@
+import { readFoldedFlags } from '../decode/values.ts'
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const forbiddenPteFlag: Cause = {
   class: 'forbidden-pte-flag',
   name: 'An entry has a flag that Xen forbids',
-  match: () => undefined,
+  match: (evidence) => {
+    const bad = messagesOf(evidence, 'bad-flags')
+    if (bad.length === 0) return undefined
+    const [first] = bad
+    const level = /Bad (L[1-4]) flags/i.exec(first.text)?.[1] ?? 'L1'
+    const flags = readFoldedFlags(first.fields.flags ?? '0')
+    const named = flags.map(({ name, bit }) => `${name} (bit ${bit})`).join(', ')
+    return {
+      score: 92,
+      title: `Xen refused an ${level} entry for flags that a guest may not set: ${first.fields.flags} is ${named || 'no flag that is known'}.`,
+      lines: linesOf(bad),
+      details: flags.map(({ name, bit, meaning }) => `${name}, bit ${bit} of the entry: ${meaning}.`),
+    }
+  },
   signature: [
     "`Bad L1 flags X`, or the same about L2, L3 or L4. X holds just the forbidden bits, in Xen's packed form of 24 bits: the low 12 are bits 0 to 11 of the entry, the high 12 are its bits 52 to 63.",
     '`800000` is NX (bit 63); `400000` is bit 62, which debug builds of Xen use for grant mappings; `8` is PWT, `10` is PCD, `80` is PAT in an L1 and PSE above, `100` is the global bit.',

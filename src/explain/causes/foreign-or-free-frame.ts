@@ -1,9 +1,30 @@
+import { domainText, poisonMeaning } from '../decode/values.ts'
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { frameName, linesOf, refusedEntries } from './shared.ts'
 
 export const foreignOrFreeFrame: Cause = {
   class: 'foreign-or-free-frame',
   name: 'An entry maps a frame of nobody',
-  match: () => undefined,
+  match: (evidence) => {
+    const owners = messagesOf(evidence, 'l1-owner')
+    const stolen = messagesOf(evidence, 'bad-page')
+    const lost = messagesOf(evidence, 'get-page', 'page-ref')
+    const xens = refusedEntries(evidence).filter(({ fields }) => fields.pg_owner === '32754')
+    const all = [...owners, ...xens, ...stolen, ...lost]
+    if (all.length === 0) return undefined
+    const [entry] = refusedEntries(evidence)
+    const frame = frameName(entry?.fields ?? all[0].fields)
+    const real = owners[0]?.fields.real_pg_owner
+    const owner = real !== undefined ? domainText(real) : xens.length > 0 ? domainText('32754') : undefined
+    const poison = entry?.fields.pfn === undefined ? undefined : poisonMeaning(entry.fields.pfn)
+    return {
+      score: owners.length > 0 ? 93 : xens.length > 0 ? 91 : stolen.length > 0 ? 86 : 64,
+      title: `Xen refused to let the guest use ${frame}: the frame is not its own${owner === undefined ? '' : `, its owner is ${owner}`}.`,
+      lines: linesOf([...all, ...refusedEntries(evidence)]),
+      details: poison === undefined ? [] : [`pfn ${entry.fields.pfn}: ${poison}.`],
+    }
+  },
   signature: [
     '`Error getting mfn ... from L1 entry ...` together with `pg_owner A l1e_owner B, but real_pg_owner C` (Xen 4.2 and later), in which C is another domain or -1, which is nobody.',
     "A printed pfn of `ffffffffffffffff` or `5555555555555555`: Xen's table has no pfn for the frame.",

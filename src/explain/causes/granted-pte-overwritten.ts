@@ -1,9 +1,25 @@
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const grantedPteOverwritten: Cause = {
   class: 'granted-pte-overwritten',
   name: 'A grant mapping was overwritten',
-  match: () => undefined,
+  match: (evidence) => {
+    const overwritten = messagesOf(evidence, 'grant-implicit')
+    const mismatch = messagesOf(evidence, 'grant-mismatch')
+    const all = [...overwritten, ...mismatch]
+    if (all.length === 0) return undefined
+    const pte = all[0].fields.pte
+    return {
+      score: overwritten.length > 0 ? 94 : 86,
+      title:
+        overwritten.length > 0
+          ? `The guest overwrote an entry that maps a grant${pte === undefined ? '' : ` (${pte})`} instead of unmapping it.`
+          : 'The entry that a grant was mapped by is no longer the one that Xen wrote: the guest changed it.',
+      lines: linesOf(all),
+    }
+  },
   signature: [
     "`Attempt to implicitly unmap a granted PTE ...`, from Xen 4.17 on `Attempt to implicitly unmap dN's grant PTE ...`.",
     "Up to 4.16 a crash of the domain follows at once (`domain_crash`, with put_page_from_l1e in Xen's call trace). From 4.17 on the guest gets a general protection fault instead, and its own call trace shows who wrote the entry.",

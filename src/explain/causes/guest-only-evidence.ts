@@ -1,9 +1,45 @@
+import { errnoOf, errnoText, hypercallName } from '../decode/values.ts'
+import { crashed, hasRefusals, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { failedCalls, linesOf } from './shared.ts'
 
 export const guestOnlyEvidence: Cause = {
   class: 'guest-only-evidence',
   name: "Only the guest's half of a refusal",
-  match: () => undefined,
+  match: (evidence) => {
+    if (hasRefusals(evidence)) return undefined
+    const multicalls = recordsOf(evidence, 'multicall').filter(({ failed }) => failed > 0)
+    if (multicalls.length > 0) {
+      const [first] = failedCalls(evidence)
+      const detail =
+        first === undefined ? '' : `: ${hypercallName(first.op)} answered ${errnoText(first.result)}`
+      return {
+        score: 55,
+        title: `A batch of hypercalls failed${detail}; why is not in this log, only Xen's own console says it.`,
+        lines: linesOf(multicalls),
+      }
+    }
+    const bugs = recordsOf(evidence, 'guest-bug').filter(({ place }) => place?.includes('arch/x86/xen/'))
+    if (bugs.length > 0) {
+      return {
+        score: 50,
+        title: `The kernel's Xen code stopped at ${bugs[0].place}; why is not in this log, only Xen's own console says it.`,
+        lines: linesOf(bugs),
+      }
+    }
+    const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6 || vector === 3)
+    if (trap === undefined || !crashed(evidence)) return undefined
+    const dump = recordsOf(evidence, 'registers').find(({ values }) =>
+      Object.values(values).some((value) => errnoOf(value) !== undefined),
+    )
+    if (dump === undefined) return undefined
+    const [name, value] = Object.entries(dump.values).find(([, text]) => errnoOf(text) !== undefined)!
+    return {
+      score: 54,
+      title: `The guest stopped itself after a hypercall had failed (${name} is ${errnoOf(value)}); which and why this build of Xen does not print.`,
+      lines: linesOf([trap, dump]),
+    }
+  },
   signature: [
     '`multicall(s) failed`, a warning in xen_mc_flush, or a BUG() in a Xen hook of the guest, and no line of Xen about page types or frames.',
     'Where single calls are listed, `result=-22` is EINVAL, `-16` is EBUSY and `-1` is EPERM; `op=1` is mmu_update, `op=14` is update_va_mapping, `op=26` is mmuext_op.',

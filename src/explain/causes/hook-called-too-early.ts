@@ -1,9 +1,25 @@
+import { isVmemmap } from '../decode/regions.ts'
+import { hexOf } from '../decode/values.ts'
+import { calls, faultAddresses, recordsOf, walkEnd } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 
 export const hookCalledTooEarly: Cause = {
   class: 'hook-called-too-early',
   name: 'A Xen hook ran before it could',
-  match: () => undefined,
+  match: (evidence) => {
+    const hit = faultAddresses(evidence).find(({ address }) => isVmemmap(address))
+    if (hit === undefined) return undefined
+    const walk = recordsOf(evidence, 'walk').find(({ line }) => line === hit.line)
+    const missing = walk === undefined ? undefined : walkEnd(walk).missing
+    const hook = calls(evidence, /^xen_/)
+    return {
+      score: 86 + (hook ? 4 : 0) + (missing !== undefined && missing >= 3 ? 3 : 0),
+      title: `The kernel looked up a struct page (${hexOf(hit.address)}) before there were any: ${hook ? 'a Xen hook' : 'something'} ran too early.`,
+      lines: [hit.line],
+      details:
+        missing === undefined ? [] : [`The walk ends at L${missing}: that part of vmemmap was never mapped.`],
+    }
+  },
   signature: [
     'An unhandled page fault in early boot (`unhandled page fault (ec=0000)`, `#PF[0000]`), with RIP in a Xen hook of the guest: xen_write_cr3, xen_get_user_pgd and their like.',
     'The address is in an area that does not exist yet at that time: `ffffea...` is the array of struct page (vmemmap). The walk ends at once, as in `L4[0x1d4] = 0000000000000000 ffffffffffffffff`.',

@@ -1,9 +1,20 @@
+import { isKasanShadow, kasanShadowed } from '../decode/regions.ts'
+import { hexOf } from '../decode/values.ts'
+import { faultAddresses, isXen } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 
 export const kasanShadowUnmapped: Cause = {
   class: 'kasan-shadow-unmapped',
   name: "KASAN's shadow memory is not mapped",
-  match: () => undefined,
+  match: (evidence) => {
+    const hit = faultAddresses(evidence).find(({ address }) => isKasanShadow(address))
+    if (hit === undefined || !isXen(evidence)) return undefined
+    return {
+      score: 91,
+      title: `The kernel read ${hexOf(hit.address)}, the KASAN shadow of ${hexOf(kasanShadowed(hit.address))}, which is not mapped: a kernel built with KASAN without support for Xen PV.`,
+      lines: [hit.line],
+    }
+  },
   signature: [
     "An unhandled page fault in early boot at an address of KASAN's shadow, `ffffec...` to `fffffbff...`, slots 0x1d8 to 0x1f7 of the L4.",
     'The walk ends at the top: `L4[0x1f7] = 0000000000000000 ffffffffffffffff`.',

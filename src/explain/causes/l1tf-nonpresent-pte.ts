@@ -1,9 +1,27 @@
+import { readPte } from '../decode/values.ts'
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const l1tfNonpresentPte: Cause = {
   class: 'l1tf-nonpresent-pte',
   name: 'A non-present entry names real memory',
-  match: () => undefined,
+  match: (evidence) => {
+    const found = messagesOf(evidence, 'l1tf')
+    if (found.length === 0) return undefined
+    const { fields, text } = found[0]
+    const pte = fields.pte === undefined ? undefined : readPte(fields.pte)
+    const crashing = /crashing/i.test(text)
+    return {
+      score: 97,
+      title: `The guest${fields.domid === undefined ? '' : ` d${fields.domid}`} wrote an entry that is not present and still names frame ${pte?.mfn ?? '?'}: open to L1TF, so Xen ${crashing ? 'crashed it' : 'put it under shadow paging'}.`,
+      lines: linesOf(found),
+      details:
+        pte === undefined
+          ? []
+          : [`${fields.pte} is frame ${pte.mfn} with ${pte.flags}: P is clear, the frame is not.`],
+    }
+  },
   signature: [
     '`dN L1TF-vulnerable L1e ... - Shadowing`, or the same with `- Crashing`; L2e, L3e and L4e are possible too.',
     'The printed entry has bit 0 (present) clear while its address bits hold a plausible frame: in `8010000018200066` the flags RW, user, accessed and dirty are set and present is not.',

@@ -1,9 +1,38 @@
+import { errnoOf } from '../decode/values.ts'
+import { hasRefusals, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const linearPtDisabled: Cause = {
   class: 'linear-pt-disabled',
   name: 'Recursive page tables are switched off',
-  match: () => undefined,
+  match: (evidence) => {
+    const off = messagesOf(evidence, 'linear-off')
+    if (off.length > 0) {
+      return {
+        score: 95,
+        title: 'Xen refused a recursive (linear) page-table entry: this Xen has the feature switched off.',
+        lines: linesOf(off),
+      }
+    }
+    // A release build says nothing: a kernel that is not Linux panics into its debugger with -EINVAL in a register.
+    const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 3)
+    if (trap === undefined || hasRefusals(evidence)) return undefined
+    for (const { values, line } of recordsOf(evidence, 'registers')) {
+      const found = Object.entries(values).find(([, value]) => errnoOf(value) === '-EINVAL')
+      if (found === undefined) continue
+      return {
+        score: 72,
+        title: `A kernel stopped itself by a breakpoint after Xen had answered -22 (EINVAL): most likely its recursive page-table entry was refused.`,
+        lines: [trap.line, line],
+        details: [
+          `${found[0]} is ${found[1]}: -EINVAL.`,
+          'This build of Xen prints no line for a refused entry.',
+        ],
+      }
+    }
+    return undefined
+  },
   signature: [
     '`Attempt to create linear p.t. (feature disabled)` in a debug build of Xen.',
     'A release build prints nothing. The guest then stops in its own panic or debugger trap early in its start, such as `Unhandled bkpt`, and `ffffffea` (-22, EINVAL) is in a register or on its stack.',

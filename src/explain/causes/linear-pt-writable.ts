@@ -1,9 +1,20 @@
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const linearPtWritable: Cause = {
   class: 'linear-pt-writable',
   name: 'A recursive entry was writable',
-  match: () => undefined,
+  match: (evidence) => {
+    const found = messagesOf(evidence, 'linear-rw')
+    if (found.length === 0) return undefined
+    return {
+      // After a refused type the line is only what the failed walk says next.
+      score: evidence.badTypes.length > 0 ? 15 : 82,
+      title: 'Xen refused a recursive (linear) page-table entry because it asked for write permission.',
+      lines: linesOf(found),
+    }
+  },
   signature: [
     '`Attempt to create linear p.t. with write perms` on its own: no other line about a refused page, entry or table right before it.',
     '`Failure in ... slot` or `... entry`, `Error while validating mfn`, `Error while pinning mfn` or `Error while installing new baseptr` may follow; the hypercall returns -22 (EINVAL).',

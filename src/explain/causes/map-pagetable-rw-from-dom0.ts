@@ -1,9 +1,22 @@
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, frameName, isForeign, linesOf, tablesMappedWritable } from './shared.ts'
 
 export const mapPagetableRwFromDom0: Cause = {
   class: 'map-pagetable-rw-from-dom0',
   name: 'Foreign table was to be mapped writable',
-  match: () => undefined,
+  match: (evidence) => {
+    const foreign = messagesOf(evidence, 'l1-get').filter(isForeign)
+    const tables = tablesMappedWritable(evidence)
+    if (foreign.length === 0 || tables.length === 0) return undefined
+    const [first] = tables
+    const owner = foreign[0].fields.pg_owner ?? foreign[0].fields.domid
+    return {
+      score: 94,
+      title: `A mapping of ${frameName(first)} of domain ${owner} by another domain was refused: there the page is ${aTable(first.saw.type)}, and the mapping asked for write permission.`,
+      lines: linesOf([first.record, ...foreign]),
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type L1 to L4 and an `exp` of type writable, then `Error getting mfn ... from L1 entry ...` in which `l1e_owner` and `pg_owner` differ.',
     'The prefix names the privileged domain, mostly `d0`; `l1e_owner` is that domain and `pg_owner` is the one whose page it is. The L1 entry has RW set.',

@@ -1,9 +1,20 @@
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const missingL1ForGrantMap: Cause = {
   class: 'missing-l1-for-grant-map',
   name: 'No L1 entry for a grant mapping',
-  match: () => undefined,
+  match: (evidence) => {
+    const missing = messagesOf(evidence, 'grant-no-l1')
+    if (missing.length === 0) return undefined
+    const address = missing[0].fields.addr ?? missing[0].fields.va
+    return {
+      score: 95,
+      title: `Xen could not map a grant at ${address ?? 'an address'}: the tables in use have no L1 there, and a hypercall cannot fault to get one.`,
+      lines: linesOf(missing),
+    }
+  },
   signature: [
     '`Could not find L1 PTE for address ...`, from Xen 4.10 on `Could not find L1 PTE for linear address ...` or `... for linear ...`; the printed address is a kernel address of the guest, often in its vmalloc area.',
     "On the guest's side a failed grant map operation: a backend that cannot attach to its ring.",

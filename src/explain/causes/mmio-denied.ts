@@ -1,9 +1,40 @@
+import { domainText, readPte } from '../decode/values.ts'
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { failedCalls, linesOf, refusedEntries, SETS_ENTRY } from './shared.ts'
 
 export const mmioDenied: Cause = {
   class: 'mmio-denied',
   name: 'A device frame was denied',
-  match: () => undefined,
+  match: (evidence) => {
+    const denied = messagesOf(evidence, 'mmio-denied')
+    const io = refusedEntries(evidence).filter(({ fields }) => fields.pg_owner === '32753')
+    if (denied.length > 0 || io.length > 0) {
+      const mfn = (denied[0] ?? io[0]).fields.mfn
+      return {
+        score: denied.length > 0 ? 94 : 92,
+        title: `Xen denied the guest machine frame ${mfn}, which is not RAM: the domain has no permission for that device memory.`,
+        lines: linesOf([...denied, ...io]),
+        details: io.length === 0 ? [] : [`pg_owner is ${domainText('32753')}.`],
+      }
+    }
+    const refused = failedCalls(evidence).filter(({ op, result }) => SETS_ENTRY.includes(op) && result === -1)
+    if (refused.length === 0) return undefined
+    const entry = readPte(refused[0].args.at(-1) ?? '')
+    const place = entry === undefined ? undefined : deviceMemory(Number.parseInt(entry.mfn, 16))
+    return {
+      score: place !== undefined ? 90 : 68,
+      title:
+        entry === undefined
+          ? 'Xen refused a mapping with -1 (EPERM): the guest has no permission for that machine frame.'
+          : `Xen refused to map machine frame ${entry.mfn} with -1 (EPERM)${place === undefined ? '' : `: it lies in ${place}`}.`,
+      lines: linesOf(refused),
+      details:
+        entry === undefined
+          ? []
+          : [`The entry was ${refused[0].args.at(-1)}: frame ${entry.mfn}, ${entry.flags}.`],
+    }
+  },
   signature: [
     '`Non-privileged attempt to map I/O space`, `non-privileged attempt to map MMIO space`, or `attempted to map MMIO space` in the name of another domain.',
     '`Error getting mfn` with a `pg_owner` of 32753 (0x7ff1), the pseudo-domain that owns device memory.',
@@ -23,4 +54,14 @@ export const mmioDenied: Cause = {
   ],
   fixes: [],
   avoid: [],
+}
+
+/** Well-known places of the physical address space that are not RAM, by frame. */
+function deviceMemory(mfn: number): string | undefined {
+  if (mfn >= 0xfee00 && mfn < 0xfef00)
+    return 'the window of the local APICs and of message-signalled interrupts'
+  if (mfn >= 0xfec00 && mfn < 0xfed00) return 'the window of the I/O APICs'
+  if (mfn >= 0xa0 && mfn < 0x100) return "the PC's VGA and ROM area"
+  if (mfn >= 0xe0000 && mfn < 0x100000) return 'the range below 4 GiB where devices and firmware are'
+  return undefined
 }

@@ -1,9 +1,37 @@
+import { isXen, recordsOf } from '../evidence.ts'
+import { vectorName } from '../log/xen-lines.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const notMmu: Cause = {
   class: 'not-mmu',
   name: 'Not a page-type problem',
-  match: () => undefined,
+  match: (evidence) => {
+    if (!isXen(evidence)) return undefined
+    const traps = recordsOf(evidence, 'trap').filter(({ vector }) => vector !== 14)
+    if (traps.length > 0) {
+      const [first] = traps
+      return {
+        // An invalid opcode is a BUG(), which many a refusal ends in; other exceptions are no business of page types.
+        score: first.vector === 6 || first.vector === 3 ? 40 : 63,
+        title: `The guest died of an exception that it had no handler for, ${vectorName(first.vector)}; nothing in the log is a refused page.`,
+        lines: linesOf(traps),
+      }
+    }
+    const ends = [
+      ...recordsOf(evidence, 'crash'),
+      ...recordsOf(evidence, 'guest-fault'),
+      ...recordsOf(evidence, 'guest-bug'),
+    ]
+    return {
+      score: ends.length > 0 ? 30 : 10,
+      title:
+        ends.length > 0
+          ? 'Something failed, and nothing in the log is a refused page or page table.'
+          : 'Nothing failed in this log as far as page tables go.',
+      lines: linesOf(ends.slice(0, 5)),
+    }
+  },
   signature: [
     'A healthy boot or an orderly end, or a crash by something other than memory: `general protection fault` (`#GP`), an invalid opcode whose place in the guest is no Xen hook, a machine check, a panic of the guest about its own matters.',
     'None of the lines by which Xen tells of a refused page: no `Bad type`, no failed pin, no `Error getting mfn`, no `Bad L1 flags`, no failed multicall.',

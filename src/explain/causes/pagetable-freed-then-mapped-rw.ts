@@ -1,9 +1,24 @@
+import { hasMark } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, counted, frameName, linesOf, refusedEntries, tablesMappedWritable } from './shared.ts'
 
 export const pagetableFreedThenMappedRw: Cause = {
   class: 'pagetable-freed-then-mapped-rw',
   name: 'A table in use was freed as memory',
-  match: () => undefined,
+  match: (evidence) => {
+    const tables = tablesMappedWritable(evidence).filter(({ saw }) => !saw.flags.includes('pinned'))
+    if (tables.length === 0) return undefined
+    const first = tables.find(({ saw }) => saw.type === 'l1') ?? tables[0]
+    const freed = hasMark(evidence, 'freeing-kernel-memory')
+    return {
+      score: (first.saw.type === 'l1' ? 80 : 62) + (freed ? 10 : 0) + (tables.length > 1 ? 3 : 0),
+      title: `A writable mapping of ${frameName(first)} was refused: the page is still ${aTable(first.saw.type)}, used ${first.saw.count === 1 ? 'once' : `${first.saw.count} times`}, so it was given back while it was one.`,
+      lines: linesOf([...tables.map(({ record }) => record), ...refusedEntries(evidence)]),
+      details: [
+        `It has ${counted(first.saw.count, 'use')} as a table and ${first.saw.flags.includes('pinned') ? 'is' : 'is not'} pinned.`,
+      ],
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type L1 to L4, not pinned, and an `exp` of type writable; from Xen 4.2 on `Could not get page type PGT_writable_page` follows, then `Error getting mfn ... from L1 entry ...` with RW set in the entry.',
     'The same domain owns the entry and the page (`l1e_owner` equals `pg_owner`).',

@@ -1,9 +1,25 @@
 import type { Cause } from './cause.ts'
+import { aTable, frameName, linesOf, refusedEntries, tablesMappedWritable } from './shared.ts'
 
 export const pinnedTableFreed: Cause = {
   class: 'pinned-table-freed',
   name: 'A table was freed without an unpin',
-  match: () => undefined,
+  match: (evidence) => {
+    const pinned = tablesMappedWritable(evidence).filter(({ saw }) => saw.flags.includes('pinned'))
+    if (pinned.length === 0) return undefined
+    const [first] = pinned
+    const uses = first.saw.count - 1
+    return {
+      score: uses === 0 ? 92 : 88,
+      title: `A writable mapping of ${frameName(first)} was refused: the page is still pinned as ${aTable(first.saw.type)}, so it was freed without being unpinned.`,
+      lines: linesOf([...pinned.map(({ record }) => record), ...refusedEntries(evidence)]),
+      details: [
+        uses === 0
+          ? 'Its count is 1: the pin alone holds it.'
+          : `Its count is ${first.saw.count}: the pin holds it, and ${uses} more.`,
+      ],
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type L1 to L4 whose pinned bit is set, count 1, and an `exp` of type writable; then `Could not get page type PGT_writable_page` (Xen 4.2 and later) and `Error getting mfn ... from L1 entry ...`.',
     'An example of such a word is `8c00000000000001` in Xen 4.10 and later: L4, pinned, validated, one reference.',

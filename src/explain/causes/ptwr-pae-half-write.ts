@@ -1,9 +1,20 @@
+import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const ptwrPaeHalfWrite: Cause = {
   class: 'ptwr-pae-half-write',
   name: 'A 64-bit entry was written in halves',
-  match: () => undefined,
+  match: (evidence) => {
+    const found = messagesOf(evidence, 'ptwr-fixup')
+    if (found.length === 0) return undefined
+    return {
+      score: 58,
+      title:
+        'Harmless: a 32-bit guest writes page-table entries in two halves, and Xen repairs what it sees in between.',
+      lines: linesOf(found),
+    }
+  },
   signature: [
     '`ptwr_emulate: fixing up invalid PAE PTE ...`, once or many times, from a 32-bit PAE guest.',
     'No refusal and no crash follows from it; whatever comes behind it in the log has another cause.',

@@ -1,9 +1,41 @@
+import { hexOf, readPte } from '../decode/values.ts'
+import { isPvRegisters, recordsOf, walkAddress, walkEnd } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const roPageWrite: Cause = {
   class: 'ro-page-write',
   name: 'A store hit a read-only page',
-  match: () => undefined,
+  match: (evidence) => {
+    const follows = evidence.badTypes.length > 0
+    for (const walk of recordsOf(evidence, 'walk')) {
+      const { readOnlyAt } = walkEnd(walk)
+      if (readOnlyAt === undefined) continue
+      const entry = walk.levels.find(({ level }) => level === readOnlyAt)!
+      const pte = readPte(entry.entry)
+      return {
+        score: follows ? 52 : 89,
+        title: `A write to ${hexOf(walkAddress(walk))} hit a page that is mapped read-only (L${readOnlyAt} entry ${entry.entry}, without RW).`,
+        lines: [walk.line],
+        details: [`Frame ${pte?.mfn}, flags ${pte?.flags}: present, and RW is not among them.`],
+      }
+    }
+    const pv = recordsOf(evidence, 'registers').some(isPvRegisters)
+    // Error code 3: the page was present (bit 0) and the access was a write (bit 1), by the kernel (bit 2 clear).
+    const faults = [
+      ...recordsOf(evidence, 'guest-fault'),
+      ...recordsOf(evidence, 'trap').filter(({ vector }) => vector === 14),
+    ]
+    const write = faults.find(({ errorCode }) => errorCode !== undefined && (errorCode & 0x17) === 3)
+    if (write === undefined || !pv) return undefined
+    return {
+      score: follows ? 52 : 84,
+      title:
+        'The kernel wrote to a page that is mapped read-only: under Xen that is a page table, or memory that was one.',
+      lines: linesOf([write]),
+      details: ['The error code is 3: the page was present, the access a write of the kernel.'],
+    }
+  },
   signature: [
     'A page fault with the write bit and the present bit in its error code: `ec=0003`, `#PF[0003]`, `Oops: 0003`.',
     'The page walk is complete, and the last entry is present without RW, as in an entry that ends in `025` or `065`: present, user and accessed are set, and bit 1 is clear.',

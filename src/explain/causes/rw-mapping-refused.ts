@@ -1,9 +1,59 @@
+import { inEarlyBoot, messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, failedCalls, frameName, isTable, linesOf, refusedEntries, SETS_ENTRY } from './shared.ts'
 
 export const rwMappingRefused: Cause = {
   class: 'rw-mapping-refused',
   name: 'A writable mapping was refused',
-  match: () => undefined,
+  match: (evidence) => {
+    const refused = evidence.badTypes.filter(
+      ({ saw, exp }) => exp.type === 'writable' && saw.type !== 'writable',
+    )
+    if (refused.length > 0) {
+      const [first] = refused
+      const inUse = messagesOf(evidence, 'ptwr-refused').length > 0 || inEarlyBoot(evidence)
+      const upper = isTable(first.saw.type) && first.saw.type !== 'l1'
+      const score = !isTable(first.saw.type)
+        ? 90
+        : inUse
+          ? 91
+          : upper && !first.saw.flags.includes('pinned')
+            ? 70
+            : 50
+      return {
+        score,
+        title: `A writable mapping of ${frameName(first)} was refused: the page is ${aTable(first.saw.type)} in use.`,
+        lines: linesOf([...refused.map(({ record }) => record), ...refusedEntries(evidence)]),
+        ...(messagesOf(evidence, 'ptwr-refused').length > 0
+          ? {
+              details: [
+                'The entry was a plain store into a table, which Xen emulates: the guest got a page fault for it.',
+              ],
+            }
+          : {}),
+      }
+    }
+    const told = messagesOf(evidence, 'l1-writable')
+    if (told.length > 0) {
+      const [entry] = refusedEntries(evidence)
+      return {
+        score: 76,
+        title: `A writable mapping of ${frameName(entry?.fields ?? {})} was refused: the page has another type.`,
+        lines: linesOf([...told, ...refusedEntries(evidence)]),
+      }
+    }
+    const busy = failedCalls(evidence).filter(({ op, result }) => SETS_ENTRY.includes(op) && result === -16)
+    if (busy.length === 0) return undefined
+    return {
+      score: 75,
+      title:
+        'A mapping was refused with -16 (EBUSY): the page is not to be had with that permission, most likely it is a table or was made read-only for good.',
+      lines: linesOf(busy),
+      details: [
+        "Only the guest's side is in the log; EBUSY is what Xen answers when a page cannot get the writable type, or has another owner.",
+      ],
+    }
+  },
   signature: [
     '`Bad type` with an `exp` of type writable and a `saw` of another type: L1 to L4, or a descriptor page; around it no sign that the page was freed and no foreign owner.',
     '`Could not get page type PGT_writable_page` (Xen 4.2 and later) and `Error getting mfn ... from L1 entry ...` belong to the same refusal.',

@@ -1,9 +1,37 @@
+import { inEarlyBoot, messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, counted, frameName, linesOf, writableAliases } from './shared.ts'
 
 export const staleAliasThenPin: Cause = {
   class: 'stale-alias-then-pin',
   name: 'A forgotten mapping still writes the page',
-  match: () => undefined,
+  match: (evidence) => {
+    const aliases = writableAliases(evidence)
+    if (aliases.length === 0) return undefined
+    const worst = aliases.toSorted((a, b) => b.saw.count - a.saw.count)[0]
+    const frames = new Set(aliases.map(({ mfn }) => mfn)).size
+    const guest = !/^d0(?:v|$)/.test(worst.record.vcpu ?? 'd0')
+    let score = inEarlyBoot(evidence) ? 30 : 66
+    // One forgotten entry is one mistake; many, or many pages, are mappings that nobody takes away when memory is freed.
+    if (worst.saw.count > 1) score += 22
+    if (frames > 1) score += 14
+    if (guest) score += 6
+    if (messagesOf(evidence, 'linear-rw').length > 0) score += 4
+    return {
+      score: Math.min(score, 95),
+      title: `Xen refused ${frameName(worst)} as ${aTable(worst.exp.type)}: ${counted(worst.saw.count, 'writable mapping')} of it left over from an earlier use.`,
+      lines: linesOf([
+        ...aliases.map(({ record }) => record),
+        ...messagesOf(evidence, 'pin-error', 'linear-rw'),
+      ]),
+      details: [
+        ...(frames > 1 ? [`${frames} frames were refused so: the guest ran on after the first.`] : []),
+        ...(messagesOf(evidence, 'linear-rw').length > 0
+          ? ['The line about a linear page table follows from the refused table; nobody tried to make one.']
+          : []),
+      ],
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type writable and an `exp` of type L1 to L4, in a guest that has booted and was working: a domain id above 0 or a long uptime, and no boot lines around it.',
     'A count above 1 in `saw`, such as `7400000000000010` with 16 references, is typical: several entries map the page, where the direct map alone would give 1.',

@@ -1,9 +1,21 @@
 import type { Cause } from './cause.ts'
+import { aTable, frameName, linesOf } from './shared.ts'
 
 export const tableTypeConflict: Cause = {
   class: 'table-type-conflict',
   name: 'Frame is in use as another kind of table',
-  match: () => undefined,
+  match: (evidence) => {
+    const found = evidence.badTypes.filter(
+      ({ saw, exp }) => saw.type !== 'writable' && exp.type !== 'writable' && saw.type !== exp.type,
+    )
+    if (found.length === 0) return undefined
+    const [first] = found
+    return {
+      score: 87,
+      title: `Xen refused ${frameName(first)} as ${aTable(first.exp.type)}: it is in use as ${aTable(first.saw.type)}.`,
+      lines: linesOf(found.map(({ record }) => record)),
+    }
+  },
   signature: [
     '`Bad type` in which both `saw` and `exp` are special types: two different levels of tables, or a table and a descriptor page (for the GDT or LDT).',
     '`Error while pinning mfn`, `Error while validating mfn`, `Error while installing new baseptr` or a failed set_gdt follows, depending on what the frame was wanted for.',

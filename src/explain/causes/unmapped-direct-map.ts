@@ -1,9 +1,28 @@
+import { directMapPfn, isDirectMap, LEVEL_SPAN } from '../decode/regions.ts'
+import { hexOf } from '../decode/values.ts'
+import { crashed, faultAddresses, recordsOf, walkEnd } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 
 export const unmappedDirectMap: Cause = {
   class: 'unmapped-direct-map',
   name: 'Direct map lacks the address',
-  match: () => undefined,
+  match: (evidence) => {
+    if (!crashed(evidence)) return undefined
+    const hit = faultAddresses(evidence).find(({ address }) => isDirectMap(address))
+    if (hit === undefined) return undefined
+    const walk = recordsOf(evidence, 'walk').find(({ line }) => line === hit.line)
+    const missing = walk === undefined ? undefined : walkEnd(walk).missing
+    if (walk !== undefined && missing === undefined) return undefined
+    return {
+      score: missing === undefined ? 60 : 87,
+      title: `The kernel used ${hexOf(hit.address)}, its direct map of pfn ${directMapPfn(hit.address)!.toString(16)}, where nothing is mapped yet.`,
+      lines: [hit.line],
+      details:
+        missing === undefined
+          ? []
+          : [`The walk ends at L${missing}: the ${LEVEL_SPAN[missing]} around it have no table.`],
+    }
+  },
   signature: [
     'An unhandled page fault with a present bit of 0 in the error code (`ec=0000` to read, `ec=0002` to write), at an address of the direct map: `ffff88...`, slots 0x110 and above of the L4.',
     'The walk begins with a present L4 entry and ends at a lower level in an entry of all zeroes, with `ffffffffffffffff` behind it: that part of memory is not mapped.',

@@ -1,9 +1,32 @@
+import { calls, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const unpinOfUnpinned: Cause = {
   class: 'unpin-of-unpinned',
   name: 'An unpin of a table that is not pinned',
-  match: () => undefined,
+  match: (evidence) => {
+    const messages = messagesOf(evidence, 'unpin-not-pinned', 'unpin-owner')
+    if (messages.length > 0) {
+      const [{ fields, group }] = messages
+      return {
+        score: group === 'unpin-not-pinned' ? 93 : 80,
+        title: `The guest unpinned mfn ${fields.mfn}, which was not pinned; Xen refused that.`,
+        lines: linesOf(messages),
+      }
+    }
+    const bugs = recordsOf(evidence, 'guest-bug').filter(
+      ({ what, place }) => what === 'bug' && place?.includes('/xen/'),
+    )
+    if (bugs.length === 0 || !calls(evidence, /^xen_release_(?:pt|pte|pmd|ptpage)|^_*xen_pgd_unpin/))
+      return undefined
+    return {
+      score: 60,
+      title:
+        "The guest's hook for freeing a page table failed; most likely it unpinned a table that was not pinned.",
+      lines: linesOf(bugs),
+    }
+  },
   signature: [
     '`mfn ... not pinned` (`Mfn ... not pinned` up to Xen 4.8).',
     "On the guest's side `kernel BUG` in a function that releases tables, such as xen_release_pt, or a failed multicall with `op=26` and `result=-22`.",

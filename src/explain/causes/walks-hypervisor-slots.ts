@@ -1,9 +1,34 @@
+import { isXenRange } from '../decode/regions.ts'
+import { hexOf } from '../decode/values.ts'
+import { calls, faultAddresses, isXen, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { linesOf } from './shared.ts'
 
 export const walksHypervisorSlots: Cause = {
   class: 'walks-hypervisor-slots',
   name: "The guest follows Xen's own entries",
-  match: () => undefined,
+  match: (evidence) => {
+    if (!isXen(evidence)) return undefined
+    const updates = messagesOf(evidence, 'xen-slot')
+    const walker = calls(evidence, /ptdump|walk_p[gu4m]|note_page|dump_pagetable|pgd_level|effective_prot/)
+    const hit = faultAddresses(evidence).find(({ address }) => isXenRange(address))
+    const reports = [...recordsOf(evidence, 'guest-fault'), ...recordsOf(evidence, 'guest-bug')]
+    if (hit === undefined && updates.length === 0 && !(walker && reports.length > 0)) return undefined
+    return {
+      score: hit !== undefined ? (walker ? 94 : 88) : updates.length > 0 ? 80 : 70,
+      title:
+        hit !== undefined
+          ? `The kernel went to ${hexOf(hit.address)}, in the range ffff800000000000 to ffff87ffffffffff that belongs to Xen.`
+          : updates.length > 0
+            ? 'The guest tried to change a slot of its table that belongs to Xen.'
+            : "The kernel's page-table dump walked through slots that belong to Xen and followed entries that are not its own.",
+      lines: [
+        ...(hit === undefined ? [] : [hit.line]),
+        ...linesOf(updates),
+        ...(hit === undefined && updates.length === 0 ? linesOf(reports) : []),
+      ],
+    }
+  },
   signature: [
     'A page fault or a bad frame while the guest walks or dumps page tables: ptdump, a walk over all L4 slots, or a debugging check in the call trace.',
     'The address that is walked lies in `ffff800000000000` to `ffff87ffffffffff`, slots 256 to 271 of the L4 (0x100 to 0x10f).',

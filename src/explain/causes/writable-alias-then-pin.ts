@@ -1,9 +1,41 @@
+import { earlyTableSuspects } from '../decode/suspects.ts'
+import { crashed, hasMark, hasRefusals, inEarlyBoot, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, counted, frameName, linesOf, writableAliases } from './shared.ts'
 
 export const writableAliasThenPin: Cause = {
   class: 'writable-alias-then-pin',
   name: 'New table is still mapped writable',
-  match: () => undefined,
+  match: (evidence) => {
+    const [first, ...others] = writableAliases(evidence)
+    if (first !== undefined) {
+      const early = inEarlyBoot(evidence)
+      return {
+        score: early ? 96 : others.length === 0 && first.saw.count === 1 ? 78 : 70,
+        title: `Xen refused ${frameName(first)} as ${aTable(first.exp.type)}: ${counted(first.saw.count, 'writable mapping')} of it is left.`,
+        lines: linesOf([
+          first.record,
+          ...others.map(({ record }) => record),
+          ...messagesOf(evidence, 'pin-error'),
+        ]),
+        ...(early ? { details: ['The guest was in early boot, where its own tables are being built.'] } : {}),
+      }
+    }
+    // A release build prints no refusal: what is left is a BUG() before any handler, and -EINVAL in a register.
+    const [suspect] = earlyTableSuspects(evidence)
+    if (suspect === undefined || hasRefusals(evidence) || !crashed(evidence)) return undefined
+    const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6)
+    if (trap === undefined || !hasMark(evidence, 'early-tables')) return undefined
+    return {
+      score: 82,
+      title: `A hypercall of early boot was refused (${suspect.errno}) over pfn ${suspect.pfn}, a page of the early page tables: most likely a writable mapping of it is left.`,
+      lines: [trap.line, suspect.line],
+      details: [
+        `${suspect.register} is ${suspect.value}, the direct map's address of pfn ${suspect.pfn}, inside the buffer ${suspect.buffer} that the kernel printed.`,
+        'This build of Xen prints no line for a refusal; a debug build would.',
+      ],
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type writable and an `exp` of type L1 to L4 on the same mfn, followed by `Error while pinning mfn` or `Error while validating mfn` about that mfn, or by a refused hook of it into a higher table.',
     'The count of `saw` is the number of writable references that are left; one reference is the usual case, one entry that the guest forgot. Each present entry of a live L1 with RW set counts as one.',

@@ -1,9 +1,38 @@
+import { calls, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
+import { aTable, frameName, linesOf, MMUEXT_OP, SETS_ENTRY, writableAliases } from './shared.ts'
 
 export const wrongTableMadeRo: Cause = {
   class: 'wrong-table-made-ro',
   name: 'The wrong table was made read-only',
-  match: () => undefined,
+  match: (evidence) => {
+    const [alias] = writableAliases(evidence)
+    // The batch made pages read-only, which succeeded, and pinned another, which did not.
+    const batch = recordsOf(evidence, 'multicall').find(
+      ({ calls: entries }) =>
+        entries.some(({ op, result }) => SETS_ENTRY.includes(op) && result === 0) &&
+        entries.some(({ op, result }) => op === MMUEXT_OP && result < 0),
+    )
+    const walker = calls(evidence, /^_*xen_(?:pgd_pin|mm_pin_all|pgd_walk)|^_*xen_pin_page/)
+    if (batch === undefined && !(walker && alias !== undefined)) return undefined
+    const frame = alias === undefined ? 'the table' : frameName(alias)
+    const as = alias === undefined ? '' : ` as ${aTable(alias.exp.type)}`
+    return {
+      score: alias === undefined ? 74 : batch !== undefined ? 97 : 90,
+      title: `The kernel made pages read-only and then pinned ${frame}${as}, which was not among them: Xen refused it.`,
+      lines: linesOf([
+        ...(alias === undefined ? [] : [alias.record]),
+        ...(batch === undefined ? [] : [batch]),
+      ]),
+      ...(batch === undefined
+        ? {}
+        : {
+            details: [
+              'In the failed batch the calls that take write permission away succeeded; only the pin failed.',
+            ],
+          }),
+    }
+  },
   signature: [
     '`Bad type` with a `saw` of type writable, count 1, and an `exp` of the top level (L4, or L3 of a 32-bit PAE guest), followed by `Error while pinning mfn` about the same mfn.',
     "In the guest's multicall dump the calls before the pin, `op=14` (update_va_mapping) to make tables read-only, have `result=0`; only the pin, `op=26` (mmuext_op), fails with `result=-22`.",

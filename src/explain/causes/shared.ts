@@ -1,0 +1,74 @@
+import { type BadType, type Evidence, messagesOf, recordsOf } from '../evidence.ts'
+import type { MulticallEntry, XenMessage } from '../log/records.ts'
+
+/** What several signatures look at. */
+
+const TABLES = ['l1', 'l2', 'l3', 'l4']
+
+export const isTable = (type: string) => TABLES.includes(type)
+
+/** A page that was to become a table, or a descriptor page, and is mapped writable. */
+export function writableAliases(evidence: Evidence): BadType[] {
+  return evidence.badTypes.filter(
+    ({ saw, exp }) => saw.type === 'writable' && (isTable(exp.type) || exp.type === 'segdesc'),
+  )
+}
+
+/** A page that was to be mapped writable, and is a table. */
+export function tablesMappedWritable(evidence: Evidence): BadType[] {
+  return evidence.badTypes.filter(({ saw, exp }) => isTable(saw.type) && exp.type === 'writable')
+}
+
+/** `an L1 page table` for l1, `a descriptor page` for segdesc. */
+export function aTable(type: string): string {
+  if (type === 'segdesc') return 'a descriptor page'
+  return isTable(type) ? `an L${type.slice(1)} page table` : `a ${type} page`
+}
+
+/** `pfn bacf7 (mfn b1d89)`; the pfn is left out where the M2P has none. */
+export function frameName({ mfn, pfn }: { mfn?: string; pfn?: string }): string {
+  if (mfn === undefined) return pfn === undefined ? 'a frame' : `pfn ${pfn}`
+  return pfn === undefined || isNoPfn(pfn) ? `mfn ${mfn}` : `pfn ${pfn} (mfn ${mfn})`
+}
+
+/** What the M2P says of a frame that has no pfn. */
+export function isNoPfn(pfn: string): boolean {
+  return /^5{16}$|^f{16}$/.test(pfn)
+}
+
+/** `one writable mapping`, `16 writable mappings`. */
+export function counted(count: number, what: string): string {
+  return count === 1 ? `one ${what}` : `${count} ${what}s`
+}
+
+/** The L1 entry that Xen could not take, of that frame when one is named. */
+export function refusedEntries(evidence: Evidence, mfn?: string): XenMessage[] {
+  const same = (other: string | undefined) => mfn === undefined || trimmed(other) === trimmed(mfn)
+  return messagesOf(evidence, 'l1-get').filter(({ fields }) => same(fields.mfn))
+}
+
+function trimmed(mfn: string | undefined): string | undefined {
+  return mfn?.replace(/^0+(?=.)/, '')
+}
+
+/** Who ran and whose page it was: differing domains mean a foreign mapping. Ordinary domains only. */
+export function isForeign({ fields, vcpu }: XenMessage): boolean {
+  const owner = fields.pg_owner ?? fields.domid
+  const mapper = fields.l1e_owner ?? /^d(\d+)/.exec(vcpu ?? '')?.[1]
+  if (owner === undefined || mapper === undefined) return false
+  const [page, table] = [Number(owner), Number(mapper)]
+  return page !== table && page >= 0 && page < 0x7ff0
+}
+
+/** Calls of a multicall that failed, with what the numbers say. */
+export function failedCalls(evidence: Evidence): MulticallEntry[] {
+  return recordsOf(evidence, 'multicall').flatMap(({ calls }) => calls.filter(({ result }) => result < 0))
+}
+
+/** The hypercalls that set an entry: mmu_update, update_va_mapping, and that of another domain. */
+export const SETS_ENTRY = ['1', '14', '22']
+export const MMUEXT_OP = '26'
+
+export function linesOf(records: readonly { readonly line: number }[]): number[] {
+  return [...new Set(records.map(({ line }) => line))]
+}
