@@ -87,7 +87,9 @@ export function zshCompletion(verbs: readonly Verb[]): string {
     return quoted(spec.kind === 'flag' ? name : `${name}:${plain(spec.argument ?? '')}:${action(spec)}`)
   }
   const argument = (spec: ArgumentSpec, i: number) =>
-    quoted(`${i + 1}:${spec.required ? '' : ':'}${plain(spec.argument)}:${action(spec)}`)
+    quoted(
+      `${spec.many ? '*' : i + 1}:${spec.required || spec.many ? '' : ':'}${plain(spec.argument)}:${action(spec)}`,
+    )
   const list = (words: readonly string[]) => words.map((word) => ` \\\n        ${word}`).join('')
   return `#compdef xenolith
 # zsh completion of xenolith: put it as _xenolith into a folder of $fpath

@@ -56,7 +56,10 @@ function readFrom(name: string, descriptor: number | undefined, largest: number)
       const { size } = fstatSync(file)
       if (size > largest)
         throw new BadInput(`${name}: ${size} bytes are too many; at most ${largest} are read`)
-      return descriptor === undefined ? readFileSync(file, 'utf8') : readAll(file)
+      if (descriptor === undefined) return readFileSync(file, 'utf8')
+      const parts: Buffer[] = []
+      readAll(file, (part) => parts.push(Buffer.from(part)))
+      return Buffer.concat(parts).toString('utf8')
     } finally {
       if (descriptor === undefined) closeSync(file)
     }
@@ -65,15 +68,30 @@ function readFrom(name: string, descriptor: number | undefined, largest: number)
   }
 }
 
+/** Reads a file of any size, or standard input for `-`, piece by piece. */
+export function readChunks(name: string, push: (chunk: Uint8Array) => void): void {
+  const what = name === '-' ? 'standard input' : name
+  try {
+    const descriptor = name === '-' ? STANDARD_INPUT : openSync(name, 'r')
+    try {
+      if (fstatSync(descriptor).isDirectory()) throw new BadInput(`cannot read ${what}: it is a folder`)
+      readAll(descriptor, push, 2 ** 20)
+    } finally {
+      if (name !== '-') closeSync(descriptor)
+    }
+  } catch (error) {
+    throw error instanceof BadInput ? error : new BadInput(`cannot read ${what}: ${reason(error)}`)
+  }
+}
+
 /** Reads a stream to its end, also one that whoever started us has made non-blocking. */
-function readAll(descriptor: number): string {
-  const parts: Buffer[] = []
-  const part = Buffer.alloc(2 ** 16)
+function readAll(descriptor: number, push: (part: Buffer) => void, size = 2 ** 16): void {
+  const part = Buffer.alloc(size)
   for (;;) {
     try {
       const length = readSync(descriptor, part)
-      if (length === 0) return Buffer.concat(parts).toString('utf8')
-      parts.push(Buffer.from(part.subarray(0, length)))
+      if (length === 0) return
+      push(part.subarray(0, length))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)

@@ -40,7 +40,8 @@ export function overviewText(verbs: readonly Verb[]): string {
     'Exit status:',
     ...columns(STATUSES.map(([status, meaning]) => [String(status), meaning])),
     '',
-    "Start with 'xenolith boot'; 'xenolith VERB --help' has three examples of each.",
+    "Start with 'xenolith boot', or 'xenolith < crash.log' to have a log explained;",
+    "'xenolith VERB --help' has three examples of each.",
   ].join('\n')
 }
 
@@ -48,7 +49,8 @@ export function overviewText(verbs: readonly Verb[]): string {
 export function helpText(verb: Verb): string {
   const own = verb.arguments ?? []
   const shared = GLOBAL_OPTIONS.map((option) => `--${optionUsage(option)}`).join(', ')
-  const statuses = [...(verb.statuses ?? [STATUSES[0]]), ...STATUSES.filter(([status]) => status > 1)]
+  const ownStatuses = verb.statuses ?? [STATUSES[0]]
+  const statuses = [...ownStatuses, ...STATUSES.filter(([status]) => status > 1)].sort(([a], [b]) => a - b)
   return [
     `Usage: ${usage(verb)}`,
     '',
@@ -57,6 +59,7 @@ export function helpText(verb: Verb): string {
     ...(own.length > 0 ? [...columns(own.map((argument) => [argument.argument, argument.help])), ''] : []),
     ...(verb.options.length > 0 ? [...optionLines(verb.options), ''] : []),
     `Of every verb: ${shared}, --help, --version`,
+    ...(verb.note === undefined ? [] : ['', verb.note]),
     '',
     'Examples:',
     ...exampleLines(verb.examples),
@@ -95,7 +98,8 @@ export function optionUsage(option: OptionSpec): string {
 }
 
 function argumentUsage(argument: ArgumentSpec): string {
-  return argument.required ? argument.argument : `[${argument.argument}]`
+  const word = argument.many ? `${argument.argument}...` : argument.argument
+  return argument.required ? word : `[${word}]`
 }
 
 function optionRow(option: OptionSpec): [string, string] {

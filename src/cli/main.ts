@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import { BadInput } from '../run/boot-options.ts'
 import { type Io, processIo } from './io.ts'
 import { VERBS, type Verb } from './options.ts'
@@ -20,7 +20,7 @@ export async function main(
   ioFor: (color: string) => Io = processIo,
 ): Promise<number> {
   try {
-    const parsed = parse(argv, verbs, packageVersion())
+    const parsed = parse(argv.length === 0 && hasInput() ? ['explain'] : argv, verbs, packageVersion())
     if ('text' in parsed) {
       ioFor('auto').out(parsed.text)
       return 0
@@ -37,6 +37,16 @@ export async function main(
     io.err(`xenolith: internal error: ${oneLine(message)}; run again with --debug and report it`)
     if (argv.includes('--debug') && error instanceof Error) io.err(error.stack ?? '')
     return 70
+  }
+}
+
+/** Whether something is given on standard input: `xenolith < crash.log`. A pipe may be an empty one: `explain` sees. */
+function hasInput(): boolean {
+  try {
+    const input = fstatSync(0)
+    return input.isFile() ? input.size > 0 : input.isFIFO()
+  } catch {
+    return false
   }
 }
 

@@ -32,6 +32,8 @@ export type ArgumentSpec = {
   readonly name: string
   readonly argument: string
   readonly required: boolean
+  /** Whether any number of them may be given; `run` then gets a list. */
+  readonly many?: boolean
   readonly help: string
   readonly values?: () => readonly string[]
   readonly files?: boolean
@@ -50,6 +52,8 @@ export type Verb = {
   readonly arguments?: readonly ArgumentSpec[]
   readonly options: readonly OptionSpec[]
   readonly examples: readonly [Example, Example, Example, ...Example[]]
+  /** A line that the help ends its options with. */
+  readonly note?: string
   /** Exit statuses of its own, beside those that all verbs share. */
   readonly statuses?: readonly (readonly [status: number, meaning: string])[]
   readonly load: () => Promise<VerbModule>
@@ -257,6 +261,43 @@ const replayVerb: Verb = {
   load: () => import('./replay.ts'),
 }
 
+const explain: Verb = {
+  name: 'explain',
+  summary: 'Say what a pasted log is about: the cause, in one sentence, and what to do',
+  arguments: [
+    {
+      name: 'files',
+      argument: 'FILE',
+      required: false,
+      many: true,
+      help: 'logs: serial captures, xl dmesg, journals, mails; standard input without one',
+      files: true,
+    },
+  ],
+  options: [
+    { name: 'json', kind: 'flag', help: 'print one JSON document' },
+    { name: 'sarif', kind: 'flag', help: 'print SARIF 2.1.0, for code-scanning pages' },
+    {
+      name: 'redact',
+      kind: 'flag',
+      help: 'take out host names, MACs, serials, addresses and user paths',
+    },
+    { name: 'no-boot', kind: 'flag', help: "do not boot the log's machine in the model" },
+  ],
+  examples: [
+    { command: 'xl dmesg | xenolith explain', does: 'what Xen has just said' },
+    { command: 'xenolith explain serial.log --json', does: 'for programs' },
+    { command: 'xenolith explain --redact crash.log > report.txt', does: 'to send on' },
+  ],
+  statuses: [
+    [0, 'explained'],
+    [1, 'nothing of Xen in the log'],
+    [3, 'ambiguous: all readings, and what would tell them apart'],
+  ],
+  note: 'Nothing leaves this machine.',
+  load: () => import('./explain.ts'),
+}
+
 const maps: Verb = {
   name: 'maps',
   summary: 'List the memory maps that ship, or print one',
@@ -325,7 +366,17 @@ const help: Verb = {
 }
 
 /** All verbs, in the order of the help. */
-export const VERBS: readonly Verb[] = [boot, script, whoVerb, whyVerb, replayVerb, maps, completion, help]
+export const VERBS: readonly Verb[] = [
+  boot,
+  explain,
+  script,
+  whoVerb,
+  whyVerb,
+  replayVerb,
+  maps,
+  completion,
+  help,
+]
 
 /** Options that every verb takes; `--help` and `--version` are the parser's own. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

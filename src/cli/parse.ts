@@ -25,13 +25,14 @@ export function parse(argv: readonly string[], verbs: readonly Verb[], version: 
   for (const verb of verbs) {
     const command = program.command(verb.name).version(version)
     for (const argument of verb.arguments ?? []) {
-      command.argument(argument.required ? `<${argument.argument}>` : `[${argument.argument}]`, argument.help)
+      const word = argument.many ? `${argument.argument}...` : argument.argument
+      command.argument(argument.required ? `<${word}>` : `[${word}]`, argument.help)
     }
     addOptions(command, [...verb.options, ...GLOBAL_OPTIONS])
     command.action(() => {
       const words = (verb.arguments ?? []).map((argument, i) => [
         argument.name,
-        chosen(argument.argument, argument, command.args[i]),
+        argument.many ? command.args.slice(i) : chosen(argument.argument, argument, command.args[i]),
       ])
       found = { verb, values: { ...program.opts(), ...command.opts(), ...Object.fromEntries(words) } }
     })

@@ -111,6 +111,8 @@ function merged(found: readonly Found[]): ReportCause[] {
   const classes = new Map<string, ReportCause>()
   for (const { cause, match, evidence } of found) {
     if (match.score < best / 3) continue
+    // Where something else explains the log well, that it might be nothing is no reading of it.
+    if (cause.class === 'not-mmu' && best >= LIKELY && match.score < best) continue
     const shown = linesShown(evidence, match.lines)
     const same = classes.get(cause.class)
     if (same !== undefined) {
@@ -136,6 +138,7 @@ function merged(found: readonly Found[]): ReportCause[] {
 }
 
 const MOST_LINES = 12
+const LIKELY = 60
 
 function linesShown(evidence: Evidence, lines: readonly number[]) {
   return [...lines]
@@ -145,7 +148,7 @@ function linesShown(evidence: Evidence, lines: readonly number[]) {
 }
 
 function confidenceOf(score: number): Confidence {
-  return score >= 85 ? 'certain' : score >= 60 ? 'likely' : 'possible'
+  return score >= 85 ? 'certain' : score >= LIKELY ? 'likely' : 'possible'
 }
 
 /** Two readings so near that the log does not decide, or words that two versions read differently. */

@@ -30,38 +30,43 @@ export type Damage = { readonly line?: number; readonly what: string }
 export type ReadLog = {
   readonly boots: readonly BootPart[]
   readonly damage: readonly Damage[]
-  /** Whether any line is of Xen, or of a guest that says it runs under Xen. */
-  readonly lineCount: number
 }
 
 const KEPT_LINES = 4000
 const KEPT_RECORDS = 4000
 const SHOWN = 240
+/** Longer lines are no log's; what is beyond is not read. */
+const LONGEST = 4096
 /** A block of lines (a trace, a dump, a walk) may be broken by so many lines of others. */
 const GAP = 6
 
-/** The lines of a text: any line ends, quoted-printable's soft breaks undone. Numbers are those of the input. */
+/** The lines of a text, as they stand in it. */
 export function numberedLines(text: string): NumberedLine[] {
-  const lines: NumberedLine[] = []
-  const softBreaks = isQuotedPrintable(text)
-  let number = 0
-  let held: NumberedLine | undefined
-  for (const raw of text.split('\n')) {
-    number++
-    const line = raw.replace(/\r+$/, '')
-    const whole: string = held === undefined ? line : held.text + unquoted(line, held.text)
-    const first: number = held === undefined ? number : held.number
-    if (softBreaks && whole.endsWith('=') && whole.length < 10_000) {
-      held = { number: first, text: whole.slice(0, -1) }
-      continue
-    }
-    held = undefined
-    // A serial console's lone carriage return begins the line anew: both halves are lines.
-    for (const part of whole.split('\r')) lines.push({ number: first, text: part })
-  }
-  if (held !== undefined) lines.push(held)
+  const lines = text.split('\n').map((line, i) => ({ number: i + 1, text: line }))
   if (lines.at(-1)?.text === '') lines.pop()
   return lines
+}
+
+/** Any line ends, and quoted-printable's soft breaks undone. Numbers stay those of the input. */
+function tidyLines(lines: readonly NumberedLine[], softBreaks: boolean): NumberedLine[] {
+  const tidy: NumberedLine[] = []
+  let held: NumberedLine | undefined
+  for (const raw of lines) {
+    const line = raw.text.replace(/\r+$/, '')
+    const whole: NumberedLine =
+      held === undefined
+        ? { number: raw.number, text: line }
+        : { number: held.number, text: held.text + unquoted(line, held.text) }
+    held = undefined
+    if (softBreaks && whole.text.endsWith('=') && whole.text.length < LONGEST) {
+      held = { number: whole.number, text: whole.text.slice(0, -1) }
+    } else if (whole.text.includes('\r')) {
+      // A serial console's lone carriage return begins the line anew: both halves are lines.
+      for (const part of whole.text.split('\r')) tidy.push({ number: whole.number, text: part })
+    } else tidy.push(whole)
+  }
+  if (held !== undefined) tidy.push(held)
+  return tidy
 }
 
 /** Quote marks at the continuation of a soft break belong to the quoting and not to the line. */
@@ -73,8 +78,7 @@ function unquoted(line: string, before: string): string {
 /** Reads the lines of a log into records, boot by boot. */
 export function readLog(lines: readonly NumberedLine[]): ReadLog {
   const quotedPrintable = lines.some(({ text }) => text.includes('=') && isQuotedPrintable(text))
-  const reader = new Reader(lines, quotedPrintable)
-  return reader.read()
+  return new Reader(tidyLines(lines, quotedPrintable), quotedPrintable).read()
 }
 
 type Cleaned = {
@@ -125,13 +129,12 @@ class Reader {
     return {
       boots: this.boots.filter((boot) => boot.lines.length > 0),
       damage: this.damage,
-      lineCount: this.lines.length,
     }
   }
 
   private clean(index: number): Cleaned {
     const { number, text } = this.lines[index]
-    const decoded = decodeLine(text.length > 4096 ? text.slice(0, 4096) : text, this.quotedPrintable)
+    const decoded = decodeLine(text.length > LONGEST ? text.slice(0, LONGEST) : text, this.quotedPrintable)
     const cleaned = cleanLine(decoded)
     return { number, ...cleaned, carried: cleaned.text.length < decoded.trimStart().length }
   }
