@@ -41,7 +41,7 @@ export function mutateLog(
   seed: number,
   messages: readonly XenMessageEntry[],
 ): Mutation | null {
-  const random = new Random(seed)
+  const random = new Random(seed, log.file)
   switch (kind) {
     case 'frames':
       return otherFrames(log, random)
@@ -510,11 +510,11 @@ function quotedPrintable(text: string): string {
   })
 }
 
-/** One prefix, one transport, or both; the seed walks through all of them. */
+/** One prefix, one transport, or both; the seeds walk through them, from another start in each log. */
 export function otherPrefix(log: RealLog, random: Random): Mutation {
   const prefixes = Object.keys(LINE_PREFIXES)
   const transports = Object.keys(TRANSPORTS)
-  const turn = random.seed % (prefixes.length + transports.length)
+  const turn = (2 * random.seed + log.file.length + log.text.length) % (prefixes.length + transports.length)
   const prefix = turn < prefixes.length ? prefixes[turn] : random.once(3) ? random.pick(prefixes) : null
   const transport =
     turn >= prefixes.length

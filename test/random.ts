@@ -5,15 +5,18 @@
 export class Random {
   readonly seed: number
   private counter = 0
+  private readonly stream: number
 
-  constructor(seed: number) {
+  /** A name makes other numbers of the same seed. */
+  constructor(seed: number, name = '') {
     this.seed = seed
+    this.stream = [...name].reduce((sum, letter) => Math.imul(sum, 31) + letter.charCodeAt(0), seed) >>> 0
   }
 
   /** 32 random bits. */
   bits(): number {
     this.counter++
-    let x = (Math.imul(this.seed, 0x9e3779b1) + Math.imul(this.counter, 0x85ebca77)) >>> 0
+    let x = (Math.imul(this.stream, 0x9e3779b1) + Math.imul(this.counter, 0x85ebca77)) >>> 0
     x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
     x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
     return (x ^ (x >>> 15)) >>> 0

@@ -19,13 +19,20 @@ export function compatibleReleases(told: XenReleases, known: string): boolean {
 
 /**
  * First and last point of what is written: `4.1`, `RELEASE-4.11.1`, `4.2-unstable`, `4.16.0-rc1 .. RELEASE-4.16.1`;
- * null when no release is named. The master of April to June 2011 was 4.2-unstable.
+ * null when no release is named. What is
+ * only `unstable` is after all releases. The master of April to June 2011 was 4.2-unstable.
  */
 export function releaseSpan(text: string): readonly [Point, Point] | null {
   if (/master\b.*\b2011-0[456]/.test(text) || /seed-2011|2011-05/.test(text)) {
     return [
       [4, 2, BEFORE, 0],
       [4, 2, BEFORE, LAST],
+    ]
+  }
+  if (text === 'unstable') {
+    return [
+      [LAST, 0, 0, 0],
+      [LAST, LAST, LAST, LAST],
     ]
   }
   const spans = [
