@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { explained, firstClass, realLogs, xenMessages } from './explain-tools.ts'
+import { explained, firstClass } from './explain-tools.ts'
+import { realLogs, xenMessages } from './log-data.ts'
 import { MUTATION_KINDS, mutateLog } from './mutate-log.ts'
 import { compatibleReleases } from './xen-releases.ts'
 

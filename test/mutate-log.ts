@@ -546,35 +546,46 @@ function isTelling(log: RealLog, line: string): boolean {
   })
 }
 
-const LOSSES = ['some lines', 'the head', 'the tail', 'half of the last line'] as const
+const LOSSES = ['some lines', 'the head', 'the tail', 'part of the last line'] as const
 
 export function lostLines(log: RealLog, random: Random): Mutation | null {
   const lines = log.text.replace(/\n$/, '').split('\n')
   const kept = lines.map((line) => isTelling(log, line))
   const spare = kept.flatMap((telling, i) => (telling ? [] : [i]))
   if (spare.length === 0) return null
-  const loss = LOSSES[random.seed % LOSSES.length]
+  const first = kept.indexOf(true)
+  const last = kept.lastIndexOf(true)
+  const possible = LOSSES.filter(
+    (loss) =>
+      loss === 'some lines' || (loss === 'the head' ? first > 0 : last >= 0 && last < lines.length - 1),
+  )
+  const loss = possible[random.seed % possible.length]
   const gone = new Set<number>()
   switch (loss) {
     case 'some lines':
       while (gone.size < Math.min(spare.length, Math.ceil(lines.length / 3))) gone.add(random.pick(spare))
       break
     case 'the head': {
-      const first = kept.indexOf(true)
-      for (let i = 0; i < random.between(0, first + 1); i++) gone.add(i)
+      const start = random.between(1, first + 1)
+      for (let i = 0; i < start; i++) gone.add(i)
       break
     }
     case 'the tail': {
-      const from = random.between(kept.lastIndexOf(true) + 1, lines.length + 1)
-      for (let i = from; i < lines.length; i++) gone.add(i)
+      const end = random.between(last + 1, lines.length)
+      for (let i = end; i < lines.length; i++) gone.add(i)
       break
     }
-    case 'half of the last line':
-      if (!kept.at(-1)) lines[lines.length - 1] = lines[lines.length - 1].slice(0, lines.at(-1)!.length >> 1)
+    case 'part of the last line': {
+      // The paste ends in the middle of some line.
+      const at = random.between(last + 1, lines.length)
+      lines[at] = lines[at].slice(0, random.between(0, lines[at].length))
+      for (let i = at + 1; i < lines.length; i++) gone.add(i)
       break
+    }
   }
   const text = lines.filter((_, i) => !gone.has(i)).join('\n')
-  return { text: `${text}\n`, description: `lost ${loss} (${gone.size} lines)` }
+  const end = loss === 'part of the last line' ? '' : '\n'
+  return { text: text + end, description: `lost ${loss} (${gone.size} lines)` }
 }
 
 // ---- Another order ----
