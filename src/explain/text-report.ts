@@ -1,3 +1,4 @@
+import type { Confirmation } from './confirm.ts'
 import type { Decoded } from './decode/decoded.ts'
 import { sayWord } from './decode/type-words.ts'
 import type { Report, ReportCause } from './report.ts'
@@ -39,7 +40,7 @@ export function textReport(report: Report): string[] {
     })
   }
   if (report.confirmation !== null) {
-    lines.push('', 'BOOTED IN THE MODEL', ...wrapped(report.confirmation.says))
+    lines.push('', 'BOOTED IN THE MODEL', ...confirmationLines(report.confirmation))
   }
   if (cause !== undefined) {
     lines.push(...list('WHAT TO CHECK', cause.check), ...list('FIXED BY', cause.fixes.map(fixText)))
@@ -117,6 +118,28 @@ function decodedLines(decoded: Decoded): string[] {
   for (const { id, says } of decoded.domains.filter((domain) => !/^\d{1,4}$/.test(domain.id)).slice(0, 4))
     add(id, `domain ${says}`)
   return lines.length > 0 ? ['', 'DECODED', ...lines] : []
+}
+
+function confirmationLines({ says, missing, holder, ran }: Confirmation): string[] {
+  const lines = wrapped(says)
+  for (const item of missing ?? []) lines.push(...wrapped(item, '  - ', 4))
+  if (holder !== undefined) {
+    lines.push(
+      ...wrapped(
+        `the entry that holds it: slot ${holder.slot} of the L1 at pfn ${holder.tablePfn} (${holder.entry}), which maps ${holder.address}`,
+      ),
+    )
+    if (holder.written !== null) {
+      const { region, buffer } = holder.written
+      lines.push(
+        ...wrapped(
+          `written while ${region} was filled, with the buffer at start ${buffer.start}, end ${buffer.end}, top ${buffer.top}`,
+        ),
+      )
+    }
+  }
+  if (ran !== undefined) lines.push('  Run it again:', ...wrapped(ran.command, '    ', 6))
+  return lines
 }
 
 function list(heading: string, items: readonly string[]): string[] {
