@@ -94,10 +94,15 @@ export function calls(evidence: Evidence, pattern: RegExp): boolean {
   )
 }
 
-/** Whether a guest's kernel was in early boot: it had begun, and none of what comes later is in the log. */
+/**
+ * Whether a guest's kernel was in early boot: it had begun, and none of what comes later is in the log. A refusal then
+ * is the kernel's end, so one in a domain other than 0 that did not die is of a guest that ran already.
+ */
 export function inEarlyBoot(evidence: Evidence): boolean {
   const began = hasMark(evidence, 'mapping-kernel', 'about-to-start', 'early-tables', 'init-memory-mapping')
-  return (began || noHandlerYet(evidence)) && !afterBoot(evidence)
+  const died = crashed(evidence) || recordsOf(evidence, 'guest-fault').length > 0
+  const elsewhere = evidence.badTypes.some(({ record }) => /^d[1-9]/.test(record.vcpu ?? ''))
+  return (began || noHandlerYet(evidence)) && !afterBoot(evidence) && (died || !elsewhere)
 }
 
 /** Whether it had got further: init's memory freed, modules loaded, processes by name. */

@@ -11,15 +11,10 @@ export const rwMappingRefused: Cause = {
     )
     if (refused.length > 0) {
       const [first] = refused
-      const inUse = messagesOf(evidence, 'ptwr-refused').length > 0 || inEarlyBoot(evidence)
+      const pinned = first.saw.flags.includes('pinned')
+      const inUse = messagesOf(evidence, 'ptwr-refused').length > 0 || (inEarlyBoot(evidence) && !pinned)
       const upper = isTable(first.saw.type) && first.saw.type !== 'l1'
-      const score = !isTable(first.saw.type)
-        ? 90
-        : inUse
-          ? 91
-          : upper && !first.saw.flags.includes('pinned')
-            ? 70
-            : 50
+      const score = !isTable(first.saw.type) ? 90 : inUse ? 91 : upper && !pinned ? 70 : 50
       return {
         score,
         title: `A writable mapping of ${frameName(first)} was refused: the page is ${aTable(first.saw.type)} in use.`,

@@ -7,7 +7,8 @@ export const unmappedDirectMap: Cause = {
   class: 'unmapped-direct-map',
   name: 'Direct map lacks the address',
   match: (evidence) => {
-    if (!crashed(evidence)) return undefined
+    // An oops that Linux itself reports is a bad pointer of any kind; what Xen reports, nobody was there yet to handle.
+    if (!crashed(evidence) && recordsOf(evidence, 'walk').length === 0) return undefined
     const hit = faultAddresses(evidence).find(({ address }) => isDirectMap(address))
     if (hit === undefined) return undefined
     const walk = recordsOf(evidence, 'walk').find(({ line }) => line === hit.line)

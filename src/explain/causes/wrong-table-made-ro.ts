@@ -1,4 +1,4 @@
-import { calls, recordsOf } from '../evidence.ts'
+import { calls, hasMark, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 import { aTable, frameName, linesOf, MMUEXT_OP, SETS_ENTRY, writableAliases } from './shared.ts'
 
@@ -13,7 +13,11 @@ export const wrongTableMadeRo: Cause = {
         entries.some(({ op, result }) => SETS_ENTRY.includes(op) && result === 0) &&
         entries.some(({ op, result }) => op === MMUEXT_OP && result < 0),
     )
-    const walker = calls(evidence, /^_*xen_(?:pgd_pin|mm_pin_all|pgd_walk)|^_*xen_pin_page/)
+    // Linux pins a whole tree by walking it and taking write permission away from each table first. At suspend it pins all.
+    const root = alias?.exp.type === 'l4' || (alias?.exp.type === 'l3' && alias.exp.layout === '3.0')
+    const walker =
+      calls(evidence, /^_*xen_(?:pgd_pin|mm_pin_all|pgd_walk)|^_*xen_pin_page/) ||
+      (root && hasMark(evidence, 'kstop'))
     if (batch === undefined && !(walker && alias !== undefined)) return undefined
     const frame = alias === undefined ? 'the table' : frameName(alias)
     const as = alias === undefined ? '' : ` as ${aTable(alias.exp.type)}`

@@ -7,8 +7,13 @@ import type { LogRecord, XenMessage } from '../log/records.ts'
  * Without those, the wording and the prefix leave a range of releases.
  */
 export function xenVersion(records: readonly LogRecord[]): XenVersion {
-  const banner = records.find((record) => record.kind === 'xen-version')
   const messages = records.filter((record) => record.kind === 'xen')
+  const [first, last] = rangeByWording(messages)
+  // A pasted log may hold a guest's word of another host: a version whose messages read otherwise is not this one's.
+  const banner = records
+    .filter((record) => record.kind === 'xen-version')
+    .filter(({ version }) => fits(releaseOf(version), first, last))
+    .toSorted((a, b) => TOLD.indexOf(a.of) - TOLD.indexOf(b.of))[0]
   if (banner !== undefined) {
     const release = releaseOf(banner.version)
     return {
@@ -20,11 +25,18 @@ export function xenVersion(records: readonly LogRecord[]): XenVersion {
       ...(banner.debug === undefined ? {} : { debug: banner.debug }),
     }
   }
-  const [first, last] = rangeByWording(messages)
   return byLineNumbers(messages, first, last) ?? byWording(messages, first, last)
 }
 
 const index = (release: string) => XEN_RELEASES.indexOf(release)
+/** Whom to believe first. */
+const TOLD = ['host', 'dump', 'told'] as const
+
+/** Whether a release is in a range; its neighbours count, as patches travel. */
+function fits(release: string, first: number, last: number): boolean {
+  return index(release) >= first - 2 && index(release) <= last + 2
+}
+
 const END = XEN_RELEASES.length - 1
 
 /** The release of the table that a printed version belongs to: `4.17.7` is 4.17.7, `4.9.1_02-3.21` is 4.9. */

@@ -41,6 +41,8 @@ const PREFIXES: readonly RegExp[] = [
   /^\s+/,
   // grep -n, a pager's or a review's line numbers; not the `2466:` of mm.c, which follows a name.
   /^\d{1,7}[:|\t-]\s?(?=\D)/,
+  // grep's file names, with and without numbers.
+  /^[\w./-]*\.(?:log|txt|out|gz|\d)[:-](?:\d+[:-])?/,
   // ISO times of CI runners and journals: 2024-06-01T10:11:12.1234567Z, 2021-09-06 18:15:04.089 +0200.
   /^\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?\]?[:|]?\s?/,
   // syslog's, with host and tag: `Nov 22 10:11:12 host kernel: `; osstest has no host.

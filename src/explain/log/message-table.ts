@@ -37,6 +37,8 @@ export type FoundMessage = {
 
 /** What is read as the digit that it looks like, in a field of digits: of a photographed or retyped screen. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = { o: '0', O: '0', Q: '0', l: '1', I: '1', '|': '1' }
+/** So many letters of a message are enough to know it without its fields. */
+const TELLING = 16
 const SPEC = /%#?0?\d*l?[xXdu]|%pv|%pd|%pS|%\.?\d*s|%p/g
 
 type Compiled = {
@@ -79,6 +81,8 @@ export function findMessage(text: string): FoundMessage | undefined {
       const match = compiled.pattern.exec(text)
       if (match === null) continue
       const found = foundMessage(compiled, match)
+      // Two common words alone (`Bad page`) are anybody's; with a field behind them they are Xen's.
+      if (!found.whole && word[0].length < TELLING && Object.keys(found.fields).length === 0) continue
       // Two wordings can differ in a capital alone (Mfn, mfn); the one as written is the version's.
       const exact = match[0].startsWith(compiled.message.template.trim().slice(0, 3))
       const rank = (found.whole ? 1e6 : 0) + match[0].length * 2 + (exact ? 1 : 0)

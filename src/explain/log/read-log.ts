@@ -8,7 +8,14 @@ import {
   multicallHead,
   oopsCode,
 } from './linux-lines.ts'
-import type { GuestFaultRecord, LogRecord, MulticallEntry, RegistersRecord, WalkLevel } from './records.ts'
+import type {
+  At,
+  GuestFaultRecord,
+  LogRecord,
+  MulticallEntry,
+  RegistersRecord,
+  WalkLevel,
+} from './records.ts'
 import { isStackHead, registerLine, stackRow } from './register-lines.ts'
 import { crashOf, otherXenLine, trapOf, walkHead, walkLevel, xenMessage } from './xen-lines.ts'
 
@@ -39,6 +46,32 @@ const SHOWN = 240
 const LONGEST = 4096
 /** A block of lines (a trace, a dump, a walk) may be broken by so many lines of others. */
 const GAP = 6
+
+const MOST_WORDS = 256
+/** A line is broken into at most so many more. */
+const MOST_BROKEN = 3
+const CUT = /^\s*\W{2,}\s*$/
+const NOWHERE: At = { line: 0, text: '' }
+
+/** The marks that begin something, in the order of a boot. */
+const BEGINNINGS = ['xen-version', 'dom0-kernel', 'mapping-kernel', 'linux-version']
+
+/** What a line begins with that is no continuation of another. */
+const OWN_LINE =
+  /^\[|^\(XEN\)|^(?:mm|traps)\.c:|^arch\/|^L[1-4]\s?\[|^(?:[re]?[a-z0-9]{2,3}|cr\d):\s|^(?:Domain|Pagetable|Error|Bad|Call Trace|CPU|Xen|Linux|BIOS)\b/
+
+/** Lines that end where none of their kind does: a range of a map, an arrow, a register, a call of a multicall. */
+const BROKEN: readonly RegExp[] = [
+  /\[[0-9a-f]{8,16},(?: [0-9a-f]{0,16}\]?)?\s*(?:\([^)]*)?$/,
+  /(?:^|\s)[0-9a-f]{16} -(?: [0-9a-f]{0,16})?\s*(?:\([^)]*)?$/,
+  /\[mem 0x[0-9a-f]+(?:-(?:0x[0-9a-f]*\]?)?)?\s*(?:ACPI)?$/,
+  /(?:->|direct mapping tables up to|@|paddr(?: 0x[0-9a-f]*)?)\s*$/,
+  /(?:Loaded kernel|Phys-Mach map|Start info|Page tables|Boot stack|TOTAL|Dom0 alloc\.):\s*[0-9a-f]*$/,
+  /\[mem\s*$/,
+  /\bcall\s+\d+(?:\/\d+)?:\s+op=\d+(?!.*\bargs?=.)/,
+  /\b(?:r[a-z0-9]{1,2}|cr\d|[fg]s[bs]?):\s*$/,
+  /\bL[1-4]\s?\[0x[0-9a-f]+\](?:\s*=(?:\s*[0-9a-f]{0,16})?)?\s*$/,
+]
 
 /** The lines of a text, as they stand in it. */
 export function numberedLines(text: string): NumberedLine[] {
@@ -112,6 +145,8 @@ class Reader {
   private readonly seen = new Set<string>()
   private boot: BootPart = { firstLine: 1, records: [], lines: [] }
   private open: Open = {}
+  /** The last line that is not Xen's, and how many lines of the boot there were with it. */
+  private guestAt = { line: 0, lines: 0 }
   private at = 0
 
   constructor(lines: readonly NumberedLine[], quotedPrintable: boolean) {
@@ -145,136 +180,151 @@ class Reader {
     const at = { line: line.number, text: shown.slice(0, SHOWN) }
     const joined = this.readOne(line, at, index)
     if (this.boot.lines.length < KEPT_LINES) this.boot.lines.push(joined ?? shown)
+    if (!line.xen && !CUT.test(line.text)) this.guestAt = { line: line.number, lines: this.boot.lines.length }
   }
 
   /** Reads a line, with its continuation when a mail client broke it; returns the joined line in that case. */
-  private readOne(line: Cleaned, at: { line: number; text: string }, index: number): string | undefined {
-    const { text } = line
-    const next = this.continuation(index)
-    let joined: string | undefined
-
-    let message = xenMessage(text, at)
-    const level = message === undefined ? walkLevel(text) : undefined
-    if (message === undefined || !message.whole) {
-      for (const glue of next === undefined ? [] : [' ', '']) {
-        const longer = text + glue + next!.text
-        const better = xenMessage(longer, at)
-        if (better === undefined || (message !== undefined && !better.whole)) continue
-        if (message === undefined && !(line.xen || /\.[chS]:\d+/.test(text))) continue
-        message = better
-        joined = `${line.xen ? '(XEN) ' : ''}${longer}`
-        break
-      }
-    }
-    if (joined !== undefined) this.at++
-
+  private readOne(line: Cleaned, at: At, index: number): string | undefined {
+    const longer = this.wholeLine(line, index)
+    const { text } = longer ?? line
+    const mark = line.xen ? '(XEN) ' : ''
+    const shown = longer === undefined ? at : { line: at.line, text: `${mark}${text}`.slice(0, SHOWN) }
+    const message = xenMessage(text, shown)
     if (message !== undefined) {
       const { whole, ...record } = message
-      const shown = joined === undefined ? record : { ...record, text: joined.slice(0, SHOWN) }
       if (!whole) this.note(line.number, `the line is cut short: "${at.text.slice(0, 60)}"`)
-      this.startsBoot(undefined, line)
-      this.push(shown)
-      const trap = trapOf(shown)
+      this.push(record)
+      const trap = trapOf(record)
       if (trap !== undefined) this.push(trap)
-      const crash = crashOf(shown)
+      const crash = crashOf(record)
       if (crash !== undefined) this.push(crash)
-      this.closeBlocks()
-      return joined
-    }
+      delete this.open.calls
+      delete this.open.fault
+    } else this.otherLine(text, shown, line)
+    return longer === undefined ? undefined : `${mark}${text}`
+  }
 
+  /** A line with what a mail client put on the next ones; undefined where it is whole as it is. */
+  private wholeLine(line: Cleaned, index: number): { readonly text: string } | undefined {
+    let text = line.text
+    for (let taken = 1; taken <= MOST_BROKEN; taken++) {
+      const next = this.continuation(index + taken)
+      if (next === undefined) return undefined
+      const message = xenMessage(text, NOWHERE)
+      const broken =
+        BROKEN.some((pattern) => pattern.test(text)) ||
+        (message === undefined ? line.xen || /\.[chS]:\d+/.test(text) : !message.whole)
+      if (!broken) return undefined
+      const spaced = `${text} ${next.text}`
+      const glued = text + next.text
+      for (const candidate of [spaced, glued]) {
+        const better = xenMessage(candidate, NOWHERE)
+        const mended =
+          better !== undefined ? better.whole : message === undefined && this.isMended(text, candidate)
+        if (!mended) continue
+        this.at += taken
+        return { text: candidate }
+      }
+      text = spaced
+    }
+    return undefined
+  }
+
+  /** Whether a line that began as something of the kinds of `BROKEN` is whole now. */
+  private isMended(text: string, longer: string): boolean {
+    const call = multicallEntry(longer, NOWHERE)
+    if (/\bcall\s+\d+.*\bop=/.test(text)) return call !== undefined && call.args.length > 0
+    return BROKEN.some((pattern) => pattern.test(text)) && !BROKEN.some((pattern) => pattern.test(longer))
+  }
+
+  private otherLine(text: string, at: At, line: Cleaned): void {
+    const level = walkLevel(text)
     if (level !== undefined) {
       this.walkLevel(level, at)
-      return undefined
+      return
     }
     const address = walkHead(text)
     if (address !== undefined) {
       this.startWalk(address, [], at)
-      return undefined
+      return
     }
     const other = otherXenLine(text, at)
     if (other !== undefined) {
-      if (other.kind === 'xen-version' && !text.includes('[')) this.startsBoot('xen-version', line)
+      if (other.kind === 'xen-version' && other.of === 'host') this.startsBoot('xen-version', line)
       this.push(other)
     }
-
-    if (isStackHead(text) && this.open.registers) {
-      this.open.registers.inStack = true
-      return undefined
+    const { registers } = this.open
+    if (registers !== undefined && isStackHead(text)) {
+      registers.inStack = true
+      return
     }
-    const row = this.open.registers?.inStack ? stackRow(text) : undefined
+    const row = registers?.inStack ? stackRow(text) : undefined
     if (row !== undefined) {
-      if (this.open.registers!.stack.length < 256) this.open.registers!.stack.push(...row)
-      return undefined
+      if (registers!.stack.length < MOST_WORDS) registers!.stack.push(...row)
+      return
     }
-
-    this.guestLine(text, at, index, line)
-    return undefined
+    this.guestLine(text, at, line)
   }
 
-  private guestLine(text: string, at: { line: number; text: string }, index: number, line: Cleaned): void {
-    const head = multicallHead(text)
-    if (head !== undefined) {
-      const calls: MulticallEntry[] = []
-      this.push({ kind: 'multicall', ...at, ...head, calls })
-      this.open.multicall = { calls, at: at.line }
-    }
-    let call = multicallEntry(text, at)
-    const next = call !== undefined && call.args.length === 0 ? this.continuation(index) : undefined
-    if (next !== undefined) {
-      call = multicallEntry(`${text} ${next.text}`, at) ?? call
-      if (call!.args.length > 0) this.at++
-    }
-    if (call !== undefined) {
-      if (this.open.multicall === undefined || at.line - this.open.multicall.at > 64) {
-        const calls: MulticallEntry[] = []
-        this.push({ kind: 'multicall', ...at, failed: call.result < 0 ? 1 : 0, calls })
-        this.open.multicall = { calls, at: at.line }
-      }
-      if (this.open.multicall.calls.length < 256) this.open.multicall.calls.push(call)
-    }
-
-    const fault = guestFault(text, at)
-    if (fault !== undefined) {
-      this.push(fault)
-      this.open.fault = { record: fault, at: at.line }
-    }
-    const code = oopsCode(text)
-    if (code !== undefined) {
-      if (this.open.fault !== undefined && at.line - this.open.fault.at < 16) {
-        this.open.fault.record.errorCode ??= code
-      } else if (/Oops/.test(text)) {
-        const record: GuestFaultRecord = { kind: 'guest-fault', ...at, errorCode: code }
-        this.push(record)
-        this.open.fault = { record, at: at.line }
-      }
-    }
+  private guestLine(text: string, at: At, line: Cleaned): void {
+    this.multicall(text, at)
+    this.fault(text, at)
     const bug = guestBug(text, at)
     if (bug !== undefined) this.push(bug)
-
     this.registers(text, at)
-
     const mark = guestMark(text, at)
     if (mark !== undefined) {
       if (mark.mark === 'cut') this.note(at.line, 'lines are left out here')
       this.startsBoot(mark.mark, line)
       this.push(mark)
     }
-
     const symbol = calledFunction(text)
-    if (symbol !== undefined) {
-      const calls = this.open.calls
-      if (calls === undefined || at.line - calls.at > GAP) {
-        const symbols = [symbol]
-        this.push({ kind: 'calls', ...at, symbols })
-        this.open.calls = { symbols, at: at.line }
-      } else {
-        if (calls.symbols.length < 128) calls.symbols.push(symbol)
-        calls.at = at.line
-      }
+    if (symbol !== undefined) this.call(symbol, at)
+  }
+
+  private multicall(text: string, at: At): void {
+    const head = multicallHead(text)
+    const call = multicallEntry(text, at)
+    const open = this.open.multicall
+    if (head !== undefined || (call !== undefined && (open === undefined || at.line - open.at > 64))) {
+      const calls: MulticallEntry[] = []
+      this.push({ kind: 'multicall', ...at, ...(head ?? { failed: call!.result < 0 ? 1 : 0 }), calls })
+      this.open.multicall = { calls, at: at.line }
+    }
+    if (call !== undefined && this.open.multicall!.calls.length < MOST_WORDS)
+      this.open.multicall!.calls.push(call)
+  }
+
+  private fault(text: string, at: At): void {
+    const fault = guestFault(text, at)
+    if (fault !== undefined) {
+      this.push(fault)
+      this.open.fault = { record: fault, at: at.line }
+    }
+    const code = oopsCode(text)
+    if (code === undefined) return
+    const open = this.open.fault
+    if (open !== undefined && at.line - open.at < 16) open.record.errorCode ??= code
+    else if (text.includes('Oops')) {
+      const record: GuestFaultRecord = { kind: 'guest-fault', ...at, errorCode: code }
+      this.push(record)
+      this.open.fault = { record, at: at.line }
     }
   }
 
-  private walkLevel(level: WalkLevel, at: { line: number; text: string }): void {
+  private call(symbol: string, at: At): void {
+    const open = this.open.calls
+    if (open === undefined || at.line - open.at > GAP) {
+      const symbols = [symbol]
+      this.push({ kind: 'calls', ...at, symbols })
+      this.open.calls = { symbols, at: at.line }
+      return
+    }
+    if (open.symbols.length < 128) open.symbols.push(symbol)
+    open.at = at.line
+  }
+
+  private walkLevel(level: WalkLevel, at: At): void {
     const walk = this.open.walk
     const last = walk?.levels.at(-1)?.level ?? 5
     if (walk !== undefined && at.line - walk.at <= GAP && level.level < last) {
@@ -286,12 +336,12 @@ class Reader {
     this.startWalk('', [level], at)
   }
 
-  private startWalk(address: string, levels: WalkLevel[], at: { line: number; text: string }): void {
+  private startWalk(address: string, levels: WalkLevel[], at: At): void {
     this.push({ kind: 'walk', ...at, address, levels })
     this.open.walk = { levels, at: at.line }
   }
 
-  private registers(text: string, at: { line: number; text: string }): void {
+  private registers(text: string, at: At): void {
     const found = registerLine(text)
     if (found === undefined) return
     const open = this.open.registers
@@ -310,35 +360,42 @@ class Reader {
     open.at = at.line
   }
 
-  /** The next line, when it can be the rest of this one: it has no prefix of its own. */
+  /** A line, when it can be the rest of the one before it: it has no prefix of its own. */
   private continuation(index: number): Cleaned | undefined {
-    if (index + 1 >= this.lines.length) return undefined
-    const next = this.clean(index + 1)
-    if (next.xen || next.text === '') return undefined
-    const own =
-      /^\[|^\(XEN\)|^(?:mm|traps)\.c:|^arch\/|^L[1-4]\[|^[a-z0-9]{2,3}: |^(?:Domain|Pagetable|Error|Bad|Call Trace|CPU)\b/
-    return own.test(next.text) ? undefined : next
+    if (index >= this.lines.length) return undefined
+    const next = this.clean(index)
+    return next.xen || next.text === '' || OWN_LINE.test(next.text) ? undefined : next
   }
 
-  /** A mark that can only stand once in a boot begins the next one when it comes again. */
+  /**
+   * A mark that stands once in a boot begins the next one when it comes again, or when the guest had come to grief
+   * before it. Of a host's boot the lines before the mark belong to it, back to the last line of a guest.
+   */
   private startsBoot(mark: string | undefined, line: Cleaned): void {
-    if (mark === undefined || !['xen-version', 'mapping-kernel', 'linux-version'].includes(mark)) return
-    const again = this.seen.has(mark)
-    const earlier =
-      (mark === 'xen-version' && (this.seen.has('mapping-kernel') || this.seen.has('linux-version'))) ||
-      (mark === 'mapping-kernel' && this.seen.has('linux-version'))
-    if (again || earlier) {
-      this.boot = { firstLine: line.number, records: [], lines: [] }
+    if (mark === undefined || !BEGINNINGS.includes(mark)) return
+    const { records, lines } = this.boot
+    const ended = records.some(
+      (record) =>
+        record.kind === 'crash' ||
+        record.kind === 'trap' ||
+        (record.kind === 'xen' && record.group !== 'mmio-ro'),
+    )
+    const first = mark === 'xen-version' && records.length > 0
+    const later = BEGINNINGS.slice(BEGINNINGS.indexOf(mark) + 1).some((other) => this.seen.has(other))
+    if (this.seen.has(mark) || later || first || (ended && mark !== 'dom0-kernel')) {
+      const own = mark === 'dom0-kernel' ? this.guestAt : { line: line.number - 1, lines: lines.length }
+      this.boot = {
+        firstLine: own.line + 1,
+        records: records.filter((record) => record.line > own.line),
+        lines: lines.slice(own.lines),
+      }
+      records.splice(0, records.length, ...records.filter((record) => record.line <= own.line))
+      lines.length = Math.min(lines.length, own.lines)
       this.boots.push(this.boot)
       this.seen.clear()
       this.open = {}
     }
     this.seen.add(mark)
-  }
-
-  private closeBlocks(): void {
-    delete this.open.calls
-    delete this.open.fault
   }
 
   private push(record: LogRecord): void {

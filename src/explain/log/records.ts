@@ -43,6 +43,8 @@ export type XenBanner = At & {
   readonly kind: 'xen-version'
   readonly version: string
   readonly debug?: boolean
+  /** The host's first line, a dump's banner, or what another program says. */
+  readonly of: 'host' | 'dump' | 'told'
 }
 
 /** A domain crashed, was crashed, or asked for it. */

@@ -135,7 +135,7 @@ export function otherXenLine(text: string, at: At): XenBanner | CrashRecord | un
   const version = DUMP_BANNER.exec(text)
   if (version) {
     const debug = version[3] === undefined ? {} : { debug: version[3].toLowerCase() === 'y' }
-    return { kind: 'xen-version', ...at, version: version[1], ...debug }
+    return { kind: 'xen-version', ...at, of: 'dump', version: version[1], ...debug }
   }
   const banner = VERSION_LINE.exec(text)
   if (banner) {
@@ -143,12 +143,14 @@ export function otherXenLine(text: string, at: At): XenBanner | CrashRecord | un
     return {
       kind: 'xen-version',
       ...at,
+      of: 'host',
       version: banner[1],
       ...(debug === undefined ? {} : { debug: debug === 'y' }),
     }
   }
   const told = TOLD_VERSION.exec(text)
-  if (told) return { kind: 'xen-version', ...at, version: (told[1] ?? told[2]).replace(/[,;]$/, '') }
+  if (told)
+    return { kind: 'xen-version', ...at, of: 'told', version: (told[1] ?? told[2]).replace(/[,;]$/, '') }
   if (DOM0_GONE.test(text)) return { kind: 'crash', ...at, what: 'dom0-crashed', domain: 0 }
   if (XEN_PANIC.test(text)) return { kind: 'crash', ...at, what: 'xen-panic' }
   return undefined
