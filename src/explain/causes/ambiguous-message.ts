@@ -1,7 +1,6 @@
 import { poisonMeaning, readPte } from '../decode/values.ts'
-import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
-import { frameName, isForeign, linesOf, refusedEntries } from './shared.ts'
+import { frameName, isForeign, linesOf, refusedEntries, saysWhy } from './shared.ts'
 
 export const ambiguousMessage: Cause = {
   class: 'ambiguous-message',
@@ -11,19 +10,10 @@ export const ambiguousMessage: Cause = {
       (entry) => !['32753', '32754'].includes(entry.fields.pg_owner ?? '') && !isForeign(entry),
     )
     if (entries.length === 0) return undefined
-    const reasons = messagesOf(
-      evidence,
-      'l1-owner',
-      'l1-writable',
-      'bad-type',
-      'bad-flags',
-      'mmio-denied',
-      'bad-page',
-    )
     const [first] = entries
     const poison = poisonMeaning(first.fields.pfn ?? '')
     return {
-      score: reasons.length > 0 ? 20 : 85,
+      score: saysWhy(evidence) ? 20 : 85,
       title: `Xen could not take ${frameName(first.fields)} for an L1 entry, and does not say why: the frame is not the guest's, or it cannot be had writable.`,
       lines: linesOf(entries),
       details: [

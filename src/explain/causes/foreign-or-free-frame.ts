@@ -1,7 +1,7 @@
 import { domainText, poisonMeaning } from '../decode/values.ts'
 import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
-import { frameName, linesOf, refusedEntries } from './shared.ts'
+import { frameName, isNoPfn, linesOf, refusedEntries, saysWhy } from './shared.ts'
 
 export const foreignOrFreeFrame: Cause = {
   class: 'foreign-or-free-frame',
@@ -12,6 +12,18 @@ export const foreignOrFreeFrame: Cause = {
     const lost = messagesOf(evidence, 'get-page', 'page-ref')
     const xens = refusedEntries(evidence).filter(({ fields }) => fields.pg_owner === '32754')
     const all = [...owners, ...xens, ...stolen, ...lost]
+    const unexplained = saysWhy(evidence)
+      ? []
+      : refusedEntries(evidence).filter(({ fields }) => fields.pg_owner !== '32753')
+    if (all.length === 0 && unexplained.length > 0) {
+      const [{ fields }] = unexplained
+      const noPfn = isNoPfn(fields.pfn ?? '')
+      return {
+        score: noPfn ? 66 : 58,
+        title: `One reading: ${frameName(fields)} is not the guest's own${noPfn ? ', as it has no pfn' : ''}.`,
+        lines: linesOf(unexplained),
+      }
+    }
     if (all.length === 0) return undefined
     const [entry] = refusedEntries(evidence)
     const frame = frameName(entry?.fields ?? all[0].fields)

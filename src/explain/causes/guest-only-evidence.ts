@@ -1,5 +1,5 @@
 import { errnoOf, errnoText, hypercallName } from '../decode/values.ts'
-import { crashed, hasRefusals, recordsOf } from '../evidence.ts'
+import { crashed, type Evidence, hasRefusals, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 import { failedCalls, linesOf } from './shared.ts'
 
@@ -25,6 +25,16 @@ export const guestOnlyEvidence: Cause = {
         score: 50,
         title: `The kernel's Xen code stopped at ${bugs[0].place}; why is not in this log, only Xen's own console says it.`,
         lines: linesOf(bugs),
+      }
+    }
+    // A fault in one of the kernel's own Xen hooks, where Xen has answered something that the kernel could not take.
+    const faults = [...recordsOf(evidence, 'guest-fault'), ...recordsOf(evidence, 'guest-bug')]
+    if (faults.length > 0 && inMmuHook(evidence)) {
+      return {
+        score: 45,
+        title:
+          'The kernel died in one of its Xen hooks for page tables; what Xen had answered is not in this log.',
+        lines: linesOf(faults),
       }
     }
     const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6 || vector === 3)
@@ -59,4 +69,17 @@ export const guestOnlyEvidence: Cause = {
   ],
   fixes: [],
   avoid: [],
+}
+
+const MMU_HOOK =
+  /^_*xen_(?:mc_|set_|alloc_|release_|make_|pgd|pmd|pte|pin|unpin|write_cr3|batched|extend_mmu|ptep_|do_pin|remap|setup_kernel)/
+
+/** Whether the innermost function of a trace, or the one beside RIP, is a hook of Linux's arch/x86/xen/mmu. */
+function inMmuHook(evidence: Evidence): boolean {
+  return (
+    recordsOf(evidence, 'registers').some(({ symbol }) => symbol !== undefined && MMU_HOOK.test(symbol)) ||
+    recordsOf(evidence, 'calls').some(({ symbols }) =>
+      symbols.slice(0, 3).some((name) => MMU_HOOK.test(name)),
+    )
+  )
 }

@@ -10,7 +10,7 @@ export const linearPtWritable: Cause = {
     if (found.length === 0) return undefined
     return {
       // After a refused type the line is only what the failed walk says next.
-      score: evidence.badTypes.length > 0 ? 15 : 82,
+      score: messagesOf(evidence, 'bad-type', 'bad-flags', 'validate', ...VALIDATIONS).length > 0 ? 15 : 82,
       title: 'Xen refused a recursive (linear) page-table entry because it asked for write permission.',
       lines: linesOf(found),
     }
@@ -35,3 +35,5 @@ export const linearPtWritable: Cause = {
   fixes: [],
   avoid: [],
 }
+
+const VALIDATIONS = ['validate-l1', 'validate-l2', 'validate-l3', 'validate-l4']

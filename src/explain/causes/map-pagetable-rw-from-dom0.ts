@@ -1,6 +1,6 @@
 import { messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
-import { aTable, frameName, isForeign, linesOf, tablesMappedWritable } from './shared.ts'
+import { asksToWrite, aTable, frameName, isForeign, linesOf, tablesMappedWritable } from './shared.ts'
 
 export const mapPagetableRwFromDom0: Cause = {
   class: 'map-pagetable-rw-from-dom0',
@@ -8,9 +8,18 @@ export const mapPagetableRwFromDom0: Cause = {
   match: (evidence) => {
     const foreign = messagesOf(evidence, 'l1-get').filter(isForeign)
     const tables = tablesMappedWritable(evidence)
-    if (foreign.length === 0 || tables.length === 0) return undefined
+    if (foreign.length === 0) return undefined
     const [first] = tables
     const owner = foreign[0].fields.pg_owner ?? foreign[0].fields.domid
+    if (first === undefined) {
+      // The type is not in the log: a writable entry of another domain's page, which is what such a tool asks for.
+      if (!asksToWrite(foreign[0])) return undefined
+      return {
+        score: 64,
+        title: `A writable mapping of ${frameName(foreign[0].fields)} of domain ${owner} by another domain was refused: most likely the page is a table there.`,
+        lines: linesOf(foreign),
+      }
+    }
     return {
       score: 94,
       title: `A mapping of ${frameName(first)} of domain ${owner} by another domain was refused: there the page is ${aTable(first.saw.type)}, and the mapping asked for write permission.`,

@@ -23,7 +23,7 @@ export const mmioDenied: Cause = {
     const entry = readPte(refused[0].args.at(-1) ?? '')
     const place = entry === undefined ? undefined : deviceMemory(Number.parseInt(entry.mfn, 16))
     return {
-      score: place !== undefined ? 90 : 68,
+      score: place !== undefined ? 90 : entry !== undefined ? 80 : 52,
       title:
         entry === undefined
           ? 'Xen refused a mapping with -1 (EPERM): the guest has no permission for that machine frame.'

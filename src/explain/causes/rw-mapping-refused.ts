@@ -1,6 +1,16 @@
 import { inEarlyBoot, messagesOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
-import { aTable, failedCalls, frameName, isTable, linesOf, refusedEntries, SETS_ENTRY } from './shared.ts'
+import {
+  asksToWrite,
+  aTable,
+  failedCalls,
+  frameName,
+  isTable,
+  linesOf,
+  refusedEntries,
+  SETS_ENTRY,
+  saysWhy,
+} from './shared.ts'
 
 export const rwMappingRefused: Cause = {
   class: 'rw-mapping-refused',
@@ -37,10 +47,23 @@ export const rwMappingRefused: Cause = {
         lines: linesOf([...told, ...refusedEntries(evidence)]),
       }
     }
+    const unexplained = saysWhy(evidence)
+      ? []
+      : refusedEntries(evidence).filter(
+          (entry) => asksToWrite(entry) && !/^3275[34]$/.test(entry.fields.pg_owner ?? ''),
+        )
+    if (unexplained.length > 0) {
+      const [{ fields }] = unexplained
+      return {
+        score: 56,
+        title: `One reading: ${frameName(fields)} has another type, so the entry, which asks for RW, cannot have it writable.`,
+        lines: linesOf(unexplained),
+      }
+    }
     const busy = failedCalls(evidence).filter(({ op, result }) => SETS_ENTRY.includes(op) && result === -16)
     if (busy.length === 0) return undefined
     return {
-      score: 75,
+      score: 86,
       title:
         'A mapping was refused with -16 (EBUSY): the page is not to be had with that permission, most likely it is a table or was made read-only for good.',
       lines: linesOf(busy),

@@ -60,6 +60,17 @@ export function isForeign({ fields, vcpu }: XenMessage): boolean {
   return page !== table && page >= 0 && page < 0x7ff0
 }
 
+/** Whether the L1 entry of a message has RW; one that is not printed may have. */
+export function asksToWrite({ fields }: XenMessage): boolean {
+  return fields.pte === undefined || (BigInt(`0x${fields.pte}`) & 2n) !== 0n
+}
+
+/** Whether Xen says why it could not take an L1 entry. */
+export function saysWhy(evidence: Evidence): boolean {
+  const reasons = ['l1-owner', 'l1-writable', 'bad-type', 'bad-flags', 'mmio-denied', 'bad-page', 'get-page']
+  return messagesOf(evidence, ...reasons).length > 0
+}
+
 /** Calls of a multicall that failed, with what the numbers say. */
 export function failedCalls(evidence: Evidence): MulticallEntry[] {
   return recordsOf(evidence, 'multicall').flatMap(({ calls }) => calls.filter(({ result }) => result < 0))

@@ -15,7 +15,7 @@ export const walksHypervisorSlots: Cause = {
     const reports = [...recordsOf(evidence, 'guest-fault'), ...recordsOf(evidence, 'guest-bug')]
     if (hit === undefined && updates.length === 0 && !(walker && reports.length > 0)) return undefined
     return {
-      score: hit !== undefined ? (walker ? 94 : 88) : updates.length > 0 ? 80 : 70,
+      score: hit !== undefined ? (walker ? 94 : 88) : updates.length > 0 ? 80 : 87,
       title:
         hit !== undefined
           ? `The kernel went to ${hexOf(hit.address)}, in the range ffff800000000000 to ffff87ffffffffff that belongs to Xen.`

@@ -140,8 +140,8 @@ function entity(whole: string, decimal?: string, hexadecimal?: string, name?: st
 
 /**
  * Whether a log is in quoted-printable. `=3D` is the sign: Xen and Linux print hex in lower case, so nothing else makes
- * it. A mail's own header says so too.
+ * it. A long line that ends with the sign of a soft break, and a mail's own header, say so too.
  */
 export function isQuotedPrintable(text: string): boolean {
-  return /=3D|^content-transfer-encoding:\s*quoted-printable/im.test(text)
+  return /=3D|^content-transfer-encoding:\s*quoted-printable|^.{60,80}=\r?$/im.test(text)
 }

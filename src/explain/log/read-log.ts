@@ -58,7 +58,7 @@ const BEGINNINGS = ['xen-version', 'dom0-kernel', 'mapping-kernel', 'linux-versi
 
 /** What a line begins with that is no continuation of another. */
 const OWN_LINE =
-  /^\[|^\(XEN\)|^(?:mm|traps)\.c:|^arch\/|^L[1-4]\s?\[|^(?:[re]?[a-z0-9]{2,3}|cr\d):\s|^(?:Domain|Pagetable|Error|Bad|Call Trace|CPU|Xen|Linux|BIOS)\b/
+  /^\[(?!#)|^\(XEN\)|^(?:mm|traps)\.c:|^arch\/|^L[1-4]\s?\[|^(?:[re]?[a-z0-9]{2,3}|cr\d):\s|^(?:Domain|Pagetable|Error|Bad|Call Trace|CPU|Xen|Linux|BIOS)\b/
 
 /** Lines that end where none of their kind does: a range of a map, an arrow, a register, a call of a multicall. */
 const BROKEN: readonly RegExp[] = [
@@ -220,7 +220,9 @@ class Reader {
       for (const candidate of [spaced, glued]) {
         const better = xenMessage(candidate, NOWHERE)
         const mended =
-          better !== undefined ? better.whole : message === undefined && this.isMended(text, candidate)
+          better !== undefined
+            ? better.whole || message === undefined
+            : message === undefined && this.isMended(text, candidate)
         if (!mended) continue
         this.at += taken
         return { text: candidate }
