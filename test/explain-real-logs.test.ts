@@ -6,7 +6,7 @@ import { MUTATION_KINDS, mutateLog } from './mutate-log.ts'
 import { compatibleReleases } from './xen-releases.ts'
 
 /** Mutations of each kind of each log. */
-const MUTATIONS = 12
+const MUTATIONS = 20
 
 const logs = realLogs()
 const skip = logs === null ? 'no real logs: set XENOLITH_SHARED to the folder that has data/logs' : false

@@ -1,4 +1,4 @@
-import { calls, hasMark, recordsOf } from '../evidence.ts'
+import { calls, hasMark, inEarlyBoot, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 import { aTable, frameName, linesOf, MMUEXT_OP, SETS_ENTRY, writableAliases } from './shared.ts'
 
@@ -17,12 +17,19 @@ export const wrongTableMadeRo: Cause = {
     const root = alias?.exp.type === 'l4' || (alias?.exp.type === 'l3' && alias.exp.layout === '3.0')
     const walker =
       calls(evidence, /^_*xen_(?:pgd_pin|mm_pin_all|pgd_walk)|^_*xen_pin_page/) ||
-      (root && hasMark(evidence, 'kstop'))
-    if (batch === undefined && !(walker && alias !== undefined)) return undefined
+      (root && (hasMark(evidence, 'kstop') || calls(evidence, /^xen_suspend/)))
+    // Of a running Linux the root is pinned in one batch with that; a root that is itself what is still writable was missed.
+    const missedRoot =
+      root &&
+      alias.saw.count === 1 &&
+      !inEarlyBoot(evidence) &&
+      recordsOf(evidence, 'multicall').length > 0 &&
+      messagesOf(evidence, 'pin-error').some(({ fields }) => fields.mfn === alias.mfn)
+    if (batch === undefined && !(alias !== undefined && (walker || missedRoot))) return undefined
     const frame = alias === undefined ? 'the table' : frameName(alias)
     const as = alias === undefined ? '' : ` as ${aTable(alias.exp.type)}`
     return {
-      score: alias === undefined ? 74 : batch !== undefined ? 97 : 90,
+      score: alias === undefined ? 74 : batch !== undefined ? 97 : walker ? 90 : 81,
       title: `The kernel made pages read-only and then pinned ${frame}${as}, which was not among them: Xen refused it.`,
       lines: linesOf([
         ...(alias === undefined ? [] : [alias.record]),

@@ -143,5 +143,5 @@ function entity(whole: string, decimal?: string, hexadecimal?: string, name?: st
  * it. A long line that ends with the sign of a soft break, and a mail's own header, say so too.
  */
 export function isQuotedPrintable(text: string): boolean {
-  return /=3D|^content-transfer-encoding:\s*quoted-printable|^.{60,80}=\r?$/im.test(text)
+  return /=3D|^content-transfer-encoding:\s*quoted-printable|^.{60,80}[^\s!=<>]=\r?$/im.test(text)
 }
