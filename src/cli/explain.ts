@@ -35,6 +35,14 @@ export function run(options: ExplainFlags, io: Io): number {
   return statuses.includes(3) ? 3 : statuses.includes(0) ? 0 : 1
 }
 
+/** `xenolith < crash.log`: explains standard input; undefined when there is nothing on it. */
+export function explainInput(io: Io): number | undefined {
+  const one = report('-', {})
+  if (one.log.lines === 0) return undefined
+  show(one, io, false, false)
+  return STATUS[one.verdict]
+}
+
 function report(file: string, options: ExplainFlags): Report {
   const digest = logDigest()
   readChunks(file, (chunk) => digest.push(chunk))

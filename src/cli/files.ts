@@ -85,8 +85,9 @@ export function readChunks(name: string, push: (chunk: Uint8Array) => void): voi
 }
 
 /** Reads a stream to its end, also one that whoever started us has made non-blocking. */
-function readAll(descriptor: number, push: (part: Buffer) => void, size = 2 ** 16): void {
-  const part = Buffer.alloc(size)
+function readAll(descriptor: number, push: (part: Uint8Array) => void, size = 2 ** 16): void {
+  // A plain array, no Buffer: hot loops over it stay of one type.
+  const part = new Uint8Array(size)
   for (;;) {
     try {
       const length = readSync(descriptor, part)

@@ -20,7 +20,12 @@ export async function main(
   ioFor: (color: string) => Io = processIo,
 ): Promise<number> {
   try {
-    const parsed = parse(argv.length === 0 && hasInput() ? ['explain'] : argv, verbs, packageVersion())
+    const parsed = parse(argv, verbs, packageVersion())
+    if (argv.length === 0 && hasInput()) {
+      const { explainInput } = await import('./explain.ts')
+      const status = explainInput(ioFor('auto'))
+      if (status !== undefined) return status
+    }
     if ('text' in parsed) {
       ioFor('auto').out(parsed.text)
       return 0

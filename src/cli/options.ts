@@ -263,14 +263,14 @@ const replayVerb: Verb = {
 
 const explain: Verb = {
   name: 'explain',
-  summary: 'Say what a pasted log is about: the cause, in one sentence, and what to do',
+  summary: 'Say in a sentence what a pasted log is about, and what to do',
   arguments: [
     {
       name: 'files',
       argument: 'FILE',
       required: false,
       many: true,
-      help: 'logs: serial captures, xl dmesg, journals, mails; standard input without one',
+      help: 'a log as pasted; standard input without one',
       files: true,
     },
   ],

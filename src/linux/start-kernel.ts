@@ -62,7 +62,7 @@ export function startKernel(kernel: Kernel): void {
     say(kernel, 'about to get started...')
     setupArch(kernel)
   } catch (trap) {
-    if (trap instanceof GuestTrap && trap.vector === VECTOR_PF) oops(kernel)
+    if (trap instanceof GuestTrap && trap.vector === VECTOR_PF) oops(kernel, trap.error)
     throw trap
   }
 }
@@ -85,9 +85,11 @@ function setupIsaIdentityMaps(kernel: Kernel): void {
 
 /**
  * The kernel's own handler of a page fault. It reads cr2 from a structure that Xen does not fill until the shared page is
- * mapped, so early faults of PV kernels all claim to be null pointers, as the consoles of real ones do.
+ * mapped, so early faults of PV kernels all claim to be null pointers, as the consoles of real ones do. The error code is
+ * the CPU's: 3 says that the page was there and the store was not allowed.
  */
-function oops(kernel: Kernel): never {
+function oops(kernel: Kernel, errorCode: number): never {
   printk(kernel, 'BUG: unable to handle kernel NULL pointer dereference at           (null)')
+  printk(kernel, `Oops: ${errorCode.toString(16).padStart(4, '0')} [#1] SMP `)
   panic(kernel, 'Attempted to kill the idle task!')
 }

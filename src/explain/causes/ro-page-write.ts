@@ -1,5 +1,5 @@
 import { hexOf, readPte } from '../decode/values.ts'
-import { isPvRegisters, recordsOf, walkAddress, walkEnd } from '../evidence.ts'
+import { isXen, recordsOf, walkAddress, walkEnd } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 import { linesOf } from './shared.ts'
 
@@ -20,7 +20,7 @@ export const roPageWrite: Cause = {
         details: [`Frame ${pte?.mfn}, flags ${pte?.flags}: present, and RW is not among them.`],
       }
     }
-    const pv = recordsOf(evidence, 'registers').some(isPvRegisters)
+    const pv = isXen(evidence)
     // Error code 3: the page was present (bit 0) and the access was a write (bit 1), by the kernel (bit 2 clear).
     const faults = [
       ...recordsOf(evidence, 'guest-fault'),

@@ -1,5 +1,6 @@
 import { earlyTableSuspects } from '../decode/suspects.ts'
-import { crashed, hasMark, hasRefusals, inEarlyBoot, messagesOf, recordsOf } from '../evidence.ts'
+import { errnoOf } from '../decode/values.ts'
+import { afterBoot, crashed, hasMark, hasRefusals, inEarlyBoot, messagesOf, recordsOf } from '../evidence.ts'
 import type { Cause } from './cause.ts'
 import { aTable, counted, frameName, linesOf, writableAliases } from './shared.ts'
 
@@ -22,10 +23,20 @@ export const writableAliasThenPin: Cause = {
       }
     }
     // A release build prints no refusal: what is left is a BUG() before any handler, and -EINVAL in a register.
-    const [suspect] = earlyTableSuspects(evidence)
-    if (suspect === undefined || hasRefusals(evidence) || !crashed(evidence)) return undefined
+    if (hasRefusals(evidence) || !crashed(evidence) || !hasMark(evidence, 'early-tables')) return undefined
     const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6)
-    if (trap === undefined || !hasMark(evidence, 'early-tables')) return undefined
+    const dump = recordsOf(evidence, 'registers').find(({ values }) => Object.values(values).some(errnoOf))
+    if (trap === undefined || dump === undefined || afterBoot(evidence)) return undefined
+    const [suspect] = earlyTableSuspects(evidence)
+    if (suspect === undefined) {
+      const [name, value] = Object.entries(dump.values).find(([, text]) => errnoOf(text) !== undefined)!
+      return {
+        score: 72,
+        title: `The kernel gave up when a hypercall was refused (${name} is ${errnoOf(value)}) while it built its early page tables: most likely one of them is still mapped writable.`,
+        lines: [trap.line, dump.line],
+        details: ['This build of Xen prints no line for a refusal; a debug build would name the page.'],
+      }
+    }
     return {
       score: 82,
       title: `A hypercall of early boot was refused (${suspect.errno}) over pfn ${suspect.pfn}, a page of the early page tables: most likely a writable mapping of it is left.`,

@@ -1,10 +1,11 @@
-import { hasMessageWords, MESSAGES } from './message-table.ts'
 import type { Damage, NumberedLine } from './read-log.ts'
+import { nextHash, wordAt, wordIn } from './sieve.ts'
+import { LOG_SIEVE, TROUBLE } from './telling-words.ts'
 
 /**
- * A log of any size in bounded memory. Its first `HEAD` bytes are kept whole; of the rest the lines that can mean
- * something, the last `TAIL` bytes of them, as a log ends with what it is about. A line is found by three bytes in a row
- * that one of the words we look for has: one table look-up a byte, and only then a pattern.
+ * A log of any size in bounded memory. Its first `HEAD` bytes are kept whole. Of the rest only lines that can mean
+ * something are looked at (`LOG_SIEVE`): those that are trouble are kept with what stands around them, up to
+ * `KEPT` bytes, and of all of them the last `RECENT` bytes, as a log ends with what it is about.
  */
 export type LogDigest = {
   push(chunk: Uint8Array): void
@@ -20,226 +21,194 @@ export type Digest = {
 }
 
 const MIB = 2 ** 20
-const HEAD = 6 * MIB
-const TAIL = 6 * MIB
+const HEAD = MIB
+const KEPT = 2 * MIB
+const RECENT = MIB / 2
+/** Lines before and behind trouble that belong to it: a boot's memory map comes this long before its end. */
+const BEFORE = 400
+const BEHIND = 100
 /** Of a longer line the rest is skipped. */
 const LONGEST = 2 ** 16
 const NEWLINE = 10
-
-/** Words of lines that become records and are no messages of Xen's table: linux-lines.ts, register-lines.ts, xen-lines.ts. */
-const WORDS = [
-  'Xen version',
-  '[ Xen-',
-  'FATAL TRAP',
-  'FATAL PAGE FAULT',
-  'Xen BUG at',
-  'Panic on CPU',
-  'Dom0 crashed',
-  'Domain 0 crashed',
-  'Pagetable walk',
-  ' L4[0x',
-  ' L3[0x',
-  ' L2[0x',
-  ' L1[0x',
-  'RIP:',
-  'EIP',
-  'CONTEXT:',
-  'rax: ',
-  'rdx: ',
-  'rbp: ',
-  'r9:  ',
-  'r12: ',
-  'r15: ',
-  'cr3: ',
-  'RAX: ',
-  'RDX: ',
-  'RBP: ',
-  'R10: ',
-  'R13: ',
-  'CR2: ',
-  'multicall(s) failed',
-  'call  1',
-  ': op=',
-  'unable to handle',
-  'Oops:',
-  'error_code(0x',
-  'kernel BUG at',
-  'WARNING:',
-  'Kernel panic',
-  '+0x',
-  'mapping kernel into',
-  'about to get started',
-  'Linux version',
-  'ommand line:',
-  'RAM map:',
-  'Booting paravirtualized',
-  'Hypervisor detected',
-  'kernel direct mapping tables',
-  'init_memory_mapping',
-  'Freeing unused',
-  'Modules linked in',
-  'comm: ',
-  'Dom0 kernel:',
-  'Loaded kernel:',
-  'Page tables:',
-  'Boot stack:',
-  'TOTAL:  ',
-  'Phys-Mach map:',
-  'Dom0 alloc.:',
-  'ACPI NVS',
-  'usable',
-  'reserved)',
-  'with E820',
-  'Guest Loglevel',
-]
-const LINE = new RegExp(WORDS.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'))
-
-const MASK = 0x3ffff
-const next = (hash: number, byte: number) => ((hash << 6) ^ byte) & MASK
-
-/** For each word the three bytes of it that are rarest in logs. */
-function sieve(): Uint8Array {
-  const table = new Uint8Array(MASK + 1)
-  const literals = MESSAGES.map(({ template }) => longestRun(template))
-  for (const word of [...WORDS, ...literals]) {
-    let best = ''
-    let rarity = -1
-    for (let i = 0; i + 3 <= word.length; i++) {
-      const three = word.slice(i, i + 3)
-      const rare = [...three].reduce((sum, letter) => sum + rareness(letter), 0)
-      if (rare > rarity) [best, rarity] = [three, rare]
-    }
-    table[[...best].reduce((hash, letter) => next(hash, letter.charCodeAt(0)), 0)] = 1
-  }
-  return table
-}
-
-function longestRun(template: string): string {
-  return template
-    .trim()
-    .split(/%#?0?\d*l?[xXdu]|%pv|%pd|%pS|%\.?\d*s|%p/)
-    .toSorted((a, b) => b.length - a.length)[0]
-}
-
-/** Capitals and punctuation are rare in a log, digits, blanks and the letters of hexadecimal are everywhere. */
-function rareness(letter: string): number {
-  if (/[0-9a-f ]/.test(letter)) return 0
-  if (/[XEN()[\]:]/.test(letter)) return 1
-  if (/[etaoinsrhl]/.test(letter)) return 2
-  return /[a-z]/.test(letter) ? 4 : 5
-}
-
-/** The words of `LINE` in a line that the sieve let through. */
-const isTelling = (text: string) => LINE.test(text) || hasMessageWords(text)
+const EMPTY = new Uint8Array(0)
 
 export function logDigest(): LogDigest {
-  const table = sieve()
   const decoder = new TextDecoder()
   const head: NumberedLine[] = []
-  let tail: NumberedLine[] = []
+  const rest = keeper()
   const damage: Damage[] = []
-  const state = { bytes: 0, number: 0, tailBytes: 0, dropped: 0, passed: 0, control: 0, looked: 0 }
-  let carry: Uint8Array = new Uint8Array(0)
+  const state = { bytes: 0, number: 0, looked: 0, control: 0 }
+  let carry: Uint8Array = EMPTY
   let skipping = false
 
-  const keep = (bytes: Uint8Array, sieved: boolean) => {
+  /** A whole line; of the head any, of the rest one that tells. */
+  const line = (bytes: Uint8Array, word?: string) => {
     state.number++
     const text = decoder.decode(bytes)
-    const line = { number: state.number, text }
-    if (!sieved) {
-      head.push(line)
-      return
+    const one = { number: state.number, text }
+    if (state.bytes < HEAD) head.push(one)
+    else {
+      const telling = word ?? wordIn(LOG_SIEVE, text)
+      if (telling !== undefined) rest.add(one, TROUBLE.has(telling))
     }
-    if (!isTelling(text)) return
-    tail.push(line)
-    state.tailBytes += text.length
-    if (state.tailBytes <= TAIL) return
-    // The older half goes at once, so that this happens rarely.
-    const half = tail.length >> 1
-    state.dropped += half
-    state.tailBytes = tail.slice(half).reduce((sum, one) => sum + one.text.length, 0)
-    tail = tail.slice(half)
   }
-  const tooLong = (number: number) => {
+  const tooLong = () => {
     if (damage.length < 8)
       damage.push({
-        line: number,
+        line: state.number,
         what: `the line has more than ${LONGEST} bytes; what is beyond is not read`,
       })
+  }
+
+  /** Line by line: the head, and the line that a chunk's border cut. Returns where the next line begins. */
+  const readLines = (chunk: Uint8Array): number => {
+    let start = 0
+    while (state.bytes < HEAD || carry.length > 0 || skipping) {
+      const end = chunk.indexOf(NEWLINE, start)
+      if (end < 0) break
+      if (skipping) skipping = false
+      else {
+        const whole = joined(carry, chunk.subarray(start, end))
+        line(whole.subarray(0, LONGEST))
+        if (whole.length > LONGEST) tooLong()
+      }
+      carry = EMPTY
+      state.bytes += end + 1 - start
+      start = end + 1
+    }
+    return start
+  }
+
+  /** The telling ones of the whole lines from `start` on; returns where the last, cut line begins. */
+  const sift = (chunk: Uint8Array, start: number): number => {
+    const length = chunk.lastIndexOf(NEWLINE) + 1
+    if (length <= start) return start
+    const scan = { at: start, hash: 0, bucket: 0, lineStart: start, lines: 0 }
+    for (nextCandidate(chunk, length, scan); scan.at < length; nextCandidate(chunk, length, scan)) {
+      const word = wordAt(LOG_SIEVE, scan.bucket, chunk, scan.at)
+      if (word !== undefined) {
+        const end = endOfLine(chunk, scan.at)
+        state.number += scan.lines
+        scan.lines = 0
+        line(chunk.subarray(scan.lineStart, Math.min(end, scan.lineStart + LONGEST)), word)
+        scan.at = end
+        scan.lineStart = end + 1
+      }
+      scan.at++
+    }
+    state.number += scan.lines
+    state.bytes += length - start
+    return length
   }
 
   return {
     push(chunk) {
       countControls(chunk, state)
-      let start = 0
-      if (state.bytes < HEAD || carry.length > 0 || skipping) {
-        // Line by line: all of the head, and the line that a chunk's border cut.
-        for (;;) {
-          const end = chunk.indexOf(NEWLINE, start)
-          if (end < 0) break
-          if (skipping) skipping = false
-          else if (carry.length + end - start > LONGEST) {
-            keep(joined(carry, chunk.subarray(start, end)).subarray(0, LONGEST), state.bytes >= HEAD)
-            tooLong(state.number)
-          } else keep(joined(carry, chunk.subarray(start, end)), state.bytes >= HEAD)
-          carry = EMPTY
-          state.bytes += end + 1 - start
-          start = end + 1
-          if (state.bytes >= HEAD) break
-        }
+      const start = readLines(chunk)
+      const sifts = state.bytes >= HEAD && carry.length === 0 && !skipping
+      const left = chunk.subarray(sifts ? sift(chunk, start) : start)
+      if (skipping || left.length === 0) {
+        state.bytes += left.length
+        return
       }
-      if (state.bytes >= HEAD && carry.length === 0 && !skipping) start = sift(chunk, start)
-      const rest = chunk.subarray(start)
-      state.bytes += rest.length
-      if (skipping || rest.length === 0) return
-      if (carry.length + rest.length <= LONGEST) carry = joined(carry, rest).slice()
+      if (carry.length + left.length <= LONGEST) carry = joined(carry, left).slice()
       else {
-        keep(joined(carry, rest).subarray(0, LONGEST), state.bytes > HEAD)
-        tooLong(state.number)
+        line(joined(carry, left).subarray(0, LONGEST))
+        tooLong()
         carry = EMPTY
         skipping = true
       }
+      state.bytes += left.length
     },
     end() {
-      if (carry.length > 0) keep(carry, state.bytes > HEAD)
-      if (state.dropped > 0)
-        damage.push({
-          what: `the log is long: ${state.dropped} telling lines between line ${head.at(-1)?.number ?? 0} and line ${tail[0]?.number ?? 0} were not kept`,
-        })
+      if (carry.length > 0) line(carry)
+      const { lines, dropped } = rest.end()
+      if (dropped > 0) damage.push({ what: `the log is long: ${dropped} of its telling lines were not kept` })
       const binary = state.looked > 0 && state.control / state.looked > 0.04
-      return { lines: [...head, ...tail], damage, bytes: state.bytes, binary }
+      return { lines: [...head, ...lines], damage, bytes: state.bytes, binary }
     },
-  }
-
-  /** The hot loop: finds the telling lines of whole lines from `start` on, and returns where the last, cut line begins. */
-  function sift(chunk: Uint8Array, start: number): number {
-    let hash = 0
-    let lineStart = start
-    let hit = false
-    let number = state.number
-    const length = chunk.length
-    for (let i = start; i < length; i++) {
-      const byte = chunk[i]
-      if (byte === NEWLINE) {
-        if (hit) {
-          state.number = number
-          keep(chunk.subarray(lineStart, Math.min(i, lineStart + LONGEST)), true)
-          hit = false
-        }
-        number++
-        lineStart = i + 1
-      } else {
-        hash = ((hash << 6) ^ byte) & MASK
-        if (table[hash] === 1) hit = true
-      }
-    }
-    state.number = number
-    state.bytes += lineStart - start
-    return lineStart
   }
 }
 
-const EMPTY = new Uint8Array(0)
+/** Keeps trouble with what is around it, and the last of everything. */
+function keeper() {
+  const kept: NumberedLine[] = []
+  let keptBytes = 0
+  let recent: NumberedLine[] = []
+  let recentBytes = 0
+  let follow = 0
+  let dropped = 0
+
+  const shorten = () => {
+    // The older half goes at once, so that this is rare; what trouble has taken is not in it.
+    const half = recent.length >> 1
+    dropped += half
+    recent = recent.slice(half)
+    recentBytes = sizeOf(recent)
+  }
+  const keep = (lines: readonly NumberedLine[]) => {
+    for (const line of lines) {
+      kept.push(line)
+      keptBytes += line.text.length
+    }
+  }
+  return {
+    add(line: NumberedLine, trouble: boolean): void {
+      if (trouble && keptBytes < KEPT) {
+        const near = recent.findIndex(({ number }) => number >= line.number - BEFORE)
+        if (near >= 0) {
+          keep(recent.slice(near))
+          dropped += near
+          recent = []
+          recentBytes = 0
+        }
+        keep([line])
+        follow = line.number + BEHIND
+      } else if (line.number <= follow && keptBytes < KEPT) keep([line])
+      else {
+        recent.push(line)
+        recentBytes += line.text.length
+        if (recentBytes > RECENT) shorten()
+      }
+    },
+    end: () => ({ lines: [...kept, ...recent], dropped }),
+  }
+}
+
+function sizeOf(lines: readonly NumberedLine[]): number {
+  return lines.reduce((sum, { text }) => sum + text.length, 0)
+}
+
+type Scan = { at: number; hash: number; bucket: number; lineStart: number; lines: number }
+
+/** The hot loop, nothing but a look-up a byte: goes on to the next place where three letters of the sieve end. */
+function nextCandidate(chunk: Uint8Array, length: number, scan: Scan): void {
+  const { table } = LOG_SIEVE
+  let { at, hash, lineStart, lines } = scan
+  let bucket = 0
+  for (; at < length; at++) {
+    const byte = chunk[at]
+    hash = nextHash(hash, byte)
+    if (byte === NEWLINE) {
+      lines++
+      lineStart = at + 1
+    }
+    bucket = table[hash]
+    if (bucket !== 0) break
+  }
+  scan.at = at
+  scan.hash = hash
+  scan.bucket = bucket
+  scan.lineStart = lineStart
+  scan.lines = lines
+}
+
+/** indexOf() of a typed array costs more than the rest of a line of a log. */
+function endOfLine(chunk: Uint8Array, from: number): number {
+  let at = from
+  while (chunk[at] !== NEWLINE) at++
+  return at
+}
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   if (a.length === 0) return b

@@ -1,6 +1,8 @@
 // biome-ignore lint/style/noRestrictedImports: data/ is no room: it holds facts, and nothing in it imports anything.
 import data from '../../../data/xen-messages.json' with { type: 'json' }
 
+import { nextHash, sieveOf } from './sieve.ts'
+
 /** A range of source lines: a call that spans several is printed with its first or its last, as the compiler has it. */
 export type SourceLines = readonly [file: string, first: number, last: number]
 
@@ -39,6 +41,8 @@ export type FoundMessage = {
 const LOOK_ALIKES: Readonly<Record<string, string>> = { o: '0', O: '0', Q: '0', l: '1', I: '1', '|': '1' }
 /** So many letters of a message are enough to know it without its fields. */
 const TELLING = 16
+/** What small letters have and capitals lack; other characters of keys have it or get it. */
+const CASE_BIT = 0x20
 const SPEC = /%#?0?\d*l?[xXdu]|%pv|%pd|%pS|%\.?\d*s|%p/g
 
 type Compiled = {
@@ -66,14 +70,9 @@ const ANY_KEY = new RegExp(
   'gi',
 )
 
-/** Whether a line holds the words of a message, with or without its fields. */
-export function hasMessageWords(text: string): boolean {
-  ANY_KEY.lastIndex = 0
-  return ANY_KEY.test(text)
-}
-
 /** The message of Xen that a line holds, wherever in it, perhaps cut short: of several wordings the one that fits best. */
 export function findMessage(text: string): FoundMessage | undefined {
+  if (!mayHoldKey(text)) return undefined
   let best: (FoundMessage & { readonly rank: number }) | undefined
   ANY_KEY.lastIndex = 0
   for (let word = ANY_KEY.exec(text); word !== null; word = ANY_KEY.exec(text)) {
@@ -90,6 +89,19 @@ export function findMessage(text: string): FoundMessage | undefined {
     }
   }
   return best
+}
+
+// Three letters of each key, without blanks, whatever their case: most lines have none of them, and no pattern is tried.
+const KEY_LETTERS = sieveOf([...byKey.keys()].map(longestWord))
+
+function mayHoldKey(text: string): boolean {
+  const { table } = KEY_LETTERS
+  let hash = 0
+  for (let i = 0; i < text.length; i++) {
+    hash = nextHash(hash, text.charCodeAt(i) | CASE_BIT)
+    if (table[hash] !== 0) return true
+  }
+  return false
 }
 
 /** Digits as Xen prints them: lower case, look-alikes put right. */
@@ -162,4 +174,10 @@ function escaped(text: string): string {
 /** The names of a message's fields that are words or frames; the others are small numbers and names. */
 export function groupFields(index: number): readonly string[] {
   return MESSAGES[index].fields.filter((name) => /^(?:mfn|pfn|pte|saw|exp|taf|addr|frame)/.test(name))
+}
+
+/** The longest word of a key, as the sieve sees it. */
+function longestWord(key: string): string {
+  const word = key.split(/[^a-z]+/).toSorted((a, b) => b.length - a.length)[0]
+  return word.length >= 3 ? word : key
 }

@@ -17,6 +17,8 @@ import type {
   WalkLevel,
 } from './records.ts'
 import { isStackHead, registerLine, stackRow } from './register-lines.ts'
+import { tells } from './sieve.ts'
+import { LINE_SIEVE } from './telling-words.ts'
 import { crashOf, otherXenLine, trapOf, walkHead, walkLevel, xenMessage } from './xen-lines.ts'
 
 /** A line of the input with its number, from 1. */
@@ -118,7 +120,6 @@ type Cleaned = {
   readonly number: number
   readonly text: string
   readonly xen: boolean
-  readonly carried: boolean
 }
 
 /** A record that still grows, and the last line that it has. */
@@ -148,6 +149,8 @@ class Reader {
   /** The last line that is not Xen's, and how many lines of the boot there were with it. */
   private guestAt = { line: 0, lines: 0 }
   private at = 0
+  /** The line that was cleaned last: most are looked at twice, as what follows another and for themselves. */
+  private ahead: { readonly index: number; readonly line: Cleaned } | undefined
 
   constructor(lines: readonly NumberedLine[], quotedPrintable: boolean) {
     this.lines = lines
@@ -168,10 +171,13 @@ class Reader {
   }
 
   private clean(index: number): Cleaned {
+    if (this.ahead?.index === index) return this.ahead.line
     const { number, text } = this.lines[index]
     const decoded = decodeLine(text.length > LONGEST ? text.slice(0, LONGEST) : text, this.quotedPrintable)
     const cleaned = cleanLine(decoded)
-    return { number, ...cleaned, carried: cleaned.text.length < decoded.trimStart().length }
+    const line = { number, ...cleaned }
+    this.ahead = { index, line }
+    return line
   }
 
   private line(line: Cleaned, index: number): void {
@@ -240,6 +246,12 @@ class Reader {
   }
 
   private otherLine(text: string, at: At, line: Cleaned): void {
+    const { registers } = this.open
+    if (!tells(LINE_SIEVE, text)) {
+      const row = registers?.inStack ? stackRow(text) : undefined
+      if (row !== undefined && registers!.stack.length < MOST_WORDS) registers!.stack.push(...row)
+      return
+    }
     const level = walkLevel(text)
     if (level !== undefined) {
       this.walkLevel(level, at)
@@ -255,14 +267,8 @@ class Reader {
       if (other.kind === 'xen-version' && other.of === 'host') this.startsBoot('xen-version', line)
       this.push(other)
     }
-    const { registers } = this.open
     if (registers !== undefined && isStackHead(text)) {
       registers.inStack = true
-      return
-    }
-    const row = registers?.inStack ? stackRow(text) : undefined
-    if (row !== undefined) {
-      if (registers!.stack.length < MOST_WORDS) registers!.stack.push(...row)
       return
     }
     this.guestLine(text, at, line)
@@ -375,6 +381,8 @@ class Reader {
    */
   private startsBoot(mark: string | undefined, line: Cleaned): void {
     if (mark === undefined || !BEGINNINGS.includes(mark)) return
+    // A running system prints its version too (/proc/version); a boot goes on with its command line.
+    if (mark === 'linux-version' && this.seen.has(mark) && !this.commandLineFollows()) return
     const { records, lines } = this.boot
     const ended = records.some(
       (record) =>
@@ -398,6 +406,12 @@ class Reader {
       this.open = {}
     }
     this.seen.add(mark)
+  }
+
+  private commandLineFollows(): boolean {
+    return [1, 2, 3].some(
+      (ahead) => this.at + ahead < this.lines.length && /ommand line:/.test(this.lines[this.at + ahead].text),
+    )
   }
 
   private push(record: LogRecord): void {

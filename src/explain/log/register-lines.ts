@@ -10,6 +10,8 @@ import { plainHex } from './message-table.ts'
 const REGISTER =
   /\b(r[abcd]x|r[sd]i|r[bs]p|r(?:0?[89]|1[0-5])|e[abcd]x|e[sd]i|e[bs]p|cr[0234]|fsb|gsb|gss)\s*:\s*(?:[0-9a-f]{4}:)?([0-9a-fA-FoOlI]{8,16})\b/gi
 const RIP_XEN = /\b[RE]IP\s*:\s*([0-9a-fA-F]{4}):\[<([0-9a-fA-FoOlI]{8,16})>\](?:\s+(\S+))?/i
+/** Of a dump whose numbers somebody replaced by names. */
+const RIP_NAMED = /\bRIP\s*:\s*([0-9a-f]{4}):\[<(?:(?![0-9a-f]{8,16}>)([A-Za-z_]\w*))>\]/i
 const RIP_LINUX =
   /\b[RE]IP:\s*([0-9a-fA-F]{4}):\s*(?:\[<([0-9a-f]{8,16})>\]\s*)?(?:\[<[0-9a-f]+>\]\s*)?([A-Za-z_][\w.]*)?/
 const CONTEXT = /CONTEXT:\s*(hypervisor|pv guest|hvm guest|guest)/
@@ -33,6 +35,8 @@ export function registerLine(text: string): RegisterLine | undefined {
     const symbol = rip[3]?.replace(/\+0x.*$/, '')
     result = { ...result, cs: rip[1].toLowerCase(), ...(symbol === undefined ? {} : { symbol }) }
   }
+  const named = rip === null ? RIP_NAMED.exec(text) : null
+  if (named) result = { ...result, cs: named[1].toLowerCase(), symbol: named[2] }
   for (const match of text.matchAll(REGISTER))
     values[match[1].toLowerCase().replace(/^r0/, 'r')] ??= plainHex(match[2])
   const context = CONTEXT.exec(text)?.[1]
