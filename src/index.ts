@@ -69,6 +69,20 @@ export type { RunSpec, ScriptRun } from './run/rerun.ts'
 export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
 export { type WhyResult, why } from './run/why.ts'
 
+// ---- Explain a pasted log: from its lines to the cause ----
+
+export type { Cause, Confidence, Fix } from './explain/causes/cause.ts'
+export { CAUSES } from './explain/causes/index.ts'
+export type { Confirmation, ConfirmedBoot } from './explain/confirm.ts'
+export type { Decoded, DecodedTypeWord, DecodedWalk } from './explain/decode/decoded.ts'
+export { type ExplainOptions, explainLines, explainText } from './explain/explain.ts'
+export { type Digest, type LogDigest, logDigest } from './explain/log/digest.ts'
+export type { Damage, NumberedLine } from './explain/log/read-log.ts'
+export { redacted } from './explain/redact.ts'
+export type { Report, ReportCause, ShownLine } from './explain/report.ts'
+export { sarif } from './explain/sarif.ts'
+export { textReport } from './explain/text-report.ts'
+
 // ---- Traces: every event of a run ----
 
 export { type ReplayResult, replay } from './run/replay.ts'

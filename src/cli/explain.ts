@@ -45,7 +45,8 @@ export function explainInput(io: Io): number | undefined {
 
 function report(file: string, options: ExplainFlags): Report {
   const digest = logDigest()
-  readChunks(file, (chunk) => digest.push(chunk))
+  const push = asUtf8((chunk) => digest.push(chunk), file)
+  readChunks(file, push)
   const { lines, damage, binary } = digest.end()
   const name = file === '-' ? undefined : options.redact ? redactedText(file) : file
   const result = explainLines(options.redact ? redacted(lines) : lines, {
@@ -66,4 +67,32 @@ function show(report: Report, io: Io, named: boolean, apart: boolean): void {
     const heading = i < titleEnd || /^[A-Z]{2}/.test(line)
     io.out(heading ? painted(io, 'bold', line) : line)
   })
+}
+
+/** The first bytes of what compressors write, and what undoes it. */
+const COMPRESSED: readonly (readonly [magic: readonly number[], tool: string])[] = [
+  [[0x1f, 0x8b], 'zcat'],
+  [[0x28, 0xb5, 0x2f, 0xfd], 'zstdcat'],
+  [[0xfd, 0x37, 0x7a, 0x58, 0x5a], 'xzcat'],
+  [[0x42, 0x5a, 0x68], 'bzcat'],
+]
+
+/** Hands on what is text as it is; UTF-16, which editors of Windows save, is turned into UTF-8. */
+function asUtf8(push: (chunk: Uint8Array) => void, file: string): (chunk: Uint8Array) => void {
+  let decoder: InstanceType<typeof TextDecoder> | null | undefined
+  const encoder = new TextEncoder()
+  return (chunk) => {
+    if (decoder === undefined) {
+      const begins = (...bytes: readonly number[]) => bytes.every((byte, i) => chunk[i] === byte)
+      const tool = COMPRESSED.find(([magic]) => begins(...magic))?.[1]
+      if (tool !== undefined)
+        throw new BadInput(`${file}: this is compressed; write ${tool} ${file} | xenolith explain`)
+      decoder = begins(0xff, 0xfe)
+        ? new TextDecoder('utf-16le')
+        : begins(0xfe, 0xff)
+          ? new TextDecoder('utf-16be')
+          : null
+    }
+    push(decoder === null ? chunk : encoder.encode(decoder.decode(chunk, { stream: true })))
+  }
 }

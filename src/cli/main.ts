@@ -49,7 +49,7 @@ export async function main(
 function hasInput(): boolean {
   try {
     const input = fstatSync(0)
-    return input.isFile() ? input.size > 0 : input.isFIFO()
+    return input.isFile() ? input.size > 0 : input.isFIFO() || input.isSocket()
   } catch {
     return false
   }

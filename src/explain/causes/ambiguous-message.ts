@@ -1,5 +1,6 @@
 import { poisonMeaning, readPte } from '../decode/values.ts'
-import type { Cause } from './cause.ts'
+import { type Evidence, messagesOf, recordsOf } from '../evidence.ts'
+import type { Cause, Match } from './cause.ts'
 import { frameName, isForeign, linesOf, refusedEntries, saysWhy } from './shared.ts'
 
 export const ambiguousMessage: Cause = {
@@ -9,7 +10,7 @@ export const ambiguousMessage: Cause = {
     const entries = refusedEntries(evidence).filter(
       (entry) => !['32753', '32754'].includes(entry.fields.pg_owner ?? '') && !isForeign(entry),
     )
-    if (entries.length === 0) return undefined
+    if (entries.length === 0) return refusedTable(evidence)
     const [first] = entries
     const poison = poisonMeaning(first.fields.pfn ?? '')
     return {
@@ -58,3 +59,35 @@ function writableDetail(pte: string | undefined): string[] {
     ? [`The entry ${pte} asks for frame ${entry.mfn} with RW: owner and type can both be the reason.`]
     : [`The entry ${pte} asks for frame ${entry.mfn} without RW: a type cannot be the reason, the owner is.`]
 }
+
+/** A table that was refused, and nothing in the log of what Xen found on the way. */
+function refusedTable(evidence: Evidence): Match | undefined {
+  const refused = messagesOf(evidence, 'pin-error', 'baseptr', 'user-baseptr', 'validate')
+  const others = recordsOf(evidence, 'xen').filter(({ group }) => !SAYS_NOTHING.includes(group))
+  if (refused.length === 0 || others.length > 0) return undefined
+  return {
+    score: 60,
+    title: `Xen refused ${frameName(refused[0].fields)} as a page table, and the line that says why is not in this log.`,
+    lines: linesOf(refused),
+    details: [
+      'Xen prints no reason when the frame is in use as a table of the next higher level, as that can be a recursive mapping.',
+    ],
+  }
+}
+
+/** Messages that follow a refusal, or have nothing to do with one. */
+const SAYS_NOTHING: readonly string[] = [
+  'pin-error',
+  'baseptr',
+  'user-baseptr',
+  'validate',
+  'validate-l1',
+  'validate-l2',
+  'validate-l3',
+  'validate-l4',
+  'crashed',
+  'crash-sync',
+  'domain-crash',
+  'unhandled-trap',
+  'mmio-ro',
+]

@@ -9,7 +9,7 @@ export const foreignOrFreeFrame: Cause = {
   match: (evidence) => {
     const owners = messagesOf(evidence, 'l1-owner')
     const stolen = messagesOf(evidence, 'bad-page')
-    const lost = messagesOf(evidence, 'get-page', 'page-ref')
+    const lost = messagesOf(evidence, 'get-page', 'page-ref', 'mmu-update-page', 'machphys')
     const xens = refusedEntries(evidence).filter(({ fields }) => fields.pg_owner === '32754')
     const all = [...owners, ...xens, ...stolen, ...lost]
     const unexplained = saysWhy(evidence)

@@ -8,11 +8,15 @@ export const linearPtWritable: Cause = {
   match: (evidence) => {
     const found = messagesOf(evidence, 'linear-rw')
     if (found.length === 0) return undefined
+    const refusals = messagesOf(evidence, ...REFUSALS)
+    const own = found.filter(
+      (message) => !refusals.some(({ line }) => line <= message.line && message.line - line <= NEAR),
+    )
     return {
-      // After a refused type the line is only what the failed walk says next.
-      score: messagesOf(evidence, 'bad-type', 'bad-flags', 'validate', ...VALIDATIONS).length > 0 ? 15 : 82,
+      // Behind another refusal the line is only what the failed look at a table says next.
+      score: own.length === 0 ? 15 : 82,
       title: 'Xen refused a recursive (linear) page-table entry because it asked for write permission.',
-      lines: linesOf(found),
+      lines: linesOf(own.length === 0 ? found : own),
     }
   },
   signature: [
@@ -36,4 +40,16 @@ export const linearPtWritable: Cause = {
   avoid: [],
 }
 
-const VALIDATIONS = ['validate-l1', 'validate-l2', 'validate-l3', 'validate-l4']
+/** Lines of others may stand between an echo and what it echoes. */
+const NEAR = 3
+const REFUSALS = [
+  'bad-type',
+  'bad-flags',
+  'l1-get',
+  'get-page',
+  'page-ref',
+  'validate',
+  'validate-l1',
+  'validate-l2',
+  'validate-l3',
+]

@@ -1,3 +1,4 @@
+import { readPte } from '../decode/values.ts'
 import { type BadType, type Evidence, messagesOf, recordsOf } from '../evidence.ts'
 import type { MulticallEntry, XenMessage } from '../log/records.ts'
 
@@ -62,7 +63,8 @@ export function isForeign({ fields, vcpu }: XenMessage): boolean {
 
 /** Whether the L1 entry of a message has RW; one that is not printed may have. */
 export function asksToWrite({ fields }: XenMessage): boolean {
-  return fields.pte === undefined || (BigInt(`0x${fields.pte}`) & 2n) !== 0n
+  const entry = fields.pte === undefined ? undefined : readPte(fields.pte)
+  return entry === undefined || entry.flags.split('|').includes('RW')
 }
 
 /** Whether Xen says why it could not take an L1 entry. */

@@ -10,6 +10,12 @@ import { directMapPfn, kasanShadowed, regionOf } from './regions.ts'
 export type PteReading = { readonly mfn: string; readonly flags: string; readonly present: boolean }
 
 export function readPte(word: string): PteReading | undefined {
+  // A transcript names frames: `<A|0x167>` is the frame A with these flags.
+  const named = /^<([^|<>]+)\|0x([0-9a-f]+)>$/.exec(word)
+  if (named) {
+    const flags = readPte(named[2])
+    return flags && { ...flags, mfn: `<${named[1]}>` }
+  }
   if (!/^[0-9a-f]{1,16}$/.test(word)) return undefined
   const bits = BigInt(`0x${word}`)
   const [lo, hi] = [Number(bits & 0xffffffffn), Number(bits >> 32n)]

@@ -16,7 +16,7 @@ const ESCAPES = new RegExp(
 /** What less and vis print for an escape: `^[[31m`, `ESC[0m`. */
 const SHOWN_ESCAPES = /(?:\^\[|ESC)\[[0-9;]*[mK]/g
 const TAGS =
-  /<\/?(?:br|p|pre|div|span|code|tt|b|i|u|em|strong|font|td|tr|a|li|blockquote)(?:\s[^<>]*)?\s*\/?>/gi
+  /<\/?(?:br|BR|p|pre|PRE|div|DIV|span|code|tt|b|i|u|em|strong|font|td|tr|a|li|blockquote)(?:\s[^<>]*)?\s*\/?>/g
 const ENTITIES: Readonly<Record<string, string>> = {
   amp: '&',
   lt: '<',

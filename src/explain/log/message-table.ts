@@ -104,8 +104,9 @@ function mayHoldKey(text: string): boolean {
   return false
 }
 
-/** Digits as Xen prints them: lower case, look-alikes put right. */
+/** Digits as Xen prints them: lower case, look-alikes put right. A name for a frame, as transcripts have it (`<A>`), stays. */
 export function plainHex(text: string): string {
+  if (text.startsWith('<')) return text
   return text.replace(/[oOQlI|]/g, (letter) => LOOK_ALIKES[letter]).toLowerCase()
 }
 
@@ -116,7 +117,7 @@ function foundMessage(compiled: Compiled, match: RegExpExecArray): FoundMessage 
     const raw = match[i + 1]
     if (raw === undefined) return
     const value = isHex ? plainHex(raw) : raw
-    if (value !== raw.toLowerCase() && isHex) corrected = true
+    if (isHex && value.toLowerCase() !== raw.toLowerCase()) corrected = true
     fields[compiled.message.fields[i] ?? `field${i}`] = value
   })
   const whole = Object.keys(fields).length === compiled.hex.length
@@ -155,7 +156,7 @@ function field(spec: string): string {
   if (spec.endsWith('S')) return '(\\S+)'
   if (spec.endsWith('s')) return '([^\\s:[](?:[^:[]*[^\\s:[])?)'
   if (/[du]$/.test(spec)) return '(-?\\d+)'
-  return '(?:0x)?([0-9a-fA-FoOQlI|]+)'
+  return '(?:0x)?([0-9a-fA-FoOQlI|]+(?![0-9a-zA-Z])|<[^<>\\s]{1,40}>)'
 }
 
 /** The words by which a message is looked for: its longest run without fields and punctuation, lower case. */
