@@ -43,7 +43,9 @@ export function textReport(report: Report): string[] {
     lines.push('', 'BOOTED IN THE MODEL', ...confirmationLines(report.confirmation))
   }
   if (cause !== undefined) {
-    lines.push(...list('WHAT TO CHECK', cause.check), ...list('FIXED BY', cause.fixes.map(fixText)))
+    const told = report.verdict === 'ambiguous' && report.wouldTell.some((text) => cause.check.includes(text))
+    if (!told) lines.push(...list('WHAT TO CHECK', cause.check))
+    lines.push(...list('FIXED BY', cause.fixes.map(fixText)))
     lines.push(...list('WHAT AVOIDS IT', cause.avoid))
   }
   if (others.length > 0) {

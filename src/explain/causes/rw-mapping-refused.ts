@@ -1,5 +1,6 @@
-import { inEarlyBoot, messagesOf } from '../evidence.ts'
-import type { Cause } from './cause.ts'
+import { errnoOf } from '../decode/values.ts'
+import { type Evidence, hasRefusals, inEarlyBoot, messagesOf, recordsOf } from '../evidence.ts'
+import type { Cause, Match } from './cause.ts'
 import {
   asksToWrite,
   aTable,
@@ -61,7 +62,7 @@ export const rwMappingRefused: Cause = {
       }
     }
     const busy = failedCalls(evidence).filter(({ op, result }) => SETS_ENTRY.includes(op) && result === -16)
-    if (busy.length === 0) return undefined
+    if (busy.length === 0) return gaveUpOnBusy(evidence)
     return {
       score: 86,
       title:
@@ -91,4 +92,21 @@ export const rwMappingRefused: Cause = {
   ],
   fixes: [],
   avoid: [],
+}
+
+/** A release build prints nothing: a kernel that gave up, with EBUSY in a register. */
+function gaveUpOnBusy(evidence: Evidence): Match | undefined {
+  const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6)
+  if (trap === undefined || hasRefusals(evidence)) return undefined
+  for (const { values, line } of recordsOf(evidence, 'registers')) {
+    const found = Object.entries(values).find(([, value]) => errnoOf(value) === '-EBUSY')
+    if (found === undefined) continue
+    return {
+      score: 71,
+      title: `The kernel gave up when Xen had answered -16 (EBUSY): most likely it wanted a page writable that is a table.`,
+      lines: [trap.line, line],
+      details: [`${found[0]} is ${found[1]}: -EBUSY.`, 'This build of Xen prints no line for a refusal.'],
+    }
+  }
+  return undefined
 }

@@ -25,14 +25,17 @@ export const writableAliasThenPin: Cause = {
     // A release build prints no refusal: what is left is a BUG() before any handler, and -EINVAL in a register.
     if (hasRefusals(evidence) || !crashed(evidence) || !hasMark(evidence, 'early-tables')) return undefined
     const trap = recordsOf(evidence, 'trap').find(({ vector }) => vector === 6)
-    const dump = recordsOf(evidence, 'registers').find(({ values }) => Object.values(values).some(errnoOf))
+    // A refused table is EINVAL; EBUSY is a refused writable mapping, another cause.
+    const dump = recordsOf(evidence, 'registers').find(({ values }) =>
+      Object.values(values).some((value) => errnoOf(value) === '-EINVAL'),
+    )
     if (trap === undefined || dump === undefined || afterBoot(evidence)) return undefined
     const [suspect] = earlyTableSuspects(evidence)
     if (suspect === undefined) {
-      const [name, value] = Object.entries(dump.values).find(([, text]) => errnoOf(text) !== undefined)!
+      const [name, value] = Object.entries(dump.values).find(([, text]) => errnoOf(text) === '-EINVAL')!
       return {
         score: 72,
-        title: `The kernel gave up when a hypercall was refused (${name} is ${errnoOf(value)}) while it built its early page tables: most likely one of them is still mapped writable.`,
+        title: `The kernel gave up when a hypercall was refused (${name} is ${value}, -EINVAL) while it built its early page tables: most likely one of them is still mapped writable.`,
         lines: [trap.line, dump.line],
         details: ['This build of Xen prints no line for a refusal; a debug build would name the page.'],
       }

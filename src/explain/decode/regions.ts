@@ -19,15 +19,16 @@ export const REGIONS: readonly Region[] = [
   { name: 'user space', from: 0x1000n, to: 0x7fffffffffffn },
   { name: "Xen's machine-to-physical table", from: 0xffff800000000000n, to: 0xffff803fffffffffn },
   { name: "Xen's own range", from: 0xffff804000000000n, to: 0xffff87ffffffffffn },
-  // Linux 4.20 and later keep the LDT in the first 512 GiB of what was the direct map before.
+  // Linux 4.20 and later keep the LDT in the first 512 GiB of what was the direct map before; a kernel that still has
+  // its direct map there reaches the second range only with more than 512 GiB of memory.
   {
-    name: "Linux's direct map",
+    name: "Linux's direct map (until 4.19)",
     from: 0xffff880000000000n,
     to: 0xffff887fffffffffn,
     directMap: 0xffff880000000000n,
   },
   {
-    name: "Linux's direct map (4.20 and later; high in the older one)",
+    name: "Linux's direct map",
     from: 0xffff888000000000n,
     to: 0xffffc87fffffffffn,
     directMap: 0xffff888000000000n,
