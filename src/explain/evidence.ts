@@ -1,6 +1,6 @@
 import type { TypeWord } from '../bits/type-word.ts'
 import { xenVersion } from './decode/fingerprint.ts'
-import { addressOfSlots } from './decode/regions.ts'
+import { addressOfSlots, isXenRange } from './decode/regions.ts'
 import { badTypes as readBadTypes } from './decode/type-words.ts'
 import type { BootPart } from './log/read-log.ts'
 import type { LogRecord, RegistersRecord, WalkRecord, XenMessage } from './log/records.ts'
@@ -55,7 +55,11 @@ export function evidenceOf(boot: BootPart, before?: Evidence): Evidence {
   const { badTypes, alternatives } = readBadTypes(boot.records, xen)
   return {
     firstLine: boot.firstLine,
-    records: boot.records,
+    // Dumps of HVM guests and of Xen itself are no evidence about a PV guest's tables.
+    records: boot.records.filter(
+      (record) =>
+        record.kind !== 'registers' || record.context === undefined || record.context === 'pv guest',
+    ),
     xen,
     badTypes,
     otherLayouts: alternatives,
@@ -138,9 +142,9 @@ export function hasRefusals(evidence: Evidence): boolean {
   return recordsOf(evidence, 'xen').some(({ group }) => !silent.includes(group))
 }
 
-/** Whether a dump or a report is of a PV guest: its kernel runs in Xen's e030 and e033, or e019 and e021 of 32 bits. */
+/** Whether a dump or a report is of a PV guest: its kernel runs in Xen's e030 and e033, or e019 and Linux's own 0061 of 32 bits. */
 export function isPvRegisters({ cs, context }: RegistersRecord): boolean {
-  return (cs !== undefined && /^e0(?:30|33|19|21|23|2b)$/.test(cs)) || context === 'pv guest'
+  return (cs !== undefined && /^(?:e0(?:30|33|19|21|23|2b)|0061)$/.test(cs)) || context === 'pv guest'
 }
 
 /** Whether anything in it is Xen's, or of a guest that says that it runs under Xen. */
@@ -157,6 +161,9 @@ export function isXen(evidence: Evidence): boolean {
           return true
         case 'registers':
           return isPvRegisters(record)
+        case 'guest-fault':
+          // No other kernel has anything there: the hole that Linux leaves for a hypervisor.
+          return record.address !== undefined && isXenRange(BigInt(`0x${record.address}`))
         case 'calls':
           return record.symbols.some((symbol) => /^_*xen_|_xen_|^xenvbd|^xennet/.test(symbol))
         case 'guest-bug':

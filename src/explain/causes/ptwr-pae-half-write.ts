@@ -8,8 +8,12 @@ export const ptwrPaeHalfWrite: Cause = {
   match: (evidence) => {
     const found = messagesOf(evidence, 'ptwr-fixup')
     if (found.length === 0) return undefined
+    // The refused entry is the half-written one: what Xen says of it is no refusal then.
+    const halves = new Set(found.map(({ fields }) => fields.pte))
+    const refused = messagesOf(evidence, 'l1-get').filter(({ fields }) => !halves.has(fields.pte))
+    const alone = refused.length === 0 && evidence.badTypes.length === 0
     return {
-      score: 58,
+      score: alone ? 91 : 58,
       title:
         'Harmless: a 32-bit guest writes page-table entries in two halves, and Xen repairs what it sees in between.',
       lines: linesOf(found),

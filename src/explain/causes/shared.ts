@@ -44,8 +44,12 @@ export function counted(count: number, what: string): string {
 
 /** The L1 entry that Xen could not take, of that frame when one is named. */
 export function refusedEntries(evidence: Evidence, mfn?: string): XenMessage[] {
+  const halves = new Set(messagesOf(evidence, 'ptwr-fixup').map(({ fields }) => fields.pte))
   const same = (other: string | undefined) => mfn === undefined || trimmed(other) === trimmed(mfn)
-  return messagesOf(evidence, 'l1-get').filter(({ fields }) => same(fields.mfn))
+  return messagesOf(evidence, 'l1-get').filter(
+    // An entry that Xen took to be half-written, and mended, is not refused.
+    ({ fields }) => same(fields.mfn) && (fields.pte === undefined || !halves.has(fields.pte)),
+  )
 }
 
 function trimmed(mfn: string | undefined): string | undefined {

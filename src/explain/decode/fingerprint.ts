@@ -160,7 +160,10 @@ function byLineNumbers(messages: readonly XenMessage[], first: number, last: num
   }
 }
 
-/** Source files grow: lines beyond those of one release and short of the next one's are of a release between them. */
+/**
+ * Lines beyond those of one release and short of the next one's are of a release between them; unless files shrank on the
+ * way, and there are two such places.
+ */
 function between(messages: readonly XenMessage[], first: number, last: number): XenVersion | undefined {
   const sides = XEN_RELEASES.flatMap((release) => {
     const known = messages
@@ -172,7 +175,7 @@ function between(messages: readonly XenMessage[], first: number, last: number): 
   const turns = sides
     .slice(1)
     .map((next, i) => [sides[i], next])
-    .filter(([a, b]) => a.side === 1 && b.side === -1)
+    .filter(([a, b]) => a.side * b.side === -1)
     .filter(([a, b]) => index(a.release) <= last && index(b.release) >= first)
   if (turns.length !== 1) return undefined
   const from = XEN_RELEASES[Math.max(first, index(turns[0][0].release))]

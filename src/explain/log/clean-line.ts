@@ -39,6 +39,8 @@ const QUOTES = /^(?:\s*(?:[A-Z]{2,3})?[>|]\s?)+/
 /** Carriers of time and place that stand before a line; tried again until none fits. */
 const PREFIXES: readonly RegExp[] = [
   /^\s+/,
+  // A list, a patch, a comment in code.
+  /^[-+*#/\s]+(?=\(XEN\)|\[\s*\d+\.\d+\])/,
   // grep -n, a pager's or a review's line numbers; not the `2466:` of mm.c, which follows a name.
   /^\d{1,7}[:|\t-]\s?(?=\D)/,
   // grep's file names, with and without numbers.

@@ -1,3 +1,4 @@
+import { beginsLine, isBroken, isMended } from './broken-lines.ts'
 import { cleanLine, decodeLine, isQuotedPrintable } from './clean-line.ts'
 import {
   calledFunction,
@@ -57,23 +58,6 @@ const NOWHERE: At = { line: 0, text: '' }
 
 /** The marks that begin something, in the order of a boot. */
 const BEGINNINGS = ['xen-version', 'dom0-kernel', 'mapping-kernel', 'linux-version']
-
-/** What a line begins with that is no continuation of another. */
-const OWN_LINE =
-  /^\[(?!#)|^\(XEN\)|^(?:mm|traps)\.c:|^arch\/|^L[1-4]\s?\[|^(?:[re]?[a-z0-9]{2,3}|cr\d):\s|^(?:Domain|Pagetable|Error|Bad|Call Trace|CPU|Xen|Linux|BIOS)\b/
-
-/** Lines that end where none of their kind does: a range of a map, an arrow, a register, a call of a multicall. */
-const BROKEN: readonly RegExp[] = [
-  /\[[0-9a-f]{8,16},(?: [0-9a-f]{0,16}\]?)?\s*(?:\([^)]*)?$/,
-  /(?:^|\s)[0-9a-f]{16} -(?: [0-9a-f]{0,16})?\s*(?:\([^)]*)?$/,
-  /\[mem 0x[0-9a-f]+(?:-(?:0x[0-9a-f]*\]?)?)?\s*(?:ACPI)?$/,
-  /(?:->|direct mapping tables up to|@|paddr(?: 0x[0-9a-f]*)?)\s*$/,
-  /(?:Loaded kernel|Phys-Mach map|Start info|Page tables|Boot stack|TOTAL|Dom0 alloc\.):\s*[0-9a-f]*$/,
-  /\[mem\s*$/,
-  /\bcall\s+\d+(?:\/\d+)?:\s+op=\d+(?!.*\bargs?=.)/,
-  /\b(?:r[a-z0-9]{1,2}|cr\d|[fg]s[bs]?):\s*$/,
-  /\bL[1-4]\s?\[0x[0-9a-f]+\](?:\s*=(?:\s*[0-9a-f]{0,16})?)?\s*$/,
-]
 
 /** The lines of a text, as they stand in it. */
 export function numberedLines(text: string): NumberedLine[] {
@@ -218,8 +202,7 @@ class Reader {
       if (next === undefined) return undefined
       const message = xenMessage(text, NOWHERE)
       const broken =
-        BROKEN.some((pattern) => pattern.test(text)) ||
-        (message === undefined ? line.xen || /\.[chS]:\d+/.test(text) : !message.whole)
+        isBroken(text) || (message === undefined ? line.xen || /\.[chS]:\d+/.test(text) : !message.whole)
       if (!broken) return undefined
       const spaced = `${text} ${next.text}`
       const glued = text + next.text
@@ -228,7 +211,7 @@ class Reader {
         const mended =
           better !== undefined
             ? better.whole || message === undefined
-            : message === undefined && this.isMended(text, candidate)
+            : message === undefined && isMended(text, candidate)
         if (!mended) continue
         this.at += taken
         return { text: candidate }
@@ -236,13 +219,6 @@ class Reader {
       text = spaced
     }
     return undefined
-  }
-
-  /** Whether a line that began as something of the kinds of `BROKEN` is whole now. */
-  private isMended(text: string, longer: string): boolean {
-    const call = multicallEntry(longer, NOWHERE)
-    if (/\bcall\s+\d+.*\bop=/.test(text)) return call !== undefined && call.args.length > 0
-    return BROKEN.some((pattern) => pattern.test(text)) && !BROKEN.some((pattern) => pattern.test(longer))
   }
 
   private otherLine(text: string, at: At, line: Cleaned): void {
@@ -372,7 +348,7 @@ class Reader {
   private continuation(index: number): Cleaned | undefined {
     if (index >= this.lines.length) return undefined
     const next = this.clean(index)
-    return next.xen || next.text === '' || OWN_LINE.test(next.text) ? undefined : next
+    return next.xen || next.text === '' || beginsLine(next.text) ? undefined : next
   }
 
   /**
