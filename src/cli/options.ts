@@ -62,6 +62,14 @@ export type Verb = {
 const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']
 const mapNames = () => shippedMaps().map((map) => map.name)
 
+/** Which holes of the past are open: of every verb that has a profile of Xen. */
+const HOLES_OPTION: OptionSpec = {
+  name: 'holes',
+  kind: 'string',
+  argument: 'LIST',
+  help: 'security holes of old that are open: none, or 148,182',
+}
+
 /** Which machine and which kernel: what every verb about a boot takes. */
 const MACHINE: readonly OptionSpec[] = [
   {
@@ -78,10 +86,11 @@ const MACHINE: readonly OptionSpec[] = [
     name: 'xen',
     kind: 'choice',
     argument: 'PROFILE',
-    help: 'whose rules: seed (April 2011), 4.17 or 4.17-release',
+    help: 'rules: seed (2011), 4.17, 4.17-release',
     values: xenNames,
     default: 'seed',
   },
+  HOLES_OPTION,
   {
     name: 'map',
     kind: 'file',
@@ -174,6 +183,7 @@ const script: Verb = {
       values: xenNames,
       default: '4.17',
     },
+    HOLES_OPTION,
     { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },
     {
       name: 'frames',

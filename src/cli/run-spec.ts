@@ -23,7 +23,12 @@ export function runSpec(flags: RunFlags): RunSpec {
 /** A script in a file, and how it is run. One that begins with `#domu` is for a domU. */
 export function scriptSpec(
   file: string,
-  flags: { readonly xen?: string; readonly domu?: boolean; readonly frames?: string },
+  flags: {
+    readonly xen?: string
+    readonly holes?: string
+    readonly domu?: boolean
+    readonly frames?: string
+  },
 ): Extract<RunSpec, { script: unknown }> {
   const text = readText(file)
   return {
@@ -31,6 +36,7 @@ export function scriptSpec(
       text,
       domain: flags.domu === true || text.startsWith('#domu') ? 'domU' : 'dom0',
       ...(flags.xen === undefined ? {} : { xen: flags.xen }),
+      ...(flags.holes === undefined ? {} : { holes: flags.holes }),
       ...(flags.frames === undefined ? {} : { frames: parseRecording(readText(flags.frames), flags.frames) }),
     },
   }

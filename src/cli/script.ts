@@ -8,6 +8,7 @@ import { scriptSpec } from './run-spec.ts'
 export type ScriptFlags = {
   readonly file: string
   readonly xen?: string
+  readonly holes?: string
   readonly domu?: boolean
   readonly frames?: string
   readonly trace?: string

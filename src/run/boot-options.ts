@@ -11,6 +11,7 @@ export type RawBootOptions = {
   readonly with?: readonly string[]
   readonly without?: readonly string[]
   readonly xen?: string
+  readonly holes?: string
   readonly map?: string | MemoryMap
   readonly dom0?: boolean
   readonly domu?: boolean
@@ -39,6 +40,7 @@ export function bootOptions(raw: RawBootOptions): BootOptions {
   const options: BootOptions = {}
   if (raw.linux !== undefined) options.linux = named('--linux', raw.linux, 'B or 2.6.39-rc4')
   if (raw.xen !== undefined) options.xen = named('--xen', raw.xen, 'seed')
+  if (raw.holes !== undefined) options.holes = named('--holes', raw.holes, 'none or 148,182')
   if (typeof raw.map === 'string') options.map = named('--map', raw.map, "a name that 'xenolith maps' lists")
   else if (raw.map !== undefined) options.map = raw.map
 

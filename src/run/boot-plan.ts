@@ -6,6 +6,7 @@ import { DEFAULT_KERNEL_BYTES, LEAST_KERNEL_BYTES } from '../linux/symbols.ts'
 import type { FrameRange } from '../machine/memory.ts'
 import type { E820Entry } from '../xen/abi.ts'
 import { type DomainLayout, KERNEL_WINDOW, layoutEndingAt, layoutFor } from '../xen/domain-layout.ts'
+import { holesOf, withHoles } from '../xen/holes.ts'
 import type { HostMemory } from '../xen/hypervisor.ts'
 import { deniedMmio417, deniedMmio2011, hostMapForDom0 } from '../xen/machine-map.ts'
 import { type XenVersion, xenVersion } from '../xen/version.ts'
@@ -51,7 +52,8 @@ export type BootPlan = {
 export function planBoot(options: BootOptions): BootPlan {
   checkNumbers(options)
   const generation = resolveGeneration(options.linux ?? 'B', options.with, options.without)
-  const version = xenVersion(options.xen ?? 'seed')
+  const named = xenVersion(options.xen ?? 'seed')
+  const version = withHoles(named, holesOf(named, options.holes))
   const usesSeed = options.map === undefined && options.domain !== 'domU'
   const map = chooseMap(options, usesSeed)
   const dom0 = options.domain === undefined ? map === null || map.kind === 'host' : options.domain === 'dom0'

@@ -15,6 +15,8 @@ export type BootOptions = {
   without?: readonly string[]
   /** The version profile of Xen, default `seed`. */
   xen?: string
+  /** Holes of the past that are open: `none`, or advisories as in `148,182`; default the profile's own. */
+  holes?: string
   /** The host's map for a dom0, the guest's own for a domU: a shipped map's name, or a map. */
   map?: string | MemoryMap
   domain?: 'dom0' | 'domU'

@@ -43,6 +43,7 @@ const OPTIONS: Readonly<Record<keyof BootOptions, (value: unknown) => boolean>> 
   with: (value) => isListOf(value, isText),
   without: (value) => isListOf(value, isText),
   xen: isText,
+  holes: isText,
   map: (value) => isText(value) || isMap(value),
   firmwareMap: (value) => typeof value === 'boolean',
   domain: (value) => value === 'dom0' || value === 'domU',
@@ -66,16 +67,19 @@ function isMap(value: unknown): boolean {
 }
 
 function checkedScript(script: Record<string, unknown>, file: string): ScriptRun {
-  const { text, xen, domain, frames } = script
+  const { text, xen, holes, domain, frames } = script
   if (typeof text !== 'string') throw new BadInput(`${file}:1: the header has no text of a script`)
   if (xen !== undefined && typeof xen !== 'string')
     throw new BadInput(`${file}:1: the header's "xen" is no profile`)
+  if (holes !== undefined && typeof holes !== 'string')
+    throw new BadInput(`${file}:1: the header's "holes" is no list of advisories`)
   if (domain !== undefined && domain !== 'dom0' && domain !== 'domU') {
     throw new BadInput(`${file}:1: the header's "domain" is neither dom0 nor domU`)
   }
   return {
     text,
     ...(xen === undefined ? {} : { xen }),
+    ...(holes === undefined ? {} : { holes }),
     ...(domain === undefined ? {} : { domain }),
     ...(frames === undefined ? {} : { frames: checkedRecording(frames, file) }),
   }

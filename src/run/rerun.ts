@@ -11,6 +11,8 @@ export type ScriptRun = {
   /** The version profile of Xen, default 4.17. */
   readonly xen?: string
   readonly domain?: 'dom0' | 'domU'
+  /** Holes of the past that are open; default the profile's own. */
+  readonly holes?: string
   /** The recording whose frames are used. */
   readonly frames?: Recording
 }

@@ -16,6 +16,7 @@ import { PROBE } from '../script/layout.ts'
 import { SIF, START_INFO } from '../xen/abi.ts'
 import type { Domain } from '../xen/domain.ts'
 import { getPageType } from '../xen/frame-type.ts'
+import { holesOf, withHoles } from '../xen/holes.ts'
 import { Hypervisor, type XenFrames } from '../xen/hypervisor.ts'
 import { fillM2pSlot } from '../xen/tables.ts'
 import { xenVersion } from '../xen/version.ts'
@@ -94,6 +95,7 @@ let memory: Memory | null = null
  * @param scriptBytes length of the script, which lies behind dom0's kernel and moves what comes after it
  * @param syms frames of a recording, to use the same ones
  * @param reserved frames that the recording gives out later
+ * @param holes which holes of the past are open; without it the profile's own
  */
 export function scriptMachine(
   profile: string,
@@ -101,6 +103,7 @@ export function scriptMachine(
   scriptBytes: number,
   syms: RecordedSyms | null,
   reserved: ReadonlySet<number>,
+  holes?: string,
 ): ScriptMachine {
   memory ??= new Memory(96 * 2 ** 20)
   const frame = (name: keyof typeof XEN_FRAMES): number =>
@@ -114,7 +117,8 @@ export function scriptMachine(
   }
   checkFrames(syms, isDomU)
   const host = { ram: RAM, map: [], addressBits: 40 }
-  const xen = new Hypervisor(xenVersion(profile), host, memory, frames)
+  const version = xenVersion(profile)
+  const xen = new Hypervisor(withHoles(version, holesOf(version, holes)), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.
   xen.coherentTlb = false
   xen.guestLogAll = true

@@ -35,6 +35,8 @@ export type ScriptOptions = {
   /** The version profile of Xen, default 4.17. */
   readonly xen?: string
   readonly domain?: 'dom0' | 'domU'
+  /** Holes of the past that are open: `none`, or advisories as in `148,182`; default the profile's own. */
+  readonly holes?: string
   /** Use the frames of this recording, so that results are equal to the digit. */
   readonly frames?: Recording
   /** What errors call the script. */
@@ -119,6 +121,7 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
     text.length,
     frames?.header.syms ?? null,
     new Set(frames?.lines.flatMap((line) => framesGiven(line.sym))),
+    options.holes,
   )
   const events = options.sink === undefined ? null : new FillEvents(options.sink)
   options.ready?.(xen)

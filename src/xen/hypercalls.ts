@@ -43,7 +43,7 @@ const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.fpu_taskswitch, { arguments: 1, call: fpuTaskswitch }],
   [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
-  [HYPERCALL.multicall, { arguments: 2, call: multicall }],
+  [HYPERCALL.multicall, { arguments: 2, call: multicall, leavesResult: true }],
   [HYPERCALL.update_va_mapping, { arguments: 3, call: updateVaMapping }],
   [HYPERCALL.xen_version, { arguments: 2, call: xenVersionCall }],
   [HYPERCALL.console_io, { arguments: 3, call: consoleIo }],

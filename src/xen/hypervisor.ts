@@ -99,6 +99,8 @@ export class Hypervisor implements Host {
   guestLogAll = false
   readonly clock = new Clock()
   private readonly logLimit = new GuestLogLimit()
+  /** Hypercalls that were carried out while the guest was in user mode: none, unless XSA-213 is open. */
+  userModeCalls = 0
   /** A multicall is running: it may not contain another. */
   inMulticall = false
   private readonly domainOfVcpu: Domain[] = []

@@ -81,8 +81,12 @@ export function loadSelector(xen: Hypervisor, vcpu: Vcpu, selector: number): Tra
   const index = selector >>> 3
   let table: number
   if ((selector & 4) !== 0) {
-    if (index >= domain.ldtEntries) return refused
     const offset = index * 8
+    if (index >= domain.ldtEntries) {
+      // The CPU refuses it; what Xen's emulation of the refused instruction then reads is another matter.
+      if (!xen.version.checksLdtLimit) faultInLdt(xen, domain, vcpu, offset)
+      return refused
+    }
     if (!faultInLdt(xen, domain, vcpu, offset)) {
       const va = domain.ldtBase + offset
       // 4.17: an address that cannot be in cr2 becomes a fault of the selector.

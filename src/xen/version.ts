@@ -55,6 +55,12 @@ export type XenVersion = {
   readonly unmapDropsLdt: boolean
   /** mmuext_op about another domain's frames is refused where an operation is about the caller itself. */
   readonly ownOperations: boolean
+  /** A selector beyond the end of the LDT is refused before its page is looked at (XSA-298). */
+  readonly checksLdtLimit: boolean
+  /** A multicall ends when one of its calls has left for user mode (XSA-213). */
+  readonly multicallEndsInUserMode: boolean
+  /** The holes of the past that are open: advisories of src/xen/holes.ts. The fields say what that means. */
+  readonly holes: readonly string[]
   /** A stolen frame forgets its type (XSA-214). */
   readonly stealClearsType: boolean
   /** Error numbers that changed. */
@@ -104,6 +110,9 @@ export const SEED: XenVersion = {
   eagerLdt: true,
   unmapDropsLdt: true,
   ownOperations: false,
+  checksLdtLimit: false,
+  multicallEndsInUserMode: false,
+  holes: ['148', '182', '213', '240', '298'],
   stealClearsType: false,
   newBaseptrReturnsCode: false,
   clobber: [0xdeadbeef, 0],
@@ -144,6 +153,9 @@ export const XEN_417: XenVersion = {
   eagerLdt: false,
   unmapDropsLdt: false,
   ownOperations: true,
+  checksLdtLimit: true,
+  multicallEndsInUserMode: true,
+  holes: [],
   stealClearsType: true,
   newBaseptrReturnsCode: true,
   clobber: [0xdeadf00d, 0xdeadbeef],
