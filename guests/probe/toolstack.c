@@ -47,7 +47,9 @@ struct context {
   u64 control[8], debug[8];
   u64 event, failsafe, syscall, vm_assist, fs_base, gs_base_kernel, gs_base_user;
 };
+/* VGCF_in_kernel and VGCF_online. */
 #define IN_KERNEL 4
+#define ONLINE 0x20
 
 /* Where the domain has its own things, as pfns: src/run/script-machine.ts has the same. */
 enum { LIST = 0x500, START_INFO = 0x504, TABLES = 0x508, L3 = 0x509, L2 = 0x50a, L1 = 0x50b, TABLES_END = 0x50f, SCRIPT = 0x520 };
@@ -171,7 +173,7 @@ static void begin(void)
 {
   struct context *context = CONTEXT;
   memset(context, 0, sizeof *context);
-  context->flags = IN_KERNEL;
+  context->flags = IN_KERNEL | ONLINE;
   context->regs.rip = TEXT;
   context->regs.cs = 0xe033;
   context->regs.ss = context->kernel_ss = 0xe02b;
