@@ -29,7 +29,21 @@ export type Agreement = {
 
 /** Lines of a script that are no operations on Xen. */
 const NOT_COMPARED = new Set(['page', 'pages', 'echo', 'autoinfo', 'sym'])
-const FIELDS = ['rc', 'done', 'fault', 'cr2', 'val', 'raw', 'info', 'log', 'sym', 'dump', 'crash'] as const
+const FIELDS = [
+  'rc',
+  'done',
+  'calls',
+  'back',
+  'fault',
+  'cr2',
+  'val',
+  'raw',
+  'info',
+  'log',
+  'sym',
+  'dump',
+  'crash',
+] as const
 
 /** The script of a recording: its operations, one a line. */
 export function scriptOf(recording: Recording): string {

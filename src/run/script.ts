@@ -11,6 +11,7 @@ import type { Hypervisor } from '../xen/hypervisor.ts'
 import { xenVersionNames } from '../xen/version.ts'
 import { type RecordedSyms, scriptMachine } from './script-machine.ts'
 
+export type { CallResult } from '../script/multi.ts'
 export type { TranscriptLine } from '../script/transcript.ts'
 
 /** The version profiles that a script can run under. */
