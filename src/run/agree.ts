@@ -22,6 +22,8 @@ export type Difference = {
 }
 
 export type Agreement = {
+  /** How the machine's run of the recorded lines ended. */
+  readonly status: 'end' | 'crash' | 'die'
   readonly compared: number
   readonly byVerb: ReadonlyMap<string, { compared: number; agree: number; exempt: number }>
   readonly differences: readonly Difference[]
@@ -114,7 +116,7 @@ export function agreeWith(recording: Recording, after?: ScriptOptions['after']):
       exempt: rule?.name ?? null,
     })
   })
-  return { compared, byVerb, differences }
+  return { status: result.header.status, compared, byVerb, differences }
 }
 
 function bootLine(header: object): string {
