@@ -1,4 +1,4 @@
-import type { Recording } from '../src/run/script.ts'
+import type { FrameRun, Recording } from '../src/run/script.ts'
 import type { Outcome } from '../src/script/execute.ts'
 import type { CallResult } from '../src/script/multi.ts'
 import { parseScript, type ScriptLine } from '../src/script/parse.ts'
@@ -21,12 +21,14 @@ export function recordingOf(script: string, booted: Booted, domain: 'dom0' | 'do
     ops: reader.lines.length,
     status: booted.end,
     syms: reader.transcript.syms,
+    p2m: reader.runs,
   }
   return { header, lines: reader.lines }
 }
 
 class ConsoleReader {
   readonly lines: TranscriptLine[] = []
+  readonly runs: FrameRun[] = []
   readonly transcript: Transcript
   private readonly script: Map<number, ScriptLine>
   private readonly verbs = new Map<TranscriptLine, string>()
@@ -50,9 +52,16 @@ class ConsoleReader {
     const [what, ...words] = text.split(' ')
     switch (what) {
       case '@op':
-        return this.begin(Number(words[0]))
+        this.begin(Number(words[0]))
+        return
+      case '@run': {
+        const [pfn, mfn, count, step] = words.map(Number)
+        this.runs.push([pfn, mfn, count, step])
+        return
+      }
       case '@sym':
-        return this.name(words)
+        this.name(words)
+        return
       case '@rc':
         this.outcome = { ...this.outcome, ...outcomeOf(words) }
         return

@@ -41,6 +41,25 @@ static void name_frames(const struct start_info *info)
   name_frame("INVAL", 0xffffffffff, -1, 0, 0);
 }
 
+/* All frames of the domain, as runs: pfn, mfn, how many, and by how much the mfn changes from one to the next. */
+static void say_frames(const struct start_info *info)
+{
+  for (u64 pfn = 0, next; pfn < info->nr_pages; pfn = next) {
+    u64 step = pfn + 1 < info->nr_pages && p2m[pfn + 1] + 1 == p2m[pfn] ? -1ul : 1;
+    for (next = pfn + 1; next < info->nr_pages && p2m[next] == p2m[next - 1] + step; next++)
+      ;
+    put("@run ");
+    put_hex(pfn);
+    put(" ");
+    put_hex(p2m[pfn]);
+    put(" ");
+    put_number((s64)(next - pfn));
+    put(" ");
+    put_number((s64)step);
+    put("\n");
+  }
+}
+
 static void run_script(char *line, const char *end)
 {
   static char text[4096];
@@ -78,6 +97,7 @@ void probe_main(struct start_info *info)
   flush();
   if (same(info->cmd_line, "domu"))
     run_domu(info);
+  say_frames(info);
   name_frames(info);
   for (u64 i = 0; i < WINDOW_PAGES; i++)
     update_va(WINDOW + i * PAGE, 0, UVMF_INVLPG, DOMID_SELF);
