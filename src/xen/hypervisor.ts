@@ -416,6 +416,8 @@ export class Hypervisor implements Host {
   wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
     const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
     if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
+    const { unscrubbed } = this.version
+    if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed
     const top = this.typeText(type).slice(0, 2)
     return [this.version.freeCount, top + this.version.freeType]
   }
