@@ -58,10 +58,12 @@ export function runMulticall(probe: Probe, calls: readonly MultiCall[], domain: 
   let rc = vcpu.hypercall(HYPERCALL.multicall)
   const outcome: Outcome = {}
   if (!vcpu.kernelMode) {
-    if (probe.guarded(() => vcpu.fetch(PROBE.userCode))) {
+    const isBack = probe.guarded(() => {
+      vcpu.fetch(PROBE.userCode)
       vcpu.systemCall()
-      outcome.back = 'syscall'
-    } else rc = FAULTED
+    })
+    if (isBack) outcome.back = 'syscall'
+    else rc = FAULTED
   }
   probe.goOn()
   return { rc, ...outcome, calls: calls.map((call, i) => readCall(probe, call, i)) }
