@@ -96,3 +96,9 @@ decr C`
     '8000000000000001/0000000000000000',
   )
 })
+
+test('a descriptor that was loaded is marked as accessed', () => {
+  const script = 'page A\ndesc A[1] = 0x00affa000000ffff\nro A\ngdt 512 A\nldsel 0xb\nget A[1]'
+  const last = runScript(script).lines.at(-1)
+  assert.equal(last?.raw ?? last?.val, '0xaffb000000ffff')
+})

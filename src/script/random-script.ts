@@ -33,7 +33,7 @@ const MIXED: Weights = {
   role: 1,
 }
 
-const PROFILES = {
+const PROFILES: Readonly<Record<RandomProfile, Profile>> = {
   mixed: { wild: 0.22, weights: MIXED },
   /** Mostly what Xen allows. */
   legal: { wild: 0.06, weights: MIXED },
@@ -60,9 +60,9 @@ const PROFILES = {
   segments: { wild: 0.2, weights: { ...MIXED, segments: 35, memory: 4 } },
   /** Frames that are given back, taken and exchanged. */
   memory: { wild: 0.2, weights: { ...MIXED, memory: 25, m2p: 3 } },
-} as const satisfies Record<string, Profile>
+}
 
-export type RandomProfile = keyof typeof PROFILES
+export type RandomProfile = 'mixed' | 'legal' | 'wild' | 'struct' | 'batch' | 'segments' | 'memory'
 
 /** The profiles of random scripts by name. */
 export const RANDOM_PROFILES = Object.keys(PROFILES) as readonly RandomProfile[]
