@@ -52,6 +52,29 @@ const ENDS: readonly (readonly [RegExp, BootEnd])[] = [
   [/Panic on CPU|Xen BUG at|Assertion '.*' failed/, 'panic'],
 ]
 
+/** What stops each emulator that runs, and its folder: none may outlive this process. */
+const running = new Map<() => void, string>()
+let isWatching = false
+
+function watchForSignals(): void {
+  if (isWatching) return
+  isWatching = true
+  const clean = (): void => {
+    for (const [stop, folder] of running) {
+      stop()
+      rmSync(folder, { recursive: true, force: true })
+    }
+    running.clear()
+  }
+  process.on('exit', clean)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      clean()
+      process.kill(process.pid, signal)
+    })
+  }
+}
+
 /** Boot real Xen under QEMU with the probe as dom0, and a script for it or for the domU that it builds. */
 export function bootXen(tools: Tools, script: string, options: BootOptions): Promise<Booted> {
   // A file in memory takes QEMU's single bytes best.
@@ -69,7 +92,8 @@ export function bootXen(tools: Tools, script: string, options: BootOptions): Pro
   const started = performance.now()
   const qemu = spawn(tools.qemu, args, { stdio: 'ignore' })
   const stop = (): void => void qemu.kill('SIGKILL')
-  process.once('exit', stop)
+  running.set(stop, folder)
+  watchForSignals()
   const file = openSync(console, 'r')
   const reader = new LineReader(file)
   const lines: string[] = []
@@ -93,7 +117,7 @@ export function bootXen(tools: Tools, script: string, options: BootOptions): Pro
     const timer = setInterval(poll, POLL_MS)
     const finish = (): void => {
       clearInterval(timer)
-      process.removeListener('exit', stop)
+      running.delete(stop)
       closeSync(file)
       rmSync(folder, { recursive: true })
     }
