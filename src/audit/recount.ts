@@ -1,5 +1,12 @@
 import { SLOTS } from '../bits/address.ts'
-import { RECORD_WORDS, TYPE_COUNT, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
+import {
+  RECORD_WORDS,
+  REFS_WORD,
+  TYPE_COUNT,
+  TYPE_PINNED,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
 import { type Holders, LEVEL_4, type Miscount, SEGDESC, Tally } from './tally.ts'
 
@@ -9,11 +16,19 @@ import { type Holders, LEVEL_4, type Miscount, SEGDESC, Tally } from './tally.ts
  */
 export function recount(memory: Memory, holders: Holders, most = 10): Miscount[] {
   const tally = tallyOf(memory, holders)
+  const words = memory.u32
   const wrong: Miscount[] = []
   for (const [first, word, frames] of memory.recordGroups()) {
     for (let i = 0; i < frames && wrong.length < most; i++) {
-      tally.compare(first + i, word + i * RECORD_WORDS, holders.countsLinear, wrong)
+      const record = word + i * RECORD_WORDS
+      if (words[record + REFS_WORD] !== 0) tally.compare(first + i, record, holders.countsLinear, wrong)
     }
+  }
+  // A frame with no references at all, which is nevertheless held.
+  for (const mfn of tally.counts.keys()) {
+    const record = memory.record(mfn)
+    if (record !== -1 && words[record + REFS_WORD] === 0)
+      tally.compare(mfn, record, holders.countsLinear, wrong)
   }
   return wrong.slice(0, most)
 }

@@ -2,7 +2,6 @@ import { entryFrame, P, RW } from '../bits/pte.ts'
 import {
   OWNER_IO,
   OWNER_WORD,
-  REF_ALLOCATED,
   REF_COUNT,
   REF_XEN_HEAP,
   REFS_WORD,
@@ -92,25 +91,28 @@ export class Tally {
   compare(mfn: number, record: number, countsLinear: boolean, wrong: Miscount[]): void {
     const words = this.memory.u32
     const refs = words[record + REFS_WORD]
-    const type = words[record] & TYPE_COUNT
+    const type = words[record]
     const count = this.counts.get(mfn)
-    if (count === undefined && refs === 0 && type === 0) return
+    if (count === undefined && refs === 0 && (type & TYPE_COUNT) === 0) return
     const expected = count ?? NONE
     const owner = words[record + OWNER_WORD]
     // What no guest may retype has one reference to its type for ever.
     const isPermanent = (refs & REF_XEN_HEAP) !== 0 || ((owner & 0xff) === OWNER_IO && refs !== 0)
-    const differs = (what: Miscount['what'], counted: number, recorded: number): void => {
-      if (counted !== recorded) wrong.push({ mfn, what, counted, recorded })
-    }
-    differs('references', expected.refs + ((refs & REF_ALLOCATED) !== 0 ? 1 : 0), refs & REF_COUNT)
-    differs('type count', expected.type + (isPermanent ? 1 : 0), type)
-    if (countsLinear && expected.linear !== 0) differs('same-level count', expected.linear, owner >> 16)
-    differs('locked', 0, words[record] & TYPE_LOCKED)
+    const expectedRefs = expected.refs + (refs >>> 31)
+    const expectedType = expected.type + (isPermanent ? 1 : 0)
+    if (expectedRefs !== (refs & REF_COUNT))
+      wrong.push({ mfn, what: 'references', counted: expectedRefs, recorded: refs & REF_COUNT })
+    if (expectedType !== (type & TYPE_COUNT))
+      wrong.push({ mfn, what: 'type count', counted: expectedType, recorded: type & TYPE_COUNT })
+    if (countsLinear && expected.linear !== 0 && expected.linear !== owner >> 16)
+      wrong.push({ mfn, what: 'same-level count', counted: expected.linear, recorded: owner >> 16 })
+    if ((type & TYPE_LOCKED) !== 0) wrong.push({ mfn, what: 'locked', counted: 0, recorded: 1 })
+    if (count === undefined) return
     // Those who hold it to a type must all mean the one that it has.
-    const code = words[record] >>> TYPE_SHIFT
-    expected.as.forEach((held, as) => {
-      if (held > 0 && as !== 0 && as !== code) differs('type', as, code)
-    })
+    const code = type >>> TYPE_SHIFT
+    for (let as = 1; as < count.as.length; as++) {
+      if (count.as[as] > 0 && as !== code) wrong.push({ mfn, what: 'type', counted: as, recorded: code })
+    }
   }
 
   private of(mfn: number): Count {

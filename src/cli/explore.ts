@@ -48,7 +48,6 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
     () => io.err('xenolith: ending the pieces under way; once more ends at once'),
     () => progress.tell(),
   )
-  if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
   let explored: Explored
   try {
     const how = {
@@ -56,6 +55,9 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
       signal: interrupt.signal,
       checkpoint,
       savesNowAndThen: options.checkpoint !== undefined || options.resume !== undefined,
+      started() {
+        if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
+      },
       progress: (done: Parameters<Progress['at']>[0]) => progress.at(done),
       found(finding: Finding) {
         progress.end()

@@ -106,11 +106,12 @@ function exactly(text: string, options: ScriptOptions, from: number, to: number)
   let n = 0
   runScript(text, {
     ...options,
-    after(xen, { op }) {
+    after(xen, line) {
+      options.after?.(xen, line)
       n++
       if (finding !== null || n <= from || n > to) return
       const wrong = auditMachine(xen)
-      if (wrong.length > 0) finding = { n, op, wrong }
+      if (wrong.length > 0) finding = { n, op: line.op, wrong }
     },
   })
   return finding

@@ -48,6 +48,8 @@ export type ExploreRun = {
   readonly checkpoint?: string
   /** Save there every half minute as well. */
   readonly savesNowAndThen?: boolean
+  /** Told when the plan is a good one and the checkpoint can be written. */
+  readonly started?: () => void
   readonly progress?: (done: Done) => void
   /** Told of every finding at once. */
   readonly found?: (finding: Finding) => void
@@ -117,6 +119,9 @@ class Search {
   }
 
   async go(): Promise<Explored> {
+    // A place that cannot be written is found before the work and not after it.
+    if (this.run.savesNowAndThen) this.save()
+    this.run.started?.()
     const pool = openPool<LevelTask | WalkTask, LevelResult | WalkResult>(
       './worker',
       import.meta,
