@@ -1,6 +1,6 @@
 import { auditMachine } from '../run/audit.ts'
 import { type TraceEvent, traceHeader, traceLine } from '../run/boot.ts'
-import { runScript, type TranscriptLine } from '../run/script.ts'
+import { type CallResult, runScript, type TranscriptLine } from '../run/script.ts'
 import { withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
 import { scriptSpec } from './run-spec.ts'
@@ -58,6 +58,8 @@ function show(line: TranscriptLine, io: Io): void {
     line.err === undefined ? '' : `error: ${line.err}`,
     line.rc === undefined ? '' : `rc=${line.rc}`,
     line.done === undefined ? '' : `done=${line.done}`,
+    line.calls === undefined ? '' : `calls=${line.calls.map(callText).join(',')}`,
+    line.back === undefined ? '' : `back=${line.back}`,
     line.fault === undefined ? '' : `fault=${line.fault}`,
     line.cr2 === undefined ? '' : `cr2=${line.cr2}`,
     line.val === undefined ? '' : `val=${line.val}`,
@@ -68,4 +70,9 @@ function show(line: TranscriptLine, io: Io): void {
   for (const [place, value] of Object.entries(line.dump ?? {})) io.out(`      ${place} = ${value}`)
   for (const [page, mfn] of Object.entries(line.sym ?? {})) io.out(`      ${page} is frame ${mfn}`)
   for (const [page, words] of Object.entries(line.info ?? {})) io.out(`      [${page} ${words}]`)
+}
+
+/** A call of a multicall: its result, and what it did of its request; `-` for what Xen did not write. */
+function callText({ rc, done }: CallResult): string {
+  return `${rc ?? '-'}${done === undefined ? '' : `/${done ?? '-'}`}`
 }

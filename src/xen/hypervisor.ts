@@ -35,6 +35,7 @@ import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
 import { fixupPageFault } from './ptwr.ts'
+import { systemCall } from './system-call.ts'
 import { traceHypercall } from './trace-hypercall.ts'
 import type { XenVersion } from './version.ts'
 import { refsText, typeText } from './words.ts'
@@ -277,6 +278,10 @@ export class Hypervisor implements Host {
     this.clock.advance(HYPERCALL_NS)
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
+    if (!vcpu.kernelMode) {
+      systemCall(this, domain, vcpu)
+      return
+    }
     const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
@@ -424,6 +429,8 @@ export class Hypervisor implements Host {
   wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
     const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
     if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
+    const { unscrubbed } = this.version
+    if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed
     const top = this.typeText(type).slice(0, 2)
     return [this.version.freeCount, top + this.version.freeType]
   }

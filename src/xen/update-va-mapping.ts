@@ -23,7 +23,8 @@ export function updateVaMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu): nu
 
 /** The same, for an entry that maps a frame of another domain: the fourth argument names it. */
 export function updateVaMappingOtherdomain(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3))
+  // A domid_t: 16 bits, whatever else the register holds.
+  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   // 4.17 asks its security policy before anything else; even for dom_io a domU may not.
   if (xen.version.messages !== 'seed' && !mayActOn(caller, pageOwner)) return EPERM

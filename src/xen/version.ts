@@ -80,6 +80,8 @@ export type XenVersion = {
   /** Count word of a free frame, and the lower 56 bits of its type word, as printed. */
   readonly freeCount: string
   readonly freeType: string
+  /** Count and type word of a free frame that has to be scrubbed, where that is done later and not at once. */
+  readonly unscrubbed: readonly [caf: string, taf: string] | null
   /** Text address, low half, of the first label at which 4.17 says that a frame could not be pushed; 0: it says nothing. */
   readonly pushFaults: number
   /** What `domain_crash_sync called from entry.S` adds. */
@@ -125,6 +127,7 @@ export const SEED: XenVersion = {
   denysUnaddressable: false,
   freeCount: '180000000000000',
   freeType: '00000000000001',
+  unscrubbed: null,
   pushFaults: 0,
   entryFault: '',
   dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
@@ -169,6 +172,7 @@ export const XEN_417: XenVersion = {
   denysUnaddressable: true,
   freeCount: 'c00000000000000',
   freeType: '0000010007ffff',
+  unscrubbed: ['8c00000000000000', '0000000000000000'],
   pushFaults: 0x403738d0,
   entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
   dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
