@@ -48,6 +48,7 @@ const REDISCOVERED = {
   154: ['cached-device', 1],
   182: ['writable-table', 2],
   240: ['table-chain', 4],
+  213: ['user-mode-call', 4],
   298: ['descriptor-limit', 4],
 } as const
 
@@ -80,7 +81,7 @@ test('the Xen of 2011 has several holes, and each finding names its own', async 
   const { holes: _, ...space } = plan({ xen: 'seed' }).space
   const explored = await explore({ ...plan({}), space, walks: 500 }, { threads: 2, signal: never })
   const blamed = explored.findings.map(({ holes }) => holes.join())
-  for (const hole of ['148', '154', '182', '240', '298']) assert.ok(blamed.includes(hole), `${blamed}`)
+  for (const hole of ['148', '154', '182', '213', '240', '298']) assert.ok(blamed.includes(hole), `${blamed}`)
   for (const { property, holes, sequence } of explored.findings) {
     assert.ok(rerun(explored, sequence, holes.join() || 'none').includes(property))
     assert.ok(holes.every((hole) => holesOf(xenVersion('seed')).includes(hole)))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { randomNumbers } from '../src/explore/search/random.ts'
+import { randomStream } from '../src/explore/search/random.ts'
 import { defaultMoves, type Moves, parseMoves } from '../src/run/search/moves.ts'
 import { SearchMachine } from '../src/run/search/search-machine.ts'
 import { StateKey } from '../src/run/search/state-key.ts'
@@ -34,7 +34,7 @@ for (const spec of SPECS) {
     const moves = movesFor(spec.domain)
     const machine = new SearchMachine(spec, moves)
     const scratch = scratchPages(machine)
-    const random = randomNumbers(20261126, 1)
+    const random = randomStream(20261126, 1)
     const state = new Int32Array(machine.size)
     const again = new Int32Array(machine.size)
     let changed = 0
@@ -63,22 +63,26 @@ for (const spec of SPECS) {
 test('a state goes on as it did, from a machine that has been elsewhere', () => {
   const moves = movesFor('dom0')
   const machine = new SearchMachine(SPECS[0], moves)
-  const random = randomNumbers(7, 2)
+  const random = randomStream(7, 2)
   const state = new Int32Array(machine.size)
   const [first, second] = [new Int32Array(machine.size), new Int32Array(machine.size)]
   for (let round = 0; round < 200; round++) {
     const pick = (n: number) => Array.from({ length: n }, () => moves.lines[random(moves.lines.length)])
     machine.reset()
-    for (const line of pick(random(10))) machine.move(line)
+    // The guest may come to its end, and then nothing goes on.
+    if (!pick(random(10)).every((line) => machine.move(line))) continue
     machine.save(state)
     const onward = pick(6)
-    for (const line of onward) machine.move(line)
+    const lives = onward.every((line) => machine.move(line))
     machine.save(first)
     for (const line of pick(5)) machine.move(line)
     machine.restore(state)
-    for (const line of onward) machine.move(line)
+    assert.equal(
+      onward.every((line) => machine.move(line)),
+      lives,
+    )
     machine.save(second)
-    assert.deepEqual(second, first, onward.map(({ text }) => text).join('; '))
+    if (lives) assert.deepEqual(second, first, onward.map(({ text }) => text).join('; '))
   }
 })
 
@@ -120,7 +124,7 @@ test('one key for states that differ in names only, and for no others', () => {
         texts[move].replace(/(?<![\w|])[ABC]\b|(?<== )[ABC]/g, (name) => names['ABC'.indexOf(name)]),
       ),
     )
-  const random = randomNumbers(99, 3)
+  const random = randomStream(99, 3)
   const byKey = new Map<string, string>()
   const byState = new Map<string, string>()
   for (let round = 0; round < 1500; round++) {
@@ -149,7 +153,7 @@ test('what a search looks at finds what a look at everything finds', () => {
   ] as const) {
     const moves = movesFor(spec.domain)
     const machine = new SearchMachine(spec, moves)
-    const random = randomNumbers(5, 4)
+    const random = randomStream(5, 4)
     let broken = 0
     for (let round = 0; round < 250; round++) {
       machine.reset()

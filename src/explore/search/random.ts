@@ -1,15 +1,11 @@
-/** Whole numbers below n: the same for the same seed and stream. splitmix32 chooses the start, mulberry32 goes on. */
-export function randomNumbers(seed: number, stream: number): (n: number) => number {
-  let state = scramble(scramble(seed >>> 0) ^ scramble((stream + 0x9e3779b9) >>> 0))
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n)
-  }
+import { type RandomNumbers, randomNumbers } from '../../bits/random.ts'
+
+/** Random numbers of one of many streams that a seed has: the same for the same seed and stream. */
+export function randomStream(seed: number, stream: number): RandomNumbers {
+  return randomNumbers(scramble(scramble(seed >>> 0) ^ scramble((stream + 0x9e3779b9) >>> 0)))
 }
 
+/** splitmix32: neighbouring numbers come out far from each other. */
 function scramble(n: number): number {
   let z = (n + 0x9e3779b9) | 0
   z = Math.imul(z ^ (z >>> 16), 0x21f0aaad)

@@ -1,6 +1,6 @@
 import { StateKey } from '../../run/search/state-key.ts'
 import { type Finding, findingOf, signatureOf } from './finding.ts'
-import { randomNumbers } from './random.ts'
+import { randomStream } from './random.ts'
 import { type Space, type Walker, walkerOf } from './space.ts'
 import { Visited } from './visited.ts'
 
@@ -113,7 +113,7 @@ function walk({ space, seed, first, count, length }: WalkTask): WalkResult {
   const findings = new Map<string, Finding>()
   let steps = 0
   for (let n = first; n < first + count; n++) {
-    const random = randomNumbers(seed, n)
+    const random = randomStream(seed, n)
     const few = random(100) < WITH_ALL_MOVES ? moves.lines.length : FEWEST + random(MOST - FEWEST)
     const choice = Array.from({ length: few }, (_, i) =>
       few === moves.lines.length ? i : random(moves.lines.length),

@@ -69,6 +69,8 @@ export function defaultMoves(pageCount: number, isDomU: boolean): string {
       (p) => `baseptr ${p}`,
       (p) => `gdt 512 ${p}`,
     ),
+    // A process is entered in the middle of a batch; what comes behind it is not the process's business.
+    ...each((p) => `multi iret , mmu ${p}[0] = 0`),
     'ubaseptr 0',
     'baseptr KL4',
     'gdt 0',

@@ -1,7 +1,7 @@
 import { ENTRY_BYTES, PAGE, REGION, SLOTS, slotAt, vaOf } from '../../bits/address.ts'
 import { PROBE } from '../../script/layout.ts'
 import type { Argument } from '../../script/operands.ts'
-import type { ScriptLine } from '../../script/parse.ts'
+import type { ExtRequest, MmuRequest, ScriptLine } from '../../script/parse.ts'
 import type { Moves } from './moves.ts'
 
 /** What of the machine the moves can reach, beside the frames that they name. */
@@ -46,6 +46,12 @@ export function placesOf(
     address(argument)
     address({ ...argument, lo: argument.lo + 15 })
   }
+  const updated = (request: MmuRequest): void => {
+    if (request.kind === 'entry') byte(request.slot.lo)
+  }
+  const extended = ({ command, arg1 }: ExtRequest): void => {
+    if (command === SET_LDT && arg1 !== null) address(arg1)
+  }
   const pages = new Map(moves.pages.map((name, i) => [name, PROBE.pool + i * PAGE]))
   // A page's place in the direct map can be remapped, and stored to where it is read-only.
   for (const va of pages.values()) {
@@ -72,12 +78,20 @@ export function placesOf(
         address(op.va)
         break
       case 'mmu':
-        for (const request of op.requests) if (request.kind === 'entry') byte(request.slot.lo)
+        op.requests.forEach(updated)
         break
       case 'ext':
-        for (const { command, arg1 } of op.requests) if (command === SET_LDT && arg1 !== null) address(arg1)
+        op.requests.forEach(extended)
+        break
+      case 'multi':
+        for (const call of op.calls) {
+          if (call.kind === 'uvm') address(call.va)
+          if (call.kind === 'mmu') updated(call.request)
+          if (call.kind === 'ext') extended(call.request)
+        }
         break
       case 'ldsel':
+        byte(op.selector & 0xfff8)
         if ((op.selector & 4) !== 0) ldtPages.add(Math.floor((op.selector & 0xfff8) / PAGE))
         break
     }
