@@ -16,6 +16,9 @@ ro A0
 pin1 A0
 mmu KL2[500] = A0|P|RW|US|A|D
 mmu KL2[500] = A0|P|RW|US|A|D|PSE`,
+  // A device's page, uncached; then the entry changes nothing but its caching.
+  154: `uvm W0 = NORAM|P|RW|PWT|PCD
+uvm W0 = NORAM|P|RW`,
   // The root maps itself, for reading; then the entry gains RW.
   182: `mmu KL4[300] = KL4|P|US|A|D
 mmu KL4[300] = KL4|P|RW|US|A|D`,
@@ -36,6 +39,15 @@ mmu T1[0] = T0|P|US|A|D
 pin4 T1
 mmu T2[0] = T1|P|US|A|D
 pin4 T2`,
+  // Xen looks at an L1 through its linear map; then another L1 is there, and the first one holds nothing any more. What Xen
+  // changes behind the old address is an entry whose reference it gives back a second time: T has none left.
+  286: `page L T
+ro L
+mmu KL2[500] = L|P|RW|US|A|D
+uvm V:511.510.500.0 = T|P|RW|US
+mmu KL2[500] = KL1W|P|RW|US|A|D
+uvm V:511.510.500.0 = 0
+pin1 T`,
   // An LDT of one descriptor, and a selector of its second page.
   298: `pages R 2
 ro R0

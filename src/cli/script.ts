@@ -1,3 +1,4 @@
+import { auditMachine } from '../run/audit.ts'
 import { type TraceEvent, traceHeader, traceLine } from '../run/boot.ts'
 import { type CallResult, runScript, type TranscriptLine } from '../run/script.ts'
 import { withTrace } from './files.ts'
@@ -12,6 +13,7 @@ export type ScriptFlags = {
   readonly domu?: boolean
   readonly frames?: string
   readonly trace?: string
+  readonly check?: boolean
   readonly json?: boolean
 }
 
@@ -19,19 +21,30 @@ export type ScriptFlags = {
 export function run(options: ScriptFlags, io: Io): number {
   const spec = scriptSpec(options.file, options)
   const source = options.file === '-' ? 'standard input' : options.file
+  /** What --check found after each operation. */
+  const wrong: (readonly string[])[] = []
   const result = withTrace(options.trace, (line) => {
     line?.(traceHeader(spec))
-    const sink = line && ((event: TraceEvent) => line(traceLine(event)))
-    return runScript(spec.script.text, { ...spec.script, source, ...(sink === undefined ? {} : { sink }) })
+    return runScript(spec.script.text, {
+      ...spec.script,
+      source,
+      ...(line === undefined ? {} : { sink: (event: TraceEvent) => line(traceLine(event)) }),
+      ...(options.check === true ? { after: (xen) => void wrong.push(auditMachine(xen)) } : {}),
+    })
   })
   if (options.json) {
     io.out(JSON.stringify(result.header))
-    for (const line of result.lines) io.out(JSON.stringify(line))
-    return 0
+    result.lines.forEach((line, i) => {
+      io.out(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
+    })
+  } else {
+    result.lines.forEach((line, i) => {
+      show(line, io)
+      for (const text of wrong[i] ?? []) io.out(painted(io, 'bold', `      !! ${text}`))
+    })
+    io.out(`== ${result.header.status}`)
   }
-  for (const line of result.lines) show(line, io)
-  io.out(`== ${result.header.status}`)
-  return 0
+  return wrong.some((found) => found.length > 0) ? 1 : 0
 }
 
 /** One operation and what came of it, its lines indented below it. */

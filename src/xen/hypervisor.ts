@@ -74,7 +74,8 @@ export type XenFrames = {
  */
 export class Hypervisor implements Host {
   readonly memory: Memory
-  readonly version: XenVersion
+  /** The rules. Searches change them between two runs, to see which hole a sequence needs. */
+  version: XenVersion
   readonly console: Console
   readonly m2p: M2p
   readonly host: HostMemory
@@ -342,12 +343,24 @@ export class Hypervisor implements Host {
   /** A frame gets another type: old translations must not remain. One flush since its last use is enough. */
   typeChanges(mfn: number): void {
     // A coherent TLB has no old translations: they went with the entries.
-    if (!this.coherentTlb && (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
+    if (!this.coherentTlb && this.mayBeCached(mfn)) this.flushTlbs()
   }
 
   /** The last reference to a frame's type is gone, or the frame is free. */
   typeLeft(mfn: number): void {
     if (!this.coherentTlb) this.lastUse.set(mfn, this.tlbClock)
+  }
+
+  /** Whether nothing has been flushed since the frame's last type was given up, so that translations may be left. */
+  mayBeCached(mfn: number): boolean {
+    return (this.lastUse.get(mfn) ?? 0) >= this.tlbClock
+  }
+
+  /** Set the TLB clock so that of all frames just these may be cached: for searches, which go back in time. */
+  setMayBeCached(frames: Iterable<number>): void {
+    this.tlbClock = 1
+    this.lastUse.clear()
+    for (const mfn of frames) this.lastUse.set(mfn, 1)
   }
 
   /** Forget the translation of one page. */

@@ -9,6 +9,7 @@ import { getPageOwner, mayActOn } from './foreign.ts'
 import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { throughLinearMap } from './linear-map.ts'
 import { modEntry } from './mod-entry.ts'
 import { ownerOf, typeCodeOf } from './references.ts'
 
@@ -44,7 +45,9 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
       typeCodeOf(xen, record) === TYPE_CODE.l1
     ) {
       lockPage(xen, record)
-      rc = modEntry(xen, 1, table, slotAt(va, 1), lo, hi, false, caller, pageOwner)
+      // The L1 is locked by its frame and written by its address.
+      const written = throughLinearMap(xen, vcpu, va, table)
+      rc = modEntry(xen, 1, written, slotAt(va, 1), lo, hi, false, caller, pageOwner)
       unlockPage(xen, record)
     }
   }
@@ -86,5 +89,6 @@ export function l1TableOf(xen: Hypervisor, vcpu: Vcpu, va: number, marked: 2 | 3
     if (level < 4 && (lo & PSE) !== 0) return -1
     table = entryFrame(lo, memory.u32[at + 1])
   }
-  return memory.record(table) === -1 ? -1 : table
+  if (memory.record(table) === -1) return -1
+  return marked === 2 ? throughLinearMap(xen, vcpu, va, table) : table
 }

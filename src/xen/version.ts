@@ -39,13 +39,15 @@ export type XenVersion = {
   readonly failedPromotionKeepsType: boolean
   /** Same-level page-table references are counted, so that chains are no longer than one (XSA-240). */
   readonly linearCounted: boolean
+  /** A change of an L2 to L4 flushes what the CPU has cached of Xen's linear map of the tables (XSA-286). */
+  readonly flushesLinearMap: boolean
   /** PSE is accepted at L2 where superpages are allowed; otherwise it is a disallowed flag. */
   readonly superpages: boolean
   /** Cache attributes are tracked per frame (seed), or refused on Xen's own pages only (4.17). */
   readonly tracksCacheAttributes: boolean
   /** A writable mapping with write combining marks its frame, whose cache may then differ from memory (XSA-402). */
   readonly marksNonCoherent: boolean
-  /** Xen turns MMIO mappings without cache bits into uncached ones. */
+  /** Xen turns cached mappings of devices into uncached ones (XSA-154). */
   readonly mmioUncached: boolean
   /** Freeing a pinned frame unpins it (before XSA-252). */
   readonly freeUnpins: boolean
@@ -104,6 +106,7 @@ export const SEED: XenVersion = {
   l4Accessed: false,
   failedPromotionKeepsType: false,
   linearCounted: false,
+  flushesLinearMap: false,
   superpages: true,
   tracksCacheAttributes: true,
   marksNonCoherent: false,
@@ -114,7 +117,7 @@ export const SEED: XenVersion = {
   ownOperations: false,
   checksLdtLimit: false,
   multicallEndsInUserMode: false,
-  holes: ['148', '182', '213', '240', '298'],
+  holes: ['148', '154', '182', '213', '240', '286', '298'],
   stealClearsType: false,
   newBaseptrReturnsCode: false,
   clobber: [0xdeadbeef, 0],
@@ -148,6 +151,7 @@ export const XEN_417: XenVersion = {
   l4Accessed: true,
   failedPromotionKeepsType: true,
   linearCounted: true,
+  flushesLinearMap: true,
   superpages: false,
   tracksCacheAttributes: false,
   marksNonCoherent: true,
