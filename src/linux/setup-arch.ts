@@ -23,8 +23,8 @@ import { xenMemorySetupRepopulating } from './xen-memory-setup-repopulate.ts'
 /** Handlers that early_trap_init() installs: #DB, #BP, #PF. None yet for #UD, which BUG() raises. */
 const EARLY_TRAPS = [1, 3, 14]
 /** Frames of the node's own structure: 20 KiB. */
-const NODE_DATA_PAGES = 5
-const TRAMPOLINE_PAGES = 2
+export const NODE_DATA_PAGES = 5
+export const TRAMPOLINE_PAGES = 2
 
 /** setup_arch(), as far as it touches memory: arch/x86/kernel/setup.c, in its order. */
 export function setupArch(kernel: Kernel): void {

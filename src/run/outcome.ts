@@ -5,6 +5,7 @@ import type { BootOptions, BootResult } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { type BootRun, runBoot } from './boot-run.ts'
 import { isLaidOutToday, layoutOutcome } from './layout-outcome.ts'
+import { faulted, IN_NODE_DATA, inCall, PINNING, panicked, refused, STORING } from './signature.ts'
 
 /** How a boot ended, in short: what is left of it where thousands are compared. */
 export type Outcome = {
@@ -44,7 +45,7 @@ function outcomeOf(run: BootRun): Outcome {
 }
 
 const STEPS: Readonly<Record<string, string>> = {
-  pin_pagetable_pfn: 'pinning a table',
+  pin_pagetable_pfn: PINNING,
   xen_set_pmd_hyper: 'linking a table',
   xen_set_domain_pte: 'mapping a frame of the machine',
 }
@@ -53,15 +54,15 @@ function signatureOf({ xen, vcpu, kernel, ending }: BootRun): string {
   const where = placeOf(kernel)
   switch (ending.via) {
     case 'ptwr':
-      return `refused: a store to a live table, ${where}`
+      return refused(STORING, where)
     case 'pin':
     case 'mmu_update':
     case 'update_va_mapping':
-      return `refused: ${STEPS[vcpu.rip] ?? vcpu.rip}${ending.via === 'pin' ? levelOf(xen) : ''}, ${where}`
+      return refused(`${STEPS[vcpu.rip] ?? vcpu.rip}${ending.via === 'pin' ? levelOf(xen) : ''}`, where)
     case 'page-fault':
-      return `fault: a page that is not there or not writable, ${where}`
+      return faulted(where)
     default:
-      return `panic: ${ending.message.replace(/\d{2,}/g, 'N')}`
+      return panicked(ending.message)
   }
 }
 
@@ -75,7 +76,7 @@ function levelOf({ lastRefusal, version }: BootRun['xen']): string {
 /** How far the kernel was. */
 function placeOf(kernel: BootRun['kernel']): string {
   if (kernel === null) return 'before the kernel ran'
-  if (kernel.mappingDone) return kernel.nodeData === null ? 'after the direct map' : 'in NODE_DATA'
-  if (kernel.mappingCall > 0) return `call ${kernel.mappingCall} of init_memory_mapping`
+  if (kernel.mappingDone) return kernel.nodeData === null ? 'after the direct map' : IN_NODE_DATA
+  if (kernel.mappingCall > 0) return inCall(kernel.mappingCall)
   return kernel.tablesTaken > 0 ? 'in init_mem_mapping' : 'before the direct map'
 }
