@@ -1,31 +1,22 @@
-import { ENTRY_BYTES, PAGE, TWO_32 } from '../bits/address.ts'
+import { PAGE, TWO_32 } from '../bits/address.ts'
 import type { E820Entry } from '../xen/abi.ts'
-import { anyMapped, ramLimits, trimBiosRange } from './e820.ts'
+import { anyMapped } from './e820.ts'
 import { bufferPages } from './early-tables.ts'
-import type { Generation } from './generation.ts'
-import { IDENT_L1_PAGES } from './kernel-pagetable.ts'
+import {
+  earlyMemory,
+  type ForecastInput,
+  GIB,
+  losesTables,
+  next,
+  nodeDataPlace,
+  REGION,
+  reserveTrampolines,
+} from './forecast-memory.ts'
 import { markStep, newMarkState } from './mark-rw-past-pgt.ts'
-import { Memblock } from './memblock.ts'
-import { applyMapOptions } from './memory-map-options.ts'
-import { NODE_DATA_PAGES, TRAMPOLINE_PAGES } from './setup-arch.ts'
+import type { Memblock } from './memblock.ts'
+import { NODE_DATA_PAGES } from './setup-arch.ts'
 import { SYMBOLS } from './symbols.ts'
 import { type PfnRange, xenMemorySetup } from './xen-memory-setup.ts'
-
-/** What a kernel finds when it starts, as far as its early tables depend on it: bytes, and frames where it says so. */
-export type ForecastInput = {
-  readonly generation: Generation
-  readonly rawMap: readonly E820Entry[] | null
-  readonly dom0: boolean
-  /** Frames. */
-  readonly nrPages: number
-  readonly commandLine: string
-  readonly kernelEnd: number
-  readonly initrd: { readonly start: number; readonly bytes: number }
-  readonly mfnList: number
-  readonly ptBase: number
-  readonly nrPtFrames: number
-  readonly vEnd: number
-}
 
 /** How the early tables come out: `pfn` is the page it ends at, `call` the call of init_memory_mapping. */
 export type Forecast =
@@ -34,10 +25,6 @@ export type Forecast =
   | { readonly end: 'live-table'; readonly pfn: number; readonly call: number }
   | { readonly end: 'node-data'; readonly pfn: number }
   | { readonly end: 'panic'; readonly message: string }
-
-/** Frames of 2 MiB, which one L1 maps, and of 1 GiB, which one L2 does. */
-const REGION = 512
-const GIB = REGION * 512
 
 /** Ends the forecast where the boot would end. */
 class Ended extends Error {
@@ -53,8 +40,9 @@ class Ended extends Error {
  * follows from which page becomes a table when, and which regions of 2 MiB have been filled by then: 512 entries are looked
  * at as one. Everything that decides where things go is the kernel's own code: the memory map, memblock, the sizing.
  *
- * It is silent on what depends on single entries: null for a generation without a buffer (E), for `memtest=`, and where the
- * direct map covers frames of the machine, given in `denied` (bytes), that the domain may not map.
+ * It is silent on what depends on single entries: null for a generation without a buffer (E), for `memtest=`, where the direct
+ * map covers frames of the machine, given in `denied` (bytes), that the domain may not map, and where the kernel loses its
+ * own tables because the map has no RAM under them.
  */
 export function forecastTables(
   input: ForecastInput,
@@ -64,7 +52,7 @@ export function forecastTables(
   if (generation.placement === 'brk' || generation.released !== 'for-good') return null
   if (/(?:^|\s)memtest=/.test(commandLine)) return null
   const forecast = new TableForecast(input)
-  if (forecast.maps(denied)) return null
+  if (forecast.maps(denied) || losesTables(input, forecast.identity)) return null
   try {
     forecast.run()
     return { end: 'booted' }
@@ -75,11 +63,11 @@ export function forecastTables(
 }
 
 class TableForecast {
-  private readonly identity: readonly PfnRange[]
+  readonly identity: readonly PfnRange[]
   private readonly maxPfn: number
   private readonly input: ForecastInput
   private readonly e820: readonly E820Entry[]
-  private readonly memblock = new Memblock()
+  private readonly memblock: Memblock
   private readonly maxLowPfn: number
   /** Regions that tables map from the start: Xen's, and the four of the brk. */
   private readonly premapped: number
@@ -96,23 +84,15 @@ class TableForecast {
 
   constructor(input: ForecastInput) {
     this.input = input
-    const { generation, nrPages, mfnList, ptBase, dom0, rawMap, commandLine, vEnd } = input
+    const { generation, nrPages, mfnList, ptBase, dom0, rawMap } = input
     const setup = xenMemorySetup({ rawMap, nrPages, dom0, generation, mfnList, ptBase })
     this.identity = setup.identity
-    const { memblock } = this
-    memblock.reserve(SYMBOLS.text, input.kernelEnd)
-    memblock.reserve(ptBase, ptBase + input.nrPtFrames * PAGE)
-    const { initrd } = input
-    if (initrd.bytes > 0) memblock.reserve(initrd.start, initrd.start + Math.ceil(initrd.bytes / PAGE) * PAGE)
-    for (const { base, end } of setup.reservations) memblock.reserve(base, end)
-    this.e820 = trimBiosRange(applyMapOptions(setup.e820, commandLine).map).map
-    const limits = ramLimits(this.e820)
-    this.maxPfn = limits.maxPfn
-    this.maxLowPfn = limits.maxLowPfn
-    for (const entry of this.e820) if (entry.type === 'usable') memblock.addMemory(entry.start, entry.end)
-    const byXen = vEnd / ENTRY_BYTES[2]
-    const rest = Math.ceil(Math.max(0, nrPages - byXen * REGION) / REGION)
-    this.premapped = byXen + Math.min(IDENT_L1_PAGES, rest, 512 - byXen)
+    const memory = earlyMemory(input, setup)
+    this.e820 = memory.e820
+    this.memblock = memory.memblock
+    this.maxPfn = memory.maxPfn
+    this.maxLowPfn = memory.maxLowPfn
+    this.premapped = memory.premapped
   }
 
   /** Whether the direct map gets entries for frames of the machine in these ranges (bytes, below 4 GiB). */
@@ -126,9 +106,7 @@ class TableForecast {
 
   run(): void {
     const { memblock, maxLowPfn, maxPfn } = this
-    const trampoline = memblock.findInRange(PAGE, 0x10_0000, TRAMPOLINE_PAGES * PAGE, PAGE)
-    if (trampoline === null) panic('Cannot allocate trampoline')
-    memblock.reserve(trampoline, trampoline + TRAMPOLINE_PAGES * PAGE)
+    if (!reserveTrampolines(memblock)) panic('Cannot allocate trampoline')
     const { firstMapped } = this.input.generation
     const first =
       firstMapped === 'mfn-list' ? Math.floor(this.input.mfnList / PAGE) : this.premapped * REGION - 1
@@ -253,13 +231,8 @@ class TableForecast {
     const { dom0, commandLine } = this.input
     // acpi_boot_table_init() maps a table of firmware's through a slot, and so runs the workaround's hook.
     if (dom0 && !/(?:^|\s)acpi=off/.test(commandLine)) this.callMark()
-    const MAX_DMA = 0x1000 * PAGE
-    const end = maxPfn * PAGE
-    const size = NODE_DATA_PAGES * PAGE
-    const base =
-      memblock.findInRange(end > TWO_32 ? TWO_32 : MAX_DMA, end, size, PAGE) ??
-      memblock.findInRange(MAX_DMA, end, size, PAGE)
-    if (base === null) panic(`Cannot find ${size} bytes in node 0`)
+    const base = nodeDataPlace(memblock, maxPfn)
+    if (base === null) panic(`Cannot find ${NODE_DATA_PAGES * PAGE} bytes in node 0`)
     for (let pfn = base / PAGE; pfn < base / PAGE + NODE_DATA_PAGES; pfn++) {
       if (this.tails.some((tail) => pfn >= tail.start && pfn < tail.end))
         throw new Ended({ end: 'node-data', pfn })
@@ -269,9 +242,4 @@ class TableForecast {
 
 function panic(message: string): never {
   throw new Ended({ end: 'panic', message })
-}
-
-/** Where the next multiple of `unit` after `at` is. */
-function next(at: number, unit: number): number {
-  return at - (at % unit) + unit
 }

@@ -1,6 +1,8 @@
 import { hex } from '../bits/address.ts'
 import { BadInput } from '../bits/bad-input.ts'
+import type { ForecastInput } from '../linux/forecast-memory.ts'
 import { type Forecast, forecastTables } from '../linux/table-forecast.ts'
+import { forecastTopDown } from '../linux/top-down-forecast.ts'
 import { Heap } from '../xen/heap.ts'
 import { deniedMmio417, deniedMmio2011 } from '../xen/machine-map.ts'
 import type { BootOptions } from './boot.ts'
@@ -11,6 +13,9 @@ import { faulted, IN_NODE_DATA, inCall, PINNING, panicked, refused, STORING } fr
 
 /** Entries of a map that the model kernel asks Xen for at most. */
 const MOST_ENTRIES = 128
+
+/** Frames that Xen may want of the machine for itself, at the most. */
+const FOR_XEN = 1024
 
 /**
  * How a boot will end, where that can be told without carrying it out, in a hundredth of the time; null where it cannot. It
@@ -27,6 +32,7 @@ export function forecastOutcome(options: BootOptions): Outcome | null {
     if (swaps.length > 0 || nrPages > new Heap(host.ram).most || layout.vEnd > nrPages * 4096) return null
     const input = inputOf(plan)
     if ((input.rawMap?.length ?? 0) > MOST_ENTRIES) return null
+    if (plan.generation.placement === 'brk') return topDown(plan, input)
     const denied = plan.version.messages === 'seed' ? deniedMmio2011() : deniedMmio417()
     const forecast = forecastTables(input, denied)
     return forecast === null ? null : outcomeOf(forecast)
@@ -36,7 +42,26 @@ export function forecastOutcome(options: BootOptions): Outcome | null {
   }
 }
 
-function inputOf({ generation, dom0, host, memoryMap, nrPages, commandLine, layout }: BootPlan) {
+/**
+ * A dom0 that owns nearly all of its machine may not get back all the frames that it releases: then it has to boot whatever
+ * part it gets.
+ */
+function topDown({ nrPages, host }: BootPlan, input: ForecastInput): Outcome | null {
+  const kept = input.vEnd / 4096 + FOR_XEN
+  const isShort = new Heap(host.ram).most - nrPages < kept
+  const boots = forecastTopDown(input) && (!isShort || forecastTopDown(input, 0))
+  return boots ? { outcome: 'booted', signature: '' } : null
+}
+
+function inputOf({
+  generation,
+  dom0,
+  host,
+  memoryMap,
+  nrPages,
+  commandLine,
+  layout,
+}: BootPlan): ForecastInput {
   return {
     generation,
     dom0,
