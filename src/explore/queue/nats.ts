@@ -176,6 +176,10 @@ class NatsQueue implements Queue {
     return { results, last }
   }
 
+  async storeResult(id: string, result: PieceResult): Promise<void> {
+    await this.publishOnce(`xenolith.result.${id}.${result.piece}`, encode(result))
+  }
+
   async next(): Promise<Delivery | null> {
     try {
       this.pieces ??= await this.client.consumers.get(PIECES, WORKERS)
@@ -197,7 +201,7 @@ class NatsQueue implements Queue {
       attempts: message.info.deliveryCount,
       working: () => message.working(),
       done: async (result) => {
-        await this.publishOnce(`xenolith.result.${job}.${piece}`, encode(result))
+        await this.storeResult(job, result)
         message.ack()
       },
       giveBack: (milliseconds) => message.nak(milliseconds),

@@ -18,6 +18,8 @@ export type Queue = {
    * place that the last call gave, or 0. Waits a second at most.
    */
   results(id: string, after: number): Promise<{ results: PieceResult[]; last: number }>
+  /** Store a result; the first of a piece stays. */
+  storeResult(id: string, result: PieceResult): Promise<void>
   /** The next piece for a worker, of any job; null where there is none for a second. */
   next(): Promise<Delivery | null>
   close(): Promise<void>
