@@ -19,7 +19,7 @@ import { needs, xenolith } from './tools.ts'
 
 /** Ten pieces of small machines, some of which are refused. `seed` makes each test's job its own. */
 function spec(seed: number): SweepSpec {
-  const raw = { map: ['none'], memory: ['0x4001p..0x4040p+1p'], vEnd: ['32M,36M'], linux: ['A,B,C0,C,D'] }
+  const raw = { map: ['none'], memory: ['0x40201p..0x40240p+1p'], vEnd: ['32M,36M'], linux: ['A,B,C0,C,D'] }
   return { space: readSpace(raw, findMap), seed, forecast: true }
 }
 const WHOLE = { index: 1, of: 1 }
@@ -203,7 +203,7 @@ test('the command line: worker and sweep, through the queue', options, () =>
       '--map',
       'none',
       '--memory',
-      '0x4001p..0x4040p+1p',
+      '0x40201p..0x40240p+1p',
       '--linux',
       'A,B',
       '--json',
