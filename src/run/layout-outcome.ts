@@ -71,6 +71,6 @@ export function layoutOutcome(options: BootOptions): Outcome {
     outcome: 'fault',
     signature: `BUG in xen_memory_setup: ${dies.part} where the host has ${what}`,
     pfn: hex(Math.floor(dies.at / 4096)),
-    detail: `${dies.part} meets ${what} at ${hex(dies.at)}`,
+    detail: `${what} at ${hex(dies.at)} under the ${dies.part}`,
   }
 }
