@@ -22,7 +22,7 @@ import { countOf, machineAt, machineCount } from '../src/explore/sweep/space.ts'
 import { sameMachines, summarize } from '../src/explore/sweep/summary.ts'
 import { findMap } from '../src/run/maps.ts'
 import { bootOutcome } from '../src/run/outcome.ts'
-import { xenolith } from './tools.ts'
+import { root, xenolith } from './tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-sweep-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -280,4 +280,12 @@ test('the command line: formats, statuses, files', () => {
   assert.equal(xenolith(['sweep', 'merge', join(folder, 'nosuch')]).status, 2)
   assert.equal(xenolith(['sweep', '--resume', out]).status, 2)
   assert.equal(xenolith(['sweep', ...axes, '--checkpoint', join(folder, 'no', 'such')]).status, 2)
+})
+
+test('the example in docs/sweep.md is what it gives', () => {
+  const text = readFileSync(`${root}docs/sweep.md`, 'utf8')
+  const [, command, output] = /```sh\nnpx xenolith (.*)\n```\n\n```\n([\s\S]*?)```/.exec(text)!
+  assert.equal(xenolith(command.split(' ')).stdout, output)
+  const file = JSON.parse(/```json\n([\s\S]*?)```/.exec(text)![1])
+  assert.equal(machineCount(read(parseSweepFile(JSON.stringify(file), 'example'))), 34 * 80 * 8)
 })

@@ -20,13 +20,22 @@ export function textReport(summary: Summary): string[] {
 
 function forecastLines({ seed, skipped, checked, differing }: Summary['forecast']): string[] {
   if (skipped === 0 && checked.length === 0) return ['every machine was booted']
+  if (checked.length === 0)
+    return wrapped(
+      `${skipped} boots were forecast and skipped; seed ${seed} chose none of them to check`,
+      '',
+      2,
+    )
   const booted = `${skipped} boots were forecast and skipped; ${checked.length} others were forecast and booted to check it`
-  const lines = wrapped(`${booted} (seed ${seed}):`, '', 2)
   const outcome =
     differing.length === 0
       ? ['  all came out as forecast']
       : wrapped(`NOT AS FORECAST: machines ${differing.join(', ')}`, '  ', 4)
-  return [...lines, ...outcome, ...wrapped(`booted: ${numbersText(checked)}`, '  ', 4)]
+  return [
+    ...wrapped(`${booted} (seed ${seed}):`, '', 2),
+    ...outcome,
+    ...wrapped(`booted: ${numbersText(checked)}`, '  ', 4),
+  ]
 }
 
 /** Numbers of machines, the first of a long list; --json has all. */
