@@ -54,6 +54,8 @@ export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from '.
 // ---- Scripts of hypercalls ----
 
 export {
+  type CallResult,
+  type FrameRun,
   parseRecording,
   type RecordedSyms,
   type Recording,
@@ -63,11 +65,33 @@ export {
   type TranscriptLine,
 } from './run/script.ts'
 
+export {
+  RANDOM_PROFILES,
+  type RandomProfile,
+  type RandomScriptOptions,
+  randomScript,
+} from './script/random-script.ts'
+
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 
 export type { RunSpec, ScriptRun } from './run/rerun.ts'
 export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
 export { type WhyResult, why } from './run/why.ts'
+
+// ---- Searches for sequences of operations that break Xen's safety ----
+
+export {
+  type Explored,
+  type ExplorePlan,
+  type ExploreRun,
+  explore,
+  type Finding,
+  resume,
+  type SearchSpec,
+  type Space,
+  scriptOf,
+} from './explore/explore.ts'
+export type { Done } from './explore/jobs/progress.ts'
 
 // ---- Explain a pasted log: from its lines to the cause ----
 
