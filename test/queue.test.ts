@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { type Explored, type ExplorePlan, explore } from '../src/explore/explore.ts'
 import { type PieceTask, runPiece } from '../src/explore/jobs/job.ts'
 import type { Pool } from '../src/explore/jobs/pool.ts'
 import { codeDigest, jobId } from '../src/explore/queue/code.ts'
@@ -24,7 +25,6 @@ function spec(seed: number): SweepSpec {
 }
 const WHOLE = { index: 1, of: 1 }
 const PIECES = 10
-const quiet = () => {}
 
 async function local(of: SweepSpec): Promise<Row[]> {
   const job = sweepJob(of)
@@ -38,7 +38,7 @@ async function local(of: SweepSpec): Promise<Row[]> {
 /** A pool without threads: what is tested is the queue. */
 const inline: Pool<PieceTask, unknown> = { threads: 2, run: runPiece, close: async () => {} }
 
-/** Work until stopped; returns how many pieces were done. */
+/** Work until stopped; returns how many pieces were done, on a busy machine some of them twice. */
 function worker(queue: Queue): { stop(): Promise<number> } {
   const controller = new AbortController()
   const done = work(queue, inline, controller.signal, Number.POSITIVE_INFINITY)
@@ -50,9 +50,19 @@ function worker(queue: Queue): { stop(): Promise<number> } {
   }
 }
 
-async function results(queue: Queue, of: SweepSpec, silence?: number): Promise<Row[]> {
-  const got = await coordinate(queue, sweepJob(of), WHOLE, new AbortController().signal, quiet, silence)
-  return got.flatMap((result) => result as Row[])
+async function results(queue: Queue, of: SweepSpec, silence?: number, shard = WHOLE): Promise<Row[]> {
+  const rows: Row[] = []
+  const signal = new AbortController().signal
+  await coordinate(
+    queue,
+    sweepJob(of),
+    shard,
+    0,
+    signal,
+    { take: (part) => void rows.push(...(part as Row[])) },
+    silence,
+  )
+  return rows
 }
 
 /** A worker process that stops before it has acknowledged its first piece, killed when it is so far. */
@@ -100,7 +110,8 @@ test('a worker killed in the middle of a piece loses nothing', options, () =>
     assert.ok(!(await queue.finishedPieces(id)).has(piece))
     const other = worker(await open())
     assert.deepEqual(await whole, await local(spec(1)))
-    assert.equal(await other.stop(), PIECES)
+    assert.equal((await queue.finishedPieces(id)).size, PIECES)
+    assert.ok((await other.stop()) >= PIECES)
   }),
 )
 
@@ -116,7 +127,7 @@ test('a piece delivered twice counts once', options, () =>
     assert.deepEqual(await whole, await local(spec(2)))
     // The coordinator has all when nine pieces are done; the tenth is redelivered all the same.
     await new Promise((resolve) => setTimeout(resolve, 2500))
-    assert.equal(await other.stop(), PIECES)
+    assert.ok((await other.stop()) >= PIECES)
     const { results: stored } = await (await open()).results(id, 0)
     assert.equal(stored.length, PIECES)
   }),
@@ -145,19 +156,15 @@ test('two coordinators of one sweep get the same, and no piece has two results',
     assert.deepEqual(await second, expected)
     // A third one, later, finds all results there.
     assert.deepEqual(await results(await open(), spec(4)), expected)
-    assert.equal(await other.stop(), PIECES)
+    assert.ok((await other.stop()) >= PIECES)
   }),
 )
 
 test('shards of a queue make up the whole', options, () =>
   withServer(async (_server, open) => {
     const other = worker(await open())
-    const job = sweepJob(spec(5))
-    const signal = new AbortController().signal
-    const shards = [1, 2, 3].map(async (index) =>
-      coordinate(await open(), job, { index, of: 3 }, signal, quiet),
-    )
-    const rows = (await Promise.all(shards)).flat(2) as Row[]
+    const shards = [1, 2, 3].map(async (index) => results(await open(), spec(5), undefined, { index, of: 3 }))
+    const rows = (await Promise.all(shards)).flat()
     assert.deepEqual(
       rows.sort((a, b) => a.n - b.n),
       await local(spec(5)),
@@ -190,7 +197,7 @@ test('a piece that fails on every worker ends the run with its reason', options,
     const other = worker(await open())
     const job = { kind: 'sweep', spec: { broken: true }, pieces: 1 }
     await assert.rejects(
-      coordinate(await open(), job, WHOLE, new AbortController().signal, quiet),
+      coordinate(await open(), job, WHOLE, 0, new AbortController().signal, { take: () => true }),
       /no worker could carry out piece 0: /,
     )
     await other.stop()
@@ -227,6 +234,51 @@ test('the command line: worker and sweep, through the queue', options, () =>
     assert.equal(await ended, 0)
   }),
 )
+
+test('random walks go through the queue too, and find the same', options, () =>
+  withServer(async (_server, open) => {
+    const other = worker(await open())
+    const queue = await open()
+    const plan: ExplorePlan = {
+      space: { xen: '4.17', domain: 'dom0', pages: 2, holes: '182' },
+      depth: 1,
+      walks: 300,
+      length: 30,
+      seed: 1,
+      all: true,
+    }
+    const how = { threads: 1, signal: new AbortController().signal }
+    const here = await explore(plan, how)
+    const there = await explore(plan, {
+      ...how,
+      walksBy: (job, shard, from, signal, take) => coordinate(queue, job, shard, from, signal, { take }),
+    })
+    assert.deepEqual(there, here)
+    assert.ok(here.findings.length > 0)
+    assert.equal(here.walks, 300)
+    assert.ok((await other.stop()) >= 10)
+  }),
+)
+
+test('shards of random walks are the walks of the whole', async () => {
+  const plan: ExplorePlan = {
+    space: { xen: '4.17', domain: 'dom0', pages: 2, holes: '182' },
+    depth: 1,
+    walks: 300,
+    length: 30,
+    seed: 1,
+    all: true,
+  }
+  const how = { threads: 1, signal: new AbortController().signal }
+  const whole = await explore(plan, how)
+  const shards: Explored[] = []
+  for (const index of [1, 2, 3]) shards.push(await explore({ ...plan, shard: { index, of: 3 } }, how))
+  const sum = (of: 'walks' | 'steps') => shards.reduce((total, shard) => total + shard[of], 0)
+  assert.deepEqual([sum('walks'), sum('steps')], [whole.walks, whole.steps])
+  const properties = (list: typeof shards) =>
+    [...new Set(list.flatMap(({ findings }) => findings.map(({ property }) => property)))].sort()
+  assert.deepEqual(properties(shards), properties([whole]))
+})
 
 test('an address that is none, and a server that is not there, are one line', async () => {
   await assert.rejects(openQueue('nowhere'), /is no address/)

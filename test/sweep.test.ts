@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { parseShard } from '../src/explore/jobs/job.ts'
 import { isChecked, run as runPiece, type SweepSpec } from '../src/explore/sweep/piece.ts'
 import { parseSweepFile, type RawSpace, readSpace } from '../src/explore/sweep/read-space.ts'
 import { headerLine, mergeResults, type Results, readResults, rowLine } from '../src/explore/sweep/results.ts'
@@ -12,7 +13,6 @@ import {
   loadSweep,
   machinesOf,
   openWorkers,
-  parseShard,
   runSweep,
   saveSweep,
   sweepJob,

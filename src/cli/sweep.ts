@@ -1,5 +1,6 @@
+import { wholeNumber } from '../explore/explore.ts'
 import { onInterrupt } from '../explore/jobs/interrupt.ts'
-import type { PieceTask } from '../explore/jobs/job.ts'
+import { type PieceTask, parseShard } from '../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../explore/jobs/pool.ts'
 import { type Done, Progress } from '../explore/jobs/progress.ts'
 import { htmlReport } from '../explore/report/html.ts'
@@ -13,7 +14,6 @@ import {
   isComplete,
   loadSweep,
   openWorkers,
-  parseShard,
   runSweep,
   type SweepState,
   saveSweep,
@@ -137,20 +137,28 @@ async function queued(
 ): Promise<SweepState> {
   const { coordinate } = await import('../explore/queue/coordinate.ts')
   const { openQueue } = await import('../explore/queue/open-queue.ts')
-  const job = sweepJob(start.spec)
   const queue = await openQueue(options.queue!)
+  const state = { ...start, rows: [...start.rows], done: start.done }
   try {
-    const results = await coordinate(queue, job, start.shard, signal, (done) => progress.at(done))
-    const rows = results.flatMap((result) => result as Row[])
-    for (const row of rows) tell(row)
-    return { ...start, rows, done: results.length }
+    await coordinate(queue, sweepJob(start.spec), start.shard, start.done, signal, {
+      take: (result) => {
+        for (const row of result as Row[]) {
+          state.rows.push(row)
+          tell(row)
+        }
+        state.done++
+        return true
+      },
+      progress: (done) => progress.at(done),
+    })
+    return state
   } finally {
     await queue.close()
   }
 }
 
 function stopped(
-  { io, progress }: SweepRun,
+  { options, io, progress }: SweepRun,
   { rows }: SweepState,
   file: string | undefined,
   out: LineWriter | null,
@@ -158,7 +166,11 @@ function stopped(
   progress.end()
   out?.abandon()
   const where =
-    file === undefined ? 'nothing is saved: --checkpoint FILE would' : `go on with --resume ${file}`
+    options.queue !== undefined
+      ? 'the queue keeps what is done: run it again to go on'
+      : file === undefined
+        ? 'nothing is saved: --checkpoint FILE would'
+        : `go on with --resume ${file}`
   io.err(`xenolith: interrupted after ${rows.length} machines; ${where}`)
   return INTERRUPTED
 }
@@ -168,7 +180,11 @@ function newState(options: SweepFlags): SweepState {
   if (more.length > 0) throw new BadInput(`one sweep file is enough; ${more[0]} is left over`)
   const raw = file === undefined ? {} : parseSweepFile(readText(file), file)
   const space = readSpace({ ...raw, ...typed(options) }, loadMap)
-  const spec = { space, seed: seedNumber(options.seed), forecast: options.forecast !== false }
+  const spec = {
+    space,
+    seed: wholeNumber('--seed', options.seed, 0, 2 ** 32 - 1) ?? 1,
+    forecast: options.forecast !== false,
+  }
   return { spec, shard: parseShard(options.shard), done: 0, rows: [] }
 }
 
@@ -280,18 +296,7 @@ function readResultsFile(file: string): Results {
   return readResults(readLines(file), file)
 }
 
-function seedNumber(text: string | undefined): number {
-  const seed = Number(text ?? 1)
-  if (!/^\d{1,10}$/.test(text ?? '1') || seed >= 2 ** 32)
-    throw new BadInput(`--seed '${text}' is not a number from 0 to 4294967295; write for example 7`)
-  return seed
-}
-
 /** @param text of --threads; undefined is all cores */
 export function threadCount(text: string | undefined): number {
-  if (text === undefined) return coreCount()
-  const threads = Number(text)
-  if (!/^\d{1,4}$/.test(text) || threads < 1 || threads > 256)
-    throw new BadInput(`--threads '${text}' is not a number from 1 to 256; write for example 4`)
-  return threads
+  return wholeNumber('--threads', text, 1, 256) ?? coreCount()
 }

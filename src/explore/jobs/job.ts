@@ -1,3 +1,4 @@
+import { BadInput } from '../../bits/bad-input.ts'
 import { type Pool, runInOrder } from './pool.ts'
 
 /**
@@ -20,6 +21,7 @@ type KindModule = { run(spec: never, piece: number): unknown }
 /** The kinds of jobs. A new one is a module that exports `run(spec, piece)`, and a line here. */
 const KINDS: Readonly<Record<string, () => Promise<KindModule>>> = {
   sweep: () => import('../sweep/piece.ts'),
+  walks: () => import('../search/walk-piece.ts'),
   shrink: () => import('../sweep/shrink.ts'),
 }
 
@@ -62,4 +64,14 @@ export async function runShard(
 
 function* tasksOf({ kind, spec }: Job, pieces: Iterable<number>): Generator<PieceTask> {
   for (const piece of pieces) yield { kind, spec, piece }
+}
+
+/** `i/n`: part i of n, from 1. Throws BadInput. */
+export function parseShard(text: string | undefined): Shard {
+  if (text === undefined) return { index: 1, of: 1 }
+  const match = /^(\d{1,9})\/(\d{1,9})$/.exec(text)
+  const [index, of] = match === null ? [0, 0] : [Number(match[1]), Number(match[2])]
+  if (index < 1 || index > of)
+    throw new BadInput(`--shard '${text}' is not part i of n from 1 on; write for example 2/4`)
+  return { index, of }
 }

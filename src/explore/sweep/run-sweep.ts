@@ -1,4 +1,3 @@
-import { BadInput } from '../../bits/bad-input.ts'
 import { readCheckpoint, writeCheckpoint } from '../jobs/checkpoint.ts'
 import { type Job, type PieceTask, pieceCountOf, runShard, type Shard } from '../jobs/job.ts'
 import { openPool, type Pool } from '../jobs/pool.ts'
@@ -130,14 +129,4 @@ export async function shrinkGroups(
     })
   })
   return smallest
-}
-
-/** `i/n`: part i of n, from 1. */
-export function parseShard(text: string | undefined): Shard {
-  if (text === undefined) return { index: 1, of: 1 }
-  const match = /^(\d{1,9})\/(\d{1,9})$/.exec(text)
-  const [index, of] = match === null ? [0, 0] : [Number(match[1]), Number(match[2])]
-  if (index < 1 || index > of)
-    throw new BadInput(`--shard '${text}' is not part i of n from 1 on; write for example 2/4`)
-  return { index, of }
 }
