@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -288,4 +289,39 @@ test('the example in docs/sweep.md is what it gives', () => {
   assert.equal(xenolith(command.split(' ')).stdout, output)
   const file = JSON.parse(/```json\n([\s\S]*?)```/.exec(text)![1])
   assert.equal(machineCount(read(parseSweepFile(JSON.stringify(file), 'example'))), 34 * 80 * 8)
+})
+
+test('^C saves, and --resume goes on to the same end', async () => {
+  const file = join(folder, 'interrupted')
+  const axes = [
+    '--map',
+    'none',
+    '--memory',
+    '0x4000p..0x4200p+1p',
+    '--v-end',
+    '32M',
+    '--linux',
+    'B',
+    '--no-forecast',
+  ]
+  const bin = `${root}bin/xenolith.js`
+  const child = spawn(process.execPath, [bin, 'sweep', ...axes, '--threads', '1', '--checkpoint', file])
+  let told = ''
+  child.stderr.on('data', (text) => {
+    told += text
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20))
+  child.kill('SIGINT')
+  assert.equal(await ended, 130, told)
+  const [, count] = /interrupted after (\d+) machines; go on with --resume/.exec(told)!
+  assert.equal(loadSweep(file).rows.length, Number(count))
+  assert.ok(Number(count) < 513)
+  const resumed = xenolith(['sweep', '--resume', file, '--threads', '1', '--json'])
+  assert.equal(resumed.status, 0, resumed.stderr)
+  assert.deepEqual(JSON.parse(resumed.stdout), JSON.parse(xenolith(['sweep', ...axes, '--json']).stdout))
+  assert.match(
+    xenolith(['sweep', '--resume', file, '--linux', 'C']).stderr,
+    /--resume goes on with the machines/,
+  )
 })

@@ -159,19 +159,20 @@ async function queued(
 
 function stopped(
   { options, io, progress }: SweepRun,
-  { rows }: SweepState,
+  state: SweepState,
   file: string | undefined,
   out: LineWriter | null,
 ): number {
   progress.end()
   out?.abandon()
+  if (file !== undefined) saveSweep(file, state)
   const where =
     options.queue !== undefined
       ? 'the queue keeps what is done: run it again to go on'
       : file === undefined
         ? 'nothing is saved: --checkpoint FILE would'
         : `go on with --resume ${file}`
-  io.err(`xenolith: interrupted after ${rows.length} machines; ${where}`)
+  io.err(`xenolith: interrupted after ${state.rows.length} machines; ${where}`)
   return INTERRUPTED
 }
 
