@@ -238,6 +238,19 @@ test('a failure shrinks to a machine that fails alike, and is no larger', () => 
   assert.equal(bootOutcome(again).signature, signature)
 })
 
+test('the smallest machine can be booted from what is printed of it', () => {
+  const wanted = ['--map', 'msi-h61m-p23-8g', '--memory', '0xc0000p', '--v-end', '96M', '--linux', 'B']
+  const { stdout } = xenolith(['sweep', ...wanted])
+  const ranges = stdout.match(/^ +(usable|reserved|ACPI data|ACPI NVS|unusable) 0x.*$/gm)!
+  const file = join(folder, 'shrunk.txt')
+  writeFileSync(file, ranges.join('\n').replace(/^ +/gm, ''))
+  const command = stdout.match(/xenolith boot .*shrunk.*/)![0].replace('shrunk.txt', file)
+  assert.ok(command.includes('--dom0'))
+  const booted = xenolith([...command.split(' ').slice(1), '--json'])
+  const { outcome, via, call } = JSON.parse(booted.stdout)
+  assert.deepEqual({ outcome, via, call }, { outcome: 'refused', via: 'pin', call: 1 })
+})
+
 test('a baseline tells what is new; other machines are no baseline', () => {
   const of = (linux: string) => wholeOf({ ...spec(), space: read({ ...SMALL, linux: [linux] }) })
   const [before, now] = [of('A'), of('B')]

@@ -72,8 +72,9 @@ function groupLines(group: Group, number: number): string[] {
     `   smallest  ${smallest.pfn === null ? 'found' : `pfn ${smallest.pfn}`}, after ${smallest.boots} boots`,
     `             ${smallest.command}`,
   )
+  // As a file of ranges has them, the ends inclusive: --map reads it.
   for (const { start, end, type } of smallest.map?.entries ?? [])
-    lines.push(`             0x${start.toString(16)}-0x${end.toString(16)} ${type}`)
+    lines.push(`             ${type} 0x${start.toString(16)}-0x${(end - 1).toString(16)}`)
   for (const { says } of smallest.boundaries) lines.push(...wrapped(`boundary  ${says}`, '   ', 13))
   return lines
 }

@@ -1,8 +1,12 @@
 import type { BootOptions } from '../../run/boot.ts'
+import { isLaidOutToday } from '../../run/layout-outcome.ts'
 
-/** The command that boots these options. A map that does not ship stands as its name: the file is the user's. */
+/**
+ * The command that carries these options out alone. A map that does not ship stands as its name: the file is the user's.
+ * The layouts of today are `sweep`'s alone.
+ */
 export function bootCommand(options: BootOptions): string {
-  const words = ['xenolith boot']
+  const words = [isLaidOutToday(options.linux) ? 'xenolith sweep --no-shrink' : 'xenolith boot']
   const add = (name: string, value: string | undefined): void => {
     if (value !== undefined) words.push(`--${name} ${quoted(value)}`)
   }

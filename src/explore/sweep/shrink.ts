@@ -1,5 +1,6 @@
 import type { BootOptions } from '../../run/boot.ts'
 import { ownPages, planBoot } from '../../run/boot-plan.ts'
+import { isLaidOutToday } from '../../run/layout-outcome.ts'
 import { findMap, type MemoryMap } from '../../run/maps.ts'
 import { bootOutcome, type Outcome } from '../../run/outcome.ts'
 import { type Boundary, boundariesOf } from './boundary.ts'
@@ -26,6 +27,8 @@ export type ShrinkSpec = {
 
 /** More boots than this are not worth a smaller machine. */
 const MOST_BOOTS = 400
+/** Name of a shrunk map: the file into which whoever boots it puts the ranges. */
+const SHRUNK_FILE = 'shrunk.txt'
 /** v_end and kernel sizes move in steps of 4 MiB. */
 const MIB_4 = 4 << 20
 
@@ -72,8 +75,11 @@ export function shrink(options: BootOptions, signature: string): Smallest {
 function explicit(options: BootOptions): BootOptions {
   const map = typeof options.map === 'string' ? findMap(options.map) : (options.map ?? null)
   const memory = options.memory ?? ownPages(map)
-  if (options.kernelSize !== undefined || options.vEnd !== undefined) return { ...options, memory }
-  return { ...options, memory, vEnd: planBoot({ ...options, memory }).layout.vEnd }
+  const domain = options.domain ?? (map === null || map.kind === 'guest' ? 'domU' : 'dom0')
+  const whole = { ...options, memory, domain }
+  if (options.kernelSize !== undefined || options.vEnd !== undefined || isLaidOutToday(options.linux))
+    return whole
+  return { ...whole, vEnd: planBoot(whole).layout.vEnd }
 }
 
 /** Without what it may not need: command line, single commits, the host. */
@@ -120,7 +126,7 @@ function withFewerRanges(options: BootOptions, fails: (candidate: BootOptions) =
   let map = typeof options.map === 'string' ? findMap(options.map) : options.map
   let changed = false
   for (let i = map.entries.length - 1; i >= 0; i--) {
-    const fewer: MemoryMap = { ...map, name: 'shrunk', entries: map.entries.filter((_, at) => at !== i) }
+    const fewer: MemoryMap = { ...map, name: SHRUNK_FILE, entries: map.entries.filter((_, at) => at !== i) }
     if (fewer.entries.length === 0 || !fails({ ...options, map: fewer })) continue
     map = fewer
     changed = true
