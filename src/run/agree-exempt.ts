@@ -19,7 +19,7 @@ export type RecordingMemory = {
   readonly kept: Set<string>
   /** Pages with a frame out of the heap that the guest has not written yet. */
   readonly unwritten: Set<string>
-  /** Xen has kept a table that failed half validated: what follows depends on it. */
+  /** Xen had not come to the end of an undo: what follows depends on it. */
   halfValidated: boolean
   /** Xen mapped a frame that the recording does not say dom0 had. */
   strangeFrame: boolean
@@ -96,9 +96,9 @@ function oneMore(ours: string | undefined, xens: string | undefined): boolean {
 const PARTIAL = 1n << 56n
 
 const halfValidated: Exemption = {
-  name: 'a failed table that stays half validated',
+  name: 'an undo that is not over',
   because:
-    'Seldom a refused request leaves a table of its tree half validated in real Xen, with references of its own, which the machine undoes at once. What follows is not comparable.',
+    'Xen puts the undo of a refused request off where it is long, and the words of a table may then show it under way; the machine undoes everything at once. What follows is not comparable.',
   covers: ({ line, ours, fields, wordsOfXen, wordsOfOurs, memory }) => {
     if (memory.halfValidated) return true
     if (!only(fields, 'info') || line.rc === undefined || line.rc >= 0 || line.rc !== ours.rc) return false
