@@ -20,7 +20,7 @@ export type RecordingMemory = {
   /** Pages with a frame out of the heap that the guest has not written yet. */
   readonly unwritten: Set<string>
   /** Xen had not come to the end of an undo: what follows depends on it. */
-  halfValidated: boolean
+  undoUnderWay: boolean
   /** Xen mapped a frame that the recording does not say dom0 had. */
   strangeFrame: boolean
 }
@@ -95,21 +95,21 @@ function oneMore(ours: string | undefined, xens: string | undefined): boolean {
 /** The bit of 4.17's type word that says that a table is validated in part. */
 const PARTIAL = 1n << 56n
 
-const halfValidated: Exemption = {
+const undoUnderWay: Exemption = {
   name: 'an undo that is not over',
   because:
     'Xen puts the undo of a refused request off where it is long, and the words of a table may then show it under way; the machine undoes everything at once. What follows is not comparable.',
   covers: ({ line, ours, fields, wordsOfXen, wordsOfOurs, memory }) => {
-    if (memory.halfValidated) return true
+    if (memory.undoUnderWay) return true
     if (!only(fields, 'info') || line.rc === undefined || line.rc >= 0 || line.rc !== ours.rc) return false
     const isPartial = (words: string | undefined): boolean => {
       const taf = /^[0-9a-f]{16}\/([0-9a-f]{16})$/.exec(words ?? '')?.[1]
       return taf !== undefined && (BigInt(`0x${taf}`) & PARTIAL) !== 0n
     }
-    memory.halfValidated = Object.keys(line.info ?? {}).some(
+    memory.undoUnderWay = Object.keys(line.info ?? {}).some(
       (page) => isPartial(wordsOfXen.get(page)) && !isPartial(wordsOfOurs.get(page)),
     )
-    return memory.halfValidated
+    return memory.undoUnderWay
   },
 }
 
@@ -198,7 +198,7 @@ function isNumber(value: string): boolean {
 export const EXEMPTIONS: readonly Exemption[] = [
   preemptedLine,
   preemptedReference,
-  halfValidated,
+  undoUnderWay,
   strangeFrame,
   sharedInfo,
   unwritten,

@@ -81,7 +81,7 @@ export function agreeWith(recording: Recording, after?: ScriptOptions['after']):
   const memory: RecordingMemory = {
     kept: new Set(),
     unwritten: new Set(),
-    halfValidated: false,
+    undoUnderWay: false,
     strangeFrame: false,
   }
   const wordsOfXen = new Map<string, string>()
