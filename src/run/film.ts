@@ -194,6 +194,17 @@ export class Film {
     return lastAt(this.data.lines, this.at) + 1
   }
 
+  /** Indices at which a range of RAM begins: the frame before lies elsewhere. */
+  get rangeStarts(): ReadonlySet<number> {
+    let base = 0
+    return new Set(
+      this.data.ranges.map(({ start, end }) => {
+        base += end - start
+        return base - (end - start)
+      }),
+    )
+  }
+
   /** Index of a frame, or -1 where the machine has no RAM. */
   indexOf(mfn: number): number {
     let base = 0

@@ -1,0 +1,68 @@
+import type { Film } from '../../../src/run/film.ts'
+import { lookWords } from '../../../src/run/film.ts'
+import { lookRuns } from '../map/paint.ts'
+import { bare, count } from '../words.ts'
+
+const ROWS = 100
+
+/** The map as a table: runs of frames that look alike, from the map's first frame on. */
+export function FrameTable(props: {
+  film: Film
+  event: number
+  top: number
+  selected: number | null
+  onFrame: (mfn: number) => void
+  onTop: (index: number) => void
+}) {
+  const { film, top, selected, onFrame, onTop } = props
+  const runs = lookRuns(film.looks, Math.min(top, film.frames - 1), ROWS, film.rangeStarts)
+  const last = runs.at(-1)
+  const next = last === undefined ? film.frames : last.index + last.count
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys.
+    <section class="frame-table" tabIndex={0} aria-label="Frames as a table">
+      <table>
+        <caption>
+          Runs of frames that look alike, from mfn {bare(film.mfnOf(top))} on, after event {count(film.at)}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">mfn</th>
+            <th scope="col">pfn</th>
+            <th scope="col">frames</th>
+            <th scope="col">is</th>
+            <th scope="col">pinned</th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map(({ index, count: frames, look }) => {
+            const mfn = film.mfnOf(index)
+            const words = lookWords(look)
+            const isSelected = selected !== null && selected >= mfn && selected < mfn + frames
+            return (
+              <tr key={index} aria-selected={isSelected}>
+                <td>
+                  <button type="button" class="link" onClick={() => onFrame(mfn)}>
+                    {bare(mfn)}
+                  </button>
+                </td>
+                <td>{bare(film.pfnOf(mfn))}</td>
+                <td>{count(frames)}</td>
+                <td>{words.class}</td>
+                <td>{words.pinned ? 'yes' : ''}</td>
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+      <p class="pages">
+        <button type="button" disabled={top === 0} onClick={() => onTop(0)}>
+          From the first frame
+        </button>
+        <button type="button" disabled={next >= film.frames} onClick={() => onTop(next)}>
+          Further
+        </button>
+      </p>
+    </section>
+  )
+}
