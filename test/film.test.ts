@@ -122,6 +122,11 @@ test('steps go by hypercall, by entry and by region, both ways', () => {
   }
   film.seek(0)
   assert.equal(film.next('event', -1), 0)
+  assert.equal(film.next('region', -1), 0)
+  film.seek(film.events)
+  for (const step of ['event', 'hypercall', 'entry', 'region'] as const)
+    assert.equal(film.next(step, 1), film.events)
+  film.seek(0)
   assert.equal(film.next('region', 1), film.data.landmarks.find(({ key }) => key.startsWith('fill'))?.event)
 })
 

@@ -167,12 +167,13 @@ export class Film {
     return this.at === 0 ? new Uint32Array(0) : flipped.subarray(until[this.at - 1], until[this.at])
   }
 
-  /** The next event of a step from the current one on, or the last one before it. */
+  /** The next event of a step from the current one on, or the last one before it; the current one when there is none. */
   next(step: Step, way: 1 | -1): number {
     const { events } = this.data
     let n = this.at + way
     while (n > 0 && n <= this.events && !isStep(events, n, step)) n += way
-    return Math.max(0, Math.min(this.events, n))
+    if (n === 0) return step === 'event' ? 0 : this.at
+    return n < 0 || n > this.events ? this.at : n
   }
 
   describe(event: number): string {

@@ -37,7 +37,7 @@ export function App() {
 
   const filming = useFilm(first, state.view === 'explain' ? null : state.machine)
   // Asked for when the first boot is over: what the form offers can wait for that.
-  const isIdle = filming.progress === null
+  const isIdle = filming.film !== null || filming.error !== null || state.view === 'explain'
   useEffect(() => {
     if (isIdle && catalogue === null) first.ask('catalogue', {}).then(setCatalogue, () => {})
   }, [first, isIdle, catalogue])
@@ -97,7 +97,9 @@ export function App() {
           <ExplainView
             {...shared}
             reader={reader}
-            onBoot={(machine) => change({ view: 'boot', machine, event: null, mfn: null, zoom: 0, top: 0 })}
+            onBoot={(machine) =>
+              change({ view: 'boot', machine, event: null, mfn: null, zoom: 0, top: null })
+            }
           />
         ) : null}
       </main>

@@ -21,8 +21,8 @@ export type PageState = {
   /** A frame of the machine; null: none is selected. */
   readonly mfn: number | null
   readonly zoom: number
-  /** Index of the first frame that the map shows. */
-  readonly top: number
+  /** Index of the first frame that the map shows; null: the selected frame in the middle. */
+  readonly top: number | null
   readonly table: boolean
   readonly theme: Theme
   /** The log that is explained, when it is short enough for an address. */
@@ -36,7 +36,7 @@ export const START: PageState = {
   event: null,
   mfn: null,
   zoom: 0,
-  top: 0,
+  top: null,
   table: false,
   theme: 'auto',
   log: '',
@@ -65,7 +65,7 @@ export function linkOf(state: PageState): string {
   if (state.event !== null) link.set('event', String(state.event))
   if (state.mfn !== null) link.set('frame', state.mfn.toString(16))
   if (state.zoom > 0) link.set('zoom', String(state.zoom))
-  if (state.top > 0) link.set('top', state.top.toString(16))
+  if (state.top !== null) link.set('top', state.top.toString(16))
   if (state.table) link.set('table', '1')
   if (state.theme !== 'auto') link.set('theme', state.theme)
   if (state.log !== '' && state.view === 'explain' && state.log.length <= LONGEST_LOG)
@@ -129,7 +129,7 @@ function readLink(link: URLSearchParams): PageState | null {
     event: number('event', 10),
     mfn: number('frame', 16),
     zoom: Math.min(40, number('zoom', 10) ?? 0),
-    top: number('top', 16) ?? 0,
+    top: number('top', 16),
     table: link.get('table') === '1',
     theme: oneOf(link.get('theme'), ['auto', 'light', 'dark'], START.theme),
     log: link.get('log') ?? '',

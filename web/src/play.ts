@@ -29,9 +29,12 @@ export function usePlay(options: {
     let exact = latest.current.at
     const tick = (now: number): void => {
       const { speed, events, at, end, calm, move, stop } = latest.current
-      handle = requestAnimationFrame(tick)
+      const isEarly = calm && now - last < CALM
+      if (isEarly) {
+        handle = requestAnimationFrame(tick)
+        return
+      }
       if (Math.round(exact) !== at) exact = at
-      if (calm && now - last < CALM) return
       exact += ((now - last) * speed * events) / WHOLE
       last = now
       if (exact >= end) {
@@ -40,6 +43,7 @@ export function usePlay(options: {
         return
       }
       if (Math.round(exact) !== at) move(Math.round(exact))
+      handle = requestAnimationFrame(tick)
     }
     handle = requestAnimationFrame(tick)
     return () => cancelAnimationFrame(handle)

@@ -3,6 +3,7 @@ import { cellOf, frameAtPoint, layoutOf, type MapLayout, topFor, zoomLevels } fr
 import { cellShades, paintCells } from '../map/paint.ts'
 import { type Scheme, shadePixels } from '../map/shades.ts'
 import { type Box, useBox } from '../use-media.ts'
+import { count } from '../words.ts'
 
 /** Something on the map that is pointed at. */
 export type MapMark = {
@@ -17,13 +18,17 @@ export type MapProps = {
   readonly other?: Uint8Array | null
   readonly scheme: Scheme
   readonly zoom: number
-  readonly top: number
+  /** Index of the first frame that is shown; null: what `focus` is about, in the middle. */
+  readonly top: number | null
+  readonly focus: number
   readonly marks: readonly MapMark[]
   /** Frames that the event changed, by index. */
   readonly changed: Uint32Array
   readonly label: string
+  /** The frame of an index, for the scale at the edge. */
+  readonly mfnOf: (index: number) => number
   readonly onSelect: (index: number) => void
-  readonly onView: (view: { zoom?: number; top?: number }) => void
+  readonly onView: (view: { zoom?: number; top?: number | null }) => void
   readonly canvas?: { current: HTMLCanvasElement | null }
 }
 
@@ -34,14 +39,25 @@ const STROKES = {
 /** Changes of one event that are shown singly at most. */
 const MOST_CHANGED = 2000
 
+/** What a map of a size shows, by its zoom and what is in its middle. */
+export function shownLayout(
+  frames: number,
+  { width, height }: { readonly width: number; readonly height: number },
+  { zoom, top, focus }: Pick<MapProps, 'zoom' | 'top' | 'focus'>,
+): MapLayout {
+  const layout = layoutOf(frames, width, height, zoom, top ?? 0)
+  return top === null ? layoutOf(frames, width, height, zoom, topFor(focus, 0.5, layout)) : layout
+}
+
 /** The frames of a machine on a canvas: from all of it to a single frame. */
 export function FrameMap(props: MapProps) {
-  const { looks, moment, other = null, scheme, zoom, top, marks, changed, label, onSelect, onView } = props
+  const { looks, moment, other = null, scheme, zoom, marks, changed, label, onSelect, onView } = props
   const holder = useRef<HTMLDivElement>(null)
   const own = useRef<HTMLCanvasElement>(null)
   const canvas = props.canvas ?? own
   const box = useBox(holder)
-  const layout = layoutOf(looks.length, box.width, box.height, zoom, top)
+  const layout = shownLayout(looks.length, box, props)
+  const { top } = layout
 
   // `looks` changes inside, which `moment` tells.
   useLayoutEffect(() => {
@@ -97,47 +113,79 @@ export function FrameMap(props: MapProps) {
     const index = Math.max(0, Math.min(looks.length - 1, selected + step))
     onSelect(index)
     const { row } = cellOf(layout, index)
-    if (row < 0 || row >= layout.rows) onView({ top: topFor(index, 0.5, layout) })
+    if (row < 0 || row >= layout.rows) onView({ top: null })
   }
 
   return (
-    <div class="map" ref={holder}>
-      <canvas
-        ref={canvas}
-        role="img"
-        tabIndex={0}
-        aria-label={label}
-        style={{ width: `${box.width}px`, height: `${box.height}px` }}
-        onKeyDown={keyDown}
-        onDblClick={(event) => {
-          const { x, y } = point(event)
-          zoomAt(frameAtPoint(layout, looks.length, x, y), y / box.height, 1)
-        }}
-        onPointerDown={(event) => {
-          if (event.button !== 0) return
-          drag.current = { y: event.clientY, top: layout.top, moved: false }
-          canvas.current?.setPointerCapture(event.pointerId)
-        }}
-        onPointerMove={(event) => {
-          const from = drag.current
-          if (from === null) return
-          const rows = Math.round((from.y - event.clientY) / layout.size)
-          if (rows === 0 && !from.moved) return
-          from.moved = true
-          onView({ top: Math.max(0, from.top + rows * layout.columns * layout.perCell) })
-        }}
-        onPointerUp={(event) => {
-          const from = drag.current
-          drag.current = null
-          if (from === null || from.moved) return
-          const { x, y } = point(event)
-          const index = frameAtPoint(layout, looks.length, x, y)
-          if (index !== -1) onSelect(index)
-        }}
-        onPointerCancel={() => {
-          drag.current = null
-        }}
-      />
+    <div class="map-and-scale">
+      <MapScale layout={layout} frames={looks.length} mfnOf={props.mfnOf} />
+      <div class="map" ref={holder}>
+        <canvas
+          ref={canvas}
+          role="img"
+          tabIndex={0}
+          aria-label={label}
+          style={{ width: `${box.width}px`, height: `${box.height}px` }}
+          onKeyDown={keyDown}
+          onDblClick={(event) => {
+            const { x, y } = point(event)
+            zoomAt(frameAtPoint(layout, looks.length, x, y), y / box.height, 1)
+          }}
+          onPointerDown={(event) => {
+            if (event.button !== 0) return
+            drag.current = { y: event.clientY, top: layout.top, moved: false }
+            canvas.current?.setPointerCapture(event.pointerId)
+          }}
+          onPointerMove={(event) => {
+            const from = drag.current
+            if (from === null) return
+            const rows = Math.round((from.y - event.clientY) / layout.size)
+            if (rows === 0 && !from.moved) return
+            from.moved = true
+            onView({ top: Math.max(0, from.top + rows * layout.columns * layout.perCell) })
+          }}
+          onPointerUp={(event) => {
+            const from = drag.current
+            drag.current = null
+            if (from === null || from.moved) return
+            const { x, y } = point(event)
+            const index = frameAtPoint(layout, looks.length, x, y)
+            if (index !== -1) onSelect(index)
+          }}
+          onPointerCancel={() => {
+            drag.current = null
+          }}
+        />
+      </div>
+      <p class="cell-says">
+        {layout.perCell === 1
+          ? 'A cell is a frame.'
+          : `A cell is ${count(layout.perCell)} frames and shows the scarcest kind among them.`}
+      </p>
+    </div>
+  )
+}
+
+/** Rows of the map between two of its scale's numbers, in CSS pixels at least. */
+const SCALE_STEP = 56
+
+/** The frames at which rows of the map begin. */
+function MapScale(props: { layout: MapLayout; frames: number; mfnOf: (index: number) => number }) {
+  const { layout, frames, mfnOf } = props
+  const every = Math.max(1, Math.ceil(SCALE_STEP / layout.size))
+  const places: { row: number; mfn: number }[] = []
+  for (let row = 0; row < layout.rows; row += every) {
+    const index = layout.top + row * layout.columns * layout.perCell
+    if (index < frames) places.push({ row, mfn: mfnOf(index) })
+  }
+  return (
+    <div class="scale" aria-hidden="true">
+      {places.map(({ row, mfn }) => (
+        <span key={row} style={{ top: `${row * layout.size}px` }}>
+          {mfn.toString(16)}
+        </span>
+      ))}
+      <i>{layout.perCell === 1 ? 'a cell is a frame' : `a cell is ${layout.perCell} frames`}</i>
     </div>
   )
 }

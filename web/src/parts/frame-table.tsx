@@ -3,7 +3,7 @@ import { lookWords } from '../../../src/run/film.ts'
 import { lookRuns } from '../map/paint.ts'
 import { bare, count } from '../words.ts'
 
-const ROWS = 100
+const ROWS = 20
 
 /** The map as a table: runs of frames that look alike, from the map's first frame on. */
 export function FrameTable(props: {

@@ -51,8 +51,8 @@ export function MachineForm(props: {
         readFile(drop.dataTransfer?.files[0])
       }}
     >
-      <label>
-        Linux
+      <div class="field">
+        <label for="linux">Linux</label>
         <input
           id="linux"
           list="generations"
@@ -68,9 +68,9 @@ export function MachineForm(props: {
             </option>
           ))}
         </datalist>
-      </label>
-      <label class="wide">
-        Map
+      </div>
+      <div class="field wide">
+        <label for="map">Map</label>
         <select
           id="map"
           value={own === null ? ((draft.map as string | undefined) ?? '') : '*'}
@@ -88,9 +88,9 @@ export function MachineForm(props: {
             </option>
           ))}
         </select>
-      </label>
-      <label>
-        Domain
+      </div>
+      <div class="field">
+        <label for="domain">Domain</label>
         <select
           id="domain"
           value={domain}
@@ -106,9 +106,9 @@ export function MachineForm(props: {
           <option value="dom0">dom0</option>
           <option value="domU">domU</option>
         </select>
-      </label>
-      <label>
-        Memory
+      </div>
+      <div class="field">
+        <label for="memory">Memory</label>
         <input
           id="memory"
           placeholder="as the map"
@@ -116,9 +116,9 @@ export function MachineForm(props: {
           spellcheck={false}
           onInput={(e) => text('memory', e.currentTarget.value)}
         />
-      </label>
-      <label>
-        v_end
+      </div>
+      <div class="field">
+        <label for="v-end">v_end</label>
         <input
           id="v-end"
           placeholder="usual"
@@ -126,9 +126,9 @@ export function MachineForm(props: {
           spellcheck={false}
           onInput={(e) => text('vEnd', e.currentTarget.value)}
         />
-      </label>
-      <label>
-        Xen
+      </div>
+      <div class="field">
+        <label for="xen">Xen</label>
         <select id="xen" value={draft.xen ?? 'seed'} onChange={(e) => put({ xen: e.currentTarget.value })}>
           {(catalogue?.xens ?? ['seed']).map((name) => (
             <option key={name} value={name}>
@@ -136,9 +136,9 @@ export function MachineForm(props: {
             </option>
           ))}
         </select>
-      </label>
-      <label class="wide">
-        Command line
+      </div>
+      <div class="field wide">
+        <label for="append">Command line</label>
         <input
           id="append"
           placeholder="mem=2G"
@@ -146,7 +146,7 @@ export function MachineForm(props: {
           spellcheck={false}
           onInput={(e) => text('append', e.currentTarget.value)}
         />
-      </label>
+      </div>
       <div class="actions">
         <button type="submit" class="primary">
           Boot

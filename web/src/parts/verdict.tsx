@@ -12,14 +12,15 @@ export function Verdict({
   onEvent: (event: number) => void
 }) {
   const { outcome, via, refusal, pfn, linux } = film.data
-  const at = refusal !== null && event === refusal.event
+  const isThere = refusal !== null && event === refusal.event
   return (
     <div class={`panel verdict ${outcome}`} role="status">
       <b>{VERDICTS[outcome]}</b>
       {outcome === 'refused' && refusal !== null ? (
         <span>
-          Xen refused pfn {bare(refusal.pfn)} (mfn {bare(refusal.mfn)}) by {via?.replaceAll('_', ' ')}.{' '}
-          {at ? (
+          Xen {REFUSED[via ?? 'pin'] ?? 'refused a request about'} pfn {bare(refusal.pfn)} (mfn{' '}
+          {bare(refusal.mfn)}).{' '}
+          {isThere ? (
             'What holds it is told beside the map.'
           ) : (
             <button type="button" class="link" onClick={() => onEvent(refusal.event)}>
@@ -43,4 +44,11 @@ export function Verdict({
   )
 }
 
+/** What Xen would not do, by the way in which it was asked. */
+const REFUSED: Readonly<Record<string, string>> = {
+  pin: 'refused to take as a page table',
+  ptwr: 'refused a store to a table in use, about',
+  update_va_mapping: 'refused to map',
+  mmu_update: 'refused an entry about',
+}
 const VERDICTS = { refused: 'Refused', fault: 'Faulted', booted: 'Booted' } as const

@@ -3,13 +3,13 @@ import type { Film, Step } from '../../../src/run/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import { linkOf, type PageState } from '../link.ts'
 import type { MachineClient } from '../machine-client.ts'
-import { layoutOf, topFor } from '../map/layout.ts'
+import { zoomLevels } from '../map/layout.ts'
 import { countShades } from '../map/paint.ts'
 import type { Scheme } from '../map/shades.ts'
 import type { Catalogue, MachineOptions } from '../messages.ts'
 import { Account } from '../parts/account.tsx'
 import { BufferStrip } from '../parts/buffer.tsx'
-import { FrameMap, type MapMark } from '../parts/frame-map.tsx'
+import { FrameMap, type MapMark, shownLayout } from '../parts/frame-map.tsx'
 import { FramePanel } from '../parts/frame-panel.tsx'
 import { FrameTable } from '../parts/frame-table.tsx'
 import { Legend } from '../parts/legend.tsx'
@@ -44,7 +44,7 @@ export function BootView(props: ViewProps) {
         client={client}
         catalogue={catalogue}
         machine={state.machine}
-        onBoot={(machine) => change({ machine, event: null, mfn: null, zoom: 0, top: 0 })}
+        onBoot={(machine) => change({ machine, event: null, mfn: null, zoom: 0, top: null })}
       />
       {filming.error === null ? null : (
         <p class="panel problem" role="alert">
@@ -99,30 +99,31 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     setPlaying(!playing)
   }
 
+  const focus = mfn === null ? 0 : Math.max(0, film.indexOf(mfn))
+  const shown = () => {
+    const box = canvas.current
+    if (box === null) return null
+    return shownLayout(film.frames, { width: box.clientWidth, height: box.clientHeight }, { ...state, focus })
+  }
   /** Select a frame and bring the map to it. */
   const showFrame = (one: number): void => {
-    const box = canvas.current
+    const layout = shown()
     const index = film.indexOf(one)
-    if (box === null || index === -1) {
-      change({ mfn: one })
-      return
-    }
-    const layout = layoutOf(film.frames, box.clientWidth, box.clientHeight, state.zoom, state.top)
-    const isShown = index >= layout.top && index < layout.top + layout.columns * layout.rows * layout.perCell
-    change({ mfn: one, ...(isShown ? {} : { top: Math.max(0, topFor(index, 0.5, layout)) }) })
+    const isShown =
+      layout !== null &&
+      index >= layout.top &&
+      index < layout.top + layout.columns * layout.rows * layout.perCell
+    change({ mfn: one, top: isShown ? layout.top : null })
   }
   const zoom = (by: number): void => {
     const box = canvas.current
     if (box === null) return
-    const index = mfn === null ? state.top : Math.max(0, film.indexOf(mfn))
-    const next = Math.max(0, state.zoom + by)
-    const layout = layoutOf(film.frames, box.clientWidth, box.clientHeight, next, 0)
-    change({ zoom: next, top: Math.max(0, topFor(index, 0.5, layout)) })
+    const levels = zoomLevels(film.frames, box.clientWidth, box.clientHeight)
+    change({ zoom: Math.max(0, Math.min(levels - 1, state.zoom + by)), top: null })
   }
   const move = (part: number): void => {
-    const box = canvas.current
-    if (box === null) return
-    const layout = layoutOf(film.frames, box.clientWidth, box.clientHeight, state.zoom, state.top)
+    const layout = shown()
+    if (layout === null) return
     const rows = Math.ceil(layout.rows * Math.abs(part)) * Math.sign(part)
     change({ top: Math.max(0, layout.top + rows * layout.columns * layout.perCell) })
   }
@@ -169,7 +170,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     jump: () => goTo(endOf(film)),
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
-    whole: () => change({ zoom: 0, top: 0 }),
+    whole: () => change({ zoom: 0, top: null }),
     up: () => move(-0.5),
     down: () => move(0.5),
     find: () => document.getElementById('find-frame')?.focus(),
@@ -200,7 +201,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
             title={title(film)}
             table={state.table}
             onZoom={zoom}
-            onWhole={() => change({ zoom: 0, top: 0 })}
+            onWhole={() => change({ zoom: 0, top: null })}
             onTable={() => change({ table: !state.table })}
             onPng={() => void savePng()}
             onLink={() => void copyLink()}
@@ -209,7 +210,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
             <FrameTable
               film={film}
               event={event}
-              top={state.top}
+              top={state.top ?? focus}
               selected={mfn}
               onFrame={(one) => change({ mfn: one })}
               onTop={(top) => change({ top })}
@@ -222,10 +223,12 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
               scheme={scheme}
               zoom={state.zoom}
               top={state.top}
+              focus={focus}
               marks={marks}
               changed={changed}
               label={`Map of ${film.frames} frames after event ${event}. Arrow keys choose a frame; T shows a table.`}
-              onSelect={(index) => change({ mfn: film.mfnOf(index) })}
+              onSelect={(index) => change({ mfn: film.mfnOf(index), top: shown()?.top ?? null })}
+              mfnOf={(index) => film.mfnOf(index)}
               onView={change}
             />
           )}

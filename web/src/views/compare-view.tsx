@@ -3,7 +3,7 @@ import { FilmPair } from '../../../src/run/compare-films.ts'
 import { type Film, lookWords, type Step } from '../../../src/run/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import type { MachineClient } from '../machine-client.ts'
-import { layoutOf, topFor } from '../map/layout.ts'
+import { zoomLevels } from '../map/layout.ts'
 import { countShades } from '../map/paint.ts'
 import type { MachineOptions } from '../messages.ts'
 import { Fact } from '../parts/buffer.tsx'
@@ -25,16 +25,16 @@ export function CompareView(props: ViewProps & { second: MachineClient }) {
   const other = useFilm(second, beside)
   const names = catalogue?.generations.map(({ name }) => name) ?? []
   const choose = (label: string, value: string, onChange: (name: string) => void) => (
-    <label>
-      {label}
-      <select value={value} onChange={(e) => onChange(e.currentTarget.value)}>
+    <div class="field">
+      <label for={`generation-${label}`}>{label}</label>
+      <select id={`generation-${label}`} value={value} onChange={(e) => onChange(e.currentTarget.value)}>
         {(names.includes(value) ? names : [value, ...names]).map((name) => (
           <option key={name} value={name}>
             {name}
           </option>
         ))}
       </select>
-    </label>
+    </div>
   )
   return (
     <div class="view compare">
@@ -75,6 +75,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
 
   const event = Math.min(state.event ?? first?.event ?? endOf(film), film.events)
   const beside = pair.beside(event)
+  const mfn = state.mfn ?? (first?.frames[0] === undefined ? null : film.mfnOf(first.frames[0]))
   film.seek(event)
   other.seek(beside)
   const moment = `${event} ${beside}`
@@ -101,13 +102,12 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
     if (!playing && event === film.events) goTo(0)
     setPlaying(!playing)
   }
+  const focus = mfn === null ? 0 : Math.max(0, film.indexOf(mfn))
   const zoom = (by: number): void => {
     const box = canvas.current
     if (box === null) return
-    const index = state.mfn === null ? (first?.frames[0] ?? state.top) : Math.max(0, film.indexOf(state.mfn))
-    const next = Math.max(0, state.zoom + by)
-    const layout = layoutOf(film.frames, box.clientWidth, box.clientHeight, next, 0)
-    change({ zoom: next, top: Math.max(0, topFor(index, 0.5, layout)) })
+    const levels = zoomLevels(film.frames, box.clientWidth, box.clientHeight)
+    change({ zoom: Math.max(0, Math.min(levels - 1, state.zoom + by)), top: null })
   }
   const actions: Partial<Record<Action, () => void>> = {
     play,
@@ -124,7 +124,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
     jump: () => goTo(first?.event ?? film.events),
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
-    whole: () => change({ zoom: 0, top: 0 }),
+    whole: () => change({ zoom: 0, top: null }),
   }
   useKeys((action) => {
     const act = actions[action]
@@ -173,7 +173,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
                   <button type="button" aria-label="Zoom in" onClick={() => zoom(1)}>
                     +
                   </button>
-                  <button type="button" onClick={() => change({ zoom: 0, top: 0 })}>
+                  <button type="button" onClick={() => change({ zoom: 0, top: null })}>
                     Whole
                   </button>
                 </div>
@@ -187,14 +187,16 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
               scheme={scheme}
               zoom={state.zoom}
               top={state.top}
-              marks={mapMarks(one, at, state.mfn)}
+              focus={focus}
+              marks={mapMarks(one, at, mfn)}
               changed={NONE}
               label={`Generation ${one.data.linux}: ${one.frames} frames after event ${at}; ${differing} differ`}
               onSelect={(index) => change({ mfn: one.mfnOf(index) })}
+              mfnOf={(index) => one.mfnOf(index)}
               onView={change}
             />
             <Legend counts={countShades(one.looks)} scheme={scheme} differing={differing} />
-            <Moment film={one} at={at} mfn={state.mfn} />
+            <Moment film={one} at={at} mfn={mfn} />
           </section>
         ))}
       </div>
