@@ -196,6 +196,21 @@ test('the map zooms to a single frame; a click, the arrows or a name choose one'
   }),
 )
 
+test('pages of the buffer are chosen by a click and by the arrows', { skip }, () =>
+  visit('', async ({ page }) => {
+    await refusalShown(page)
+    const pfn = page.locator('.frame dd').nth(1)
+    const strip = page.locator('.strip canvas')
+    await strip.click({ position: { x: 2, y: 2 } })
+    assert.equal(await pfn.innerText(), 'ba7a4')
+    await press(page, 'ArrowRight', 'ArrowRight')
+    assert.equal(await pfn.innerText(), 'ba7a6')
+    await press(page, 'ArrowDown', 'ArrowUp', 'ArrowLeft')
+    assert.equal(await pfn.innerText(), 'ba7a5')
+    assert.equal(await eventOf(page), REFUSED)
+  }),
+)
+
 test('the table says in text what the map shows', { skip }, () =>
   visit('#v=1&event=22525&top=0', async ({ page }) => {
     await refusalShown(page)

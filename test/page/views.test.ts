@@ -44,7 +44,7 @@ function crashLog(): string {
     `(XEN)  TOTAL:         ${base.toString(16)}->${(base + BigInt(machine.vEnd)).toString(16)}`,
     ...lines.slice(0, 3),
     'Linux version 2.6.39-rc5 (build@host) (gcc version 4.4.5) #1 SMP',
-    'Command line: console=hvc0',
+    `Command line: console=hvc0 ${machine.append}`,
     ...lines.slice(3),
   ].join('\n')
 }

@@ -24,6 +24,12 @@ export function BufferStrip(props: {
   const columns = Math.max(1, Math.floor(box.width / CELL))
   const rows = Math.ceil((top - start) / columns)
 
+  /** Choose a page of the buffer, if it is one. */
+  const choose = (pfn: number): void => {
+    const mfn = pfn >= start && pfn < top ? film.mfnOfPfn(pfn) : -1
+    if (mfn !== -1) onSelect(mfn)
+  }
+
   // The film changes inside, which `event` tells.
   useLayoutEffect(() => {
     const context = canvas.current?.getContext('2d')
@@ -65,18 +71,32 @@ export function BufferStrip(props: {
         <canvas
           ref={canvas}
           role="img"
-          aria-label={`Pages ${bare(start)} to ${bare(top)}: ${count(end - start)} used as tables, ${count(top - end)} in the tail`}
+          aria-label={`Pages ${bare(start)} to ${bare(top)}: ${count(end - start)} used as tables, ${count(top - end)} in the tail. Arrow keys choose a page.`}
           style={{
             width: `${columns * CELL}px`,
             height: `${rows * CELL}px`,
             display: buffer === null ? 'none' : 'block',
           }}
+          tabIndex={0}
+          onKeyDown={(event) => {
+            const steps: Record<string, number> = {
+              ArrowLeft: -1,
+              ArrowRight: 1,
+              ArrowUp: -columns,
+              ArrowDown: columns,
+            }
+            const by = steps[event.key]
+            if (by === undefined || event.ctrlKey || event.metaKey || event.altKey) return
+            event.preventDefault()
+            event.stopPropagation()
+            const pfn = film.pfnOf(selected)
+            choose(pfn >= start && pfn < top ? pfn + by : start)
+          }}
           onClick={(click) => {
             const { left, top: upper } = (click.currentTarget as HTMLElement).getBoundingClientRect()
             const column = Math.floor((click.clientX - left) / CELL)
-            const pfn = start + Math.floor((click.clientY - upper) / CELL) * columns + column
-            const mfn = pfn < top && column < columns ? film.mfnOfPfn(pfn) : -1
-            if (mfn !== -1) onSelect(mfn)
+            if (column < columns)
+              choose(start + Math.floor((click.clientY - upper) / CELL) * columns + column)
           }}
         />
       </div>
