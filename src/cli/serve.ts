@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { BadInput } from '../run/boot-options.ts'
 import type { Io } from './io.ts'
 
@@ -14,17 +15,26 @@ const USUAL_PORT = 7780
 /** The page, which lies beside both `src` and `dist`. */
 const PAGE = new URL('../../web/dist/index.html', import.meta.url)
 
-/** Serves the page on this machine alone, until it is interrupted. `stop` is for tests: it ends the serving. */
-export async function run(options: ServeFlags, io: Io, stop: Promise<void> = interrupted()): Promise<number> {
-  const port = portOf(options.port)
-  const server = await listening(pageServer(readPage()), port, options.port)
-  const address = server.address() as { port: number }
-  const page = `http://localhost:${address.port}/`
-  io.out(`The page is at ${page} (for this machine only); ^C ends it.`)
-  if (options.open) openInBrowser(page, io)
+/** Serves the page on this machine alone, until it is interrupted. */
+export async function run(options: ServeFlags, io: Io, page = PAGE): Promise<number> {
+  return serving(readPage(page), options, io, interrupted())
+}
+
+/** The same for any page, until `stop` comes true. */
+export async function serving(
+  page: Buffer,
+  options: ServeFlags,
+  io: Io,
+  stop: Promise<void>,
+): Promise<number> {
+  const server = await listening(pageServer(page), portOf(options.port), options.port)
+  const address = `http://localhost:${(server.address() as AddressInfo).port}/`
+  io.out(`The page is at ${address} (for this machine only); ^C ends it.`)
+  if (options.open) openInBrowser(address, io)
   await stop
+  const closed = new Promise((done) => server.close(done))
   server.closeAllConnections()
-  await new Promise((done) => server.close(done))
+  await closed
   return 0
 }
 
@@ -51,7 +61,7 @@ function portOf(text: string | undefined): number {
   return port
 }
 
-function readPage(file: URL = PAGE): Buffer {
+function readPage(file: URL): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
