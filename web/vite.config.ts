@@ -40,6 +40,8 @@ function singleFile(): Plugin {
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
+  // The machine's own files lie beside the page's.
+  server: { fs: { allow: ['..'] } },
   build: { outDir: 'dist', emptyOutDir: true, modulePreload: false, assetsInlineLimit: 0, target: 'es2024' },
   worker: { format: 'iife' },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

@@ -54,9 +54,9 @@ export function pageForTests() {
     async visit(
       fragment: string,
       look: (visit: Visit) => Promise<void>,
-      options: BrowserContextOptions & { readonly served?: boolean } = {},
+      options: BrowserContextOptions & { readonly served?: boolean; readonly base?: string } = {},
     ): Promise<void> {
-      const { served = false, ...settings } = options
+      const { served = false, base: elsewhere, ...settings } = options
       const context = await browser.newContext({ viewport: { width: 1300, height: 900 }, ...settings })
       const page = await context.newPage()
       page.setDefaultTimeout(20_000)
@@ -68,7 +68,7 @@ export function pageForTests() {
       page.on('pageerror', (error) => complaints.push(error.message))
       page.on('request', (request) => requests.push(request.url()))
       const address = server.address() as { port: number }
-      const base = served ? `http://localhost:${address.port}/` : pathToFileURL(file).href
+      const base = elsewhere ?? (served ? `http://localhost:${address.port}/` : pathToFileURL(file).href)
       try {
         await page.goto(base + fragment)
         await look({ page, complaints, requests })

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
+import { createServer } from 'vite'
 import { explainText } from '../../src/explain/explain.ts'
 import { boot } from '../../src/run/boot.ts'
 import { mapLines } from '../../src/run/map-text.ts'
 import { findMap } from '../../src/run/maps.ts'
+import { root } from '../tools.ts'
 import { eventOf, noBrowser, pageForTests, press } from './page-tools.ts'
 
 const { visit } = pageForTests()
@@ -226,3 +229,24 @@ test('on a phone nothing is wider than the screen', { skip }, () =>
     { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
   ),
 )
+
+test('the development server shows the same page', { skip }, async () => {
+  const dev = await createServer({
+    configFile: `${root}web/vite.config.ts`,
+    logLevel: 'error',
+    server: { port: 0, host: '127.0.0.1' },
+  })
+  try {
+    await dev.listen()
+    const { port } = dev.httpServer!.address() as AddressInfo
+    await visit(
+      '',
+      async ({ page }) => {
+        await page.getByText('Xen refused to take as a page table pfn bacf7').waitFor()
+      },
+      { base: `http://127.0.0.1:${port}/` },
+    )
+  } finally {
+    await dev.close()
+  }
+})
