@@ -113,6 +113,31 @@ export type FilmData = {
 /** What can be stepped by: any event, a hypercall, a store of entries, a region of the direct map. */
 export type Step = 'event' | 'hypercall' | 'entry' | 'region'
 
+/**
+ * An order in which frames are shown: the machine's, by mfn; or the guest's, by the pfn that each was given when the domain
+ * was built, with what was nobody's behind it.
+ */
+export class FrameOrder {
+  /** Frame by place, and place by frame, as indices; null: both are the same. */
+  readonly frames: Uint32Array | null
+  readonly places: Uint32Array | null
+
+  constructor(frames: Uint32Array | null) {
+    this.frames = frames
+    this.places = frames === null ? null : new Uint32Array(frames.length)
+    if (this.places !== null && frames !== null)
+      for (let place = 0; place < frames.length; place++) this.places[frames[place]] = place
+  }
+
+  frameAt(place: number): number {
+    return this.frames === null ? place : this.frames[place]
+  }
+
+  placeOf(frame: number): number {
+    return this.places === null || frame < 0 ? frame : this.places[frame]
+  }
+}
+
 /** A film with a place in it. */
 export class Film {
   readonly data: FilmData
@@ -195,15 +220,31 @@ export class Film {
     return lastAt(this.data.lines, this.at) + 1
   }
 
-  /** Indices at which a range of RAM begins: the frame before lies elsewhere. */
-  get rangeStarts(): ReadonlySet<number> {
-    let base = 0
-    return new Set(
-      this.data.ranges.map(({ start, end }) => {
-        base += end - start
-        return base - (end - start)
-      }),
-    )
+  private readonly orders = new Map<'mfn' | 'pfn', FrameOrder>()
+
+  /** The order of frames by one of their numbers. */
+  order(by: 'mfn' | 'pfn'): FrameOrder {
+    const known = this.orders.get(by)
+    if (known !== undefined) return known
+    const order = new FrameOrder(by === 'mfn' ? null : this.guestOrder())
+    this.orders.set(by, order)
+    return order
+  }
+
+  private guestOrder(): Uint32Array {
+    const frames = new Uint32Array(this.frames)
+    const isGuests = new Uint8Array(this.frames)
+    let place = 0
+    for (const { mfn, count } of this.data.p2m.toSorted((a, b) => a.pfn - b.pfn)) {
+      const first = this.indexOf(mfn)
+      if (first === -1) continue
+      for (let i = 0; i < count; i++) {
+        frames[place++] = first + i
+        isGuests[first + i] = 1
+      }
+    }
+    for (let index = 0; index < frames.length; index++) if (isGuests[index] === 0) frames[place++] = index
+    return frames
   }
 
   /** Index of a frame, or -1 where the machine has no RAM. */
@@ -214,6 +255,16 @@ export class Film {
       base += end - start
     }
     return -1
+  }
+
+  /** Whether the frame of the index before lies elsewhere. */
+  isRangeStart(index: number): boolean {
+    let base = 0
+    for (const { start, end } of this.data.ranges) {
+      if (base === index) return true
+      base += end - start
+    }
+    return false
   }
 
   /** The frame of an index. */

@@ -34,7 +34,7 @@ for (const served of [false, true]) {
       visit(
         '',
         async ({ page, requests }) => {
-          await page.getByText('Xen refused to take as a page table pfn bacf7 (mfn b1d89).').waitFor()
+          await page.getByText('Xen refused pfn bacf7 (mfn b1d89): it was to become a page table.').waitFor()
           await refusalShown(page)
           assert.equal(await eventOf(page), REFUSED)
           const blamed = page.locator('.holders .blamed')

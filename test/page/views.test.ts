@@ -116,7 +116,7 @@ test('a pasted log is explained, decoded where it stands, and booted with one cl
     assert.ok(marked.some((line) => line.includes('Bad type')))
     await page.getByRole('button', { name: 'Open it in the boot view' }).click()
     const pfn = report.confirmation?.ran?.pfn?.replace('0x', '')
-    await page.getByText(`Xen refused to take as a page table pfn ${pfn}`).waitFor()
+    await page.getByText(`Xen refused pfn ${pfn}`).waitFor()
     await page.getByText('This entry, written then, is why').waitFor()
   }),
 )
@@ -242,7 +242,7 @@ test('the development server shows the same page', { skip }, async () => {
     await visit(
       '',
       async ({ page }) => {
-        await page.getByText('Xen refused to take as a page table pfn bacf7').waitFor()
+        await page.getByText('Xen refused pfn bacf7').waitFor()
       },
       { base: `http://127.0.0.1:${port}/` },
     )

@@ -25,6 +25,7 @@ export const KEYS = [
   { keys: ['s'], shown: 'S', does: 'map down', action: 'down' },
   { keys: ['g'], shown: 'G', does: 'name a frame to go to', action: 'find' },
   { keys: ['m'], shown: 'M', does: 'choose another machine', action: 'machine' },
+  { keys: ['o'], shown: 'O', does: 'order by pfn, or by mfn', action: 'order' },
   { keys: ['t'], shown: 'T', does: 'map as a table, and back', action: 'table' },
   { keys: ['p'], shown: 'P', does: 'save the map as PNG', action: 'png' },
   { keys: ['l'], shown: 'L', does: 'copy a link to this moment', action: 'link' },

@@ -21,7 +21,9 @@ export type PageState = {
   /** A frame of the machine; null: none is selected. */
   readonly mfn: number | null
   readonly zoom: number
-  /** Index of the first frame that the map shows; null: the selected frame in the middle. */
+  /** By which number frames are in order on the map. */
+  readonly order: 'pfn' | 'mfn'
+  /** Place of the first frame that the map shows; null: the selected frame in the middle. */
   readonly top: number | null
   readonly table: boolean
   readonly theme: Theme
@@ -36,6 +38,7 @@ export const START: PageState = {
   event: null,
   mfn: null,
   zoom: 0,
+  order: 'pfn',
   top: null,
   table: false,
   theme: 'auto',
@@ -65,6 +68,7 @@ export function linkOf(state: PageState): string {
   if (state.event !== null) link.set('event', String(state.event))
   if (state.mfn !== null) link.set('frame', state.mfn.toString(16))
   if (state.zoom > 0) link.set('zoom', String(state.zoom))
+  if (state.order !== START.order) link.set('order', state.order)
   if (state.top !== null) link.set('top', state.top.toString(16))
   if (state.table) link.set('table', '1')
   if (state.theme !== 'auto') link.set('theme', state.theme)
@@ -129,6 +133,7 @@ function readLink(link: URLSearchParams): PageState | null {
     event: number('event', 10),
     mfn: number('frame', 16),
     zoom: Math.min(40, number('zoom', 10) ?? 0),
+    order: oneOf(link.get('order'), ['pfn', 'mfn'], START.order),
     top: number('top', 16),
     table: link.get('table') === '1',
     theme: oneOf(link.get('theme'), ['auto', 'light', 'dark'], START.theme),

@@ -17,12 +17,13 @@ export function meaningsOf(decoded: Report['decoded']): Meanings {
     add(line, word, `an entry: frame ${mfn}, ${flags}`)
   for (const { line, word, flags } of decoded.flags) add(line, word, flags.join('; '))
   for (const { line, value, name, where } of decoded.errors) add(line, value, `${name}, in a ${where}`)
-  for (const { line, id, says } of decoded.domains) add(line, id, `domain ${says}`)
+  // A small number is a domain's only in some places of a line; there it explains itself.
+  for (const { line, id, says } of decoded.domains) if (!/^\d{1,4}$/.test(id)) add(line, id, `domain ${says}`)
   for (const { line, address, region, end, levels } of decoded.walks) {
     add(line, address, `in ${region}; the walk ${end}`)
     for (const { level, entry, flags } of levels) add(line, entry, `entry of L${level}: ${flags}`)
   }
-  for (const { line, vector, says } of decoded.traps) add(line, String(vector), says)
+  for (const { line, vector, says } of decoded.traps) add(line, `#${vector}`, says)
   for (const { line, value, name, says } of decoded.registers) add(line, value, `${name}: ${says}`)
   for (const { line, word, says } of decoded.poison) add(line, word, says)
   return meanings

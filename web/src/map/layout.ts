@@ -1,6 +1,6 @@
 /**
- * Where frames lie in a map: in rows from the left, each cell one frame or several. What is said of sizes is
- * in CSS pixels.
+ * Where frames lie in a map: in rows from the left, each cell one frame or several, by their places in an order of frames.
+ * What is said of sizes is in CSS pixels.
  */
 export type MapLayout = {
   /** Frames of a cell. */
@@ -9,7 +9,7 @@ export type MapLayout = {
   readonly size: number
   readonly columns: number
   readonly rows: number
-  /** Index of the first frame that is shown. */
+  /** Place of the first frame that is shown. */
   readonly top: number
 }
 
@@ -67,24 +67,24 @@ function largestThatFits(cells: number, width: number, height: number): number {
   return size
 }
 
-/** The `top` with which a frame stays at a height of the map, 0 to 1, when the zoom changes. */
-export function topFor(index: number, at: number, layout: MapLayout): number {
+/** The `top` with which a place stays at a height of the map, 0 to 1, when the zoom changes. */
+export function topFor(place: number, at: number, layout: MapLayout): number {
   const inRow = layout.columns * layout.perCell
-  return (Math.floor(index / inRow) - Math.floor(at * layout.rows)) * inRow
+  return (Math.floor(place / inRow) - Math.floor(at * layout.rows)) * inRow
 }
 
-/** Index of the first frame of the cell at a point, or -1. */
-export function frameAtPoint(layout: MapLayout, frames: number, x: number, y: number): number {
+/** Place of the first frame of the cell at a point, or -1. */
+export function placeAtPoint(layout: MapLayout, frames: number, x: number, y: number): number {
   const column = Math.floor(x / layout.size)
   const row = Math.floor(y / layout.size)
   if (column < 0 || row < 0 || column >= layout.columns || row >= layout.rows) return -1
-  const index = layout.top + (row * layout.columns + column) * layout.perCell
-  return index < frames ? index : -1
+  const place = layout.top + (row * layout.columns + column) * layout.perCell
+  return place < frames ? place : -1
 }
 
-/** Column and row of a frame's cell; the row may lie outside what is shown. */
-export function cellOf(layout: MapLayout, index: number): { column: number; row: number } {
-  const cell = Math.floor((index - layout.top) / layout.perCell)
+/** Column and row of a place's cell; the row may lie outside what is shown. */
+export function cellOf(layout: MapLayout, place: number): { column: number; row: number } {
+  const cell = Math.floor((place - layout.top) / layout.perCell)
   const row = Math.floor(cell / layout.columns)
   return { column: cell - row * layout.columns, row }
 }

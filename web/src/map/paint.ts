@@ -1,17 +1,24 @@
+import type { Film, FrameOrder } from '../../../src/run/film.ts'
 import type { MapLayout } from './layout.ts'
 import { SHADE_DIFFERENT, SHADE_NONE, SHADE_OF_LOOK, SHADES } from './shades.ts'
 
 /** The shade of every cell that is shown; with a second film also where its frames look different. */
-export function cellShades(layout: MapLayout, looks: Uint8Array, other: Uint8Array | null): Uint8Array {
+export function cellShades(
+  layout: MapLayout,
+  looks: Uint8Array,
+  other: Uint8Array | null,
+  order: Uint32Array | null,
+): Uint8Array {
   const { perCell, columns, rows, top } = layout
   const shades = new Uint8Array(columns * rows)
   for (let cell = 0, index = top; cell < shades.length; cell++) {
     const end = Math.min(looks.length, index + perCell)
     let shade = index >= looks.length ? SHADE_NONE : 0
     for (; index < end; index++) {
-      const one = SHADE_OF_LOOK[looks[index]]
+      const frame = order === null ? index : order[index]
+      const one = SHADE_OF_LOOK[looks[frame]]
       if (one > shade) shade = one
-      if (other !== null && other[index] !== looks[index]) shade = SHADE_DIFFERENT
+      if (other !== null && other[frame] !== looks[frame]) shade = SHADE_DIFFERENT
     }
     index = top + (cell + 1) * perCell
     shades[cell] = shade
@@ -71,22 +78,29 @@ export function countShades(looks: Uint8Array): Uint32Array {
   return counts
 }
 
-/** A run of frames that look alike. */
-export type LookRun = { readonly index: number; readonly count: number; readonly look: number }
+/** A run of frames that look alike: the first one's index and place, and how many there are. */
+export type LookRun = {
+  readonly frame: number
+  readonly place: number
+  readonly count: number
+  readonly look: number
+}
 
-/** The first `most` runs of equal looks from a frame on: the map as a table. No run goes across one of the `breaks`. */
-export function lookRuns(
-  looks: Uint8Array,
-  from: number,
-  most: number,
-  breaks: ReadonlySet<number>,
-): LookRun[] {
-  const runs: { index: number; count: number; look: number }[] = []
-  for (let i = from; i < looks.length; i++) {
+/** The first `most` runs of frames that look alike and lie behind one another, from a place on. */
+export function lookRuns(film: Film, order: FrameOrder, from: number, most: number): LookRun[] {
+  const runs: { frame: number; place: number; count: number; look: number }[] = []
+  let lastMfn = -2
+  for (let place = from; place < film.frames; place++) {
+    const frame = order.frameAt(place)
+    const look = film.looks[frame]
     const last = runs.at(-1)
-    if (last !== undefined && last.look === looks[i] && !breaks.has(i)) last.count++
+    // Within a run of equal looks only the edges of ranges and of the p2m's runs need a second look.
+    const isNext = last !== undefined && last.look === look && frame === last.frame + last.count
+    const mfn = isNext && !film.isRangeStart(frame) ? lastMfn + 1 : film.mfnOf(frame)
+    if (isNext && mfn === lastMfn + 1) last.count++
     else if (runs.length === most) break
-    else runs.push({ index: i, count: 1, look: looks[i] })
+    else runs.push({ frame, place, count: 1, look })
+    lastMfn = mfn
   }
   return runs
 }

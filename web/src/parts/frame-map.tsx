@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
-import { cellOf, frameAtPoint, layoutOf, type MapLayout, topFor, zoomLevels } from '../map/layout.ts'
+import type { FrameOrder } from '../../../src/run/film.ts'
+import { cellOf, layoutOf, type MapLayout, placeAtPoint, topFor, zoomLevels } from '../map/layout.ts'
 import { cellShades, paintCells } from '../map/paint.ts'
 import { type Scheme, shadePixels } from '../map/shades.ts'
 import { type Box, useBox } from '../use-media.ts'
@@ -18,15 +19,17 @@ export type MapProps = {
   readonly other?: Uint8Array | null
   readonly scheme: Scheme
   readonly zoom: number
-  /** Index of the first frame that is shown; null: what `focus` is about, in the middle. */
+  readonly order: FrameOrder
+  /** Place of the first frame that is shown; null: the frame `focus` is in the middle. */
   readonly top: number | null
+  /** Index of a frame. */
   readonly focus: number
   readonly marks: readonly MapMark[]
   /** Frames that the event changed, by index. */
   readonly changed: Uint32Array
   readonly label: string
-  /** The frame of an index, for the scale at the edge. */
-  readonly mfnOf: (index: number) => number
+  /** What the scale at the edge says of a frame. */
+  readonly scaleOf: (index: number) => string
   readonly onSelect: (index: number) => void
   readonly onView: (view: { zoom?: number; top?: number | null }) => void
   readonly canvas?: { current: HTMLCanvasElement | null }
@@ -43,15 +46,17 @@ const MOST_CHANGED = 2000
 export function shownLayout(
   frames: number,
   { width, height }: { readonly width: number; readonly height: number },
-  { zoom, top, focus }: Pick<MapProps, 'zoom' | 'top' | 'focus'>,
+  { zoom, top, focus, order }: Pick<MapProps, 'zoom' | 'top' | 'focus' | 'order'>,
 ): MapLayout {
   const layout = layoutOf(frames, width, height, zoom, top ?? 0)
-  return top === null ? layoutOf(frames, width, height, zoom, topFor(focus, 0.5, layout)) : layout
+  return top === null
+    ? layoutOf(frames, width, height, zoom, topFor(order.placeOf(focus), 0.5, layout))
+    : layout
 }
 
 /** The frames of a machine on a canvas: from all of it to a single frame. */
 export function FrameMap(props: MapProps) {
-  const { looks, moment, other = null, scheme, zoom, marks, changed, label, onSelect, onView } = props
+  const { looks, moment, other = null, scheme, zoom, order, marks, changed, label, onSelect, onView } = props
   const holder = useRef<HTMLDivElement>(null)
   const own = useRef<HTMLCanvasElement>(null)
   const canvas = props.canvas ?? own
@@ -62,8 +67,8 @@ export function FrameMap(props: MapProps) {
   // `looks` changes inside, which `moment` tells.
   useLayoutEffect(() => {
     if (canvas.current === null || box.width === 0) return
-    draw(canvas.current, box, layout, looks, other, scheme, marks, changed)
-  }, [looks, moment, other, scheme, zoom, top, box, marks, changed])
+    draw(canvas.current, box, layout, looks, other, order, scheme, marks, changed)
+  }, [looks, moment, other, order, scheme, zoom, top, box, marks, changed])
 
   const drag = useRef<{ y: number; top: number; moved: boolean } | null>(null)
   const point = (event: PointerEvent | WheelEvent | MouseEvent) => {
@@ -71,14 +76,14 @@ export function FrameMap(props: MapProps) {
     return { x: event.clientX - left, y: event.clientY - upper }
   }
 
-  const zoomAt = (index: number, height: number, by: number): void => {
+  const zoomAt = (place: number, height: number, by: number): void => {
     const levels = zoomLevels(looks.length, box.width, box.height)
     const next = Math.max(0, Math.min(levels - 1, zoom + by))
-    if (next === zoom || index < 0) return
+    if (next === zoom || place < 0) return
     const wanted = layoutOf(looks.length, box.width, box.height, next, 0)
     onView({
       zoom: next,
-      top: layoutOf(looks.length, box.width, box.height, next, topFor(index, height, wanted)).top,
+      top: layoutOf(looks.length, box.width, box.height, next, topFor(place, height, wanted)).top,
     })
   }
 
@@ -90,13 +95,14 @@ export function FrameMap(props: MapProps) {
       if (!event.ctrlKey && !event.metaKey && !event.altKey) return
       event.preventDefault()
       const { x, y } = point(event)
-      zoomAt(frameAtPoint(layout, looks.length, x, y), y / box.height, event.deltaY < 0 ? 1 : -1)
+      zoomAt(placeAtPoint(layout, looks.length, x, y), y / box.height, event.deltaY < 0 ? 1 : -1)
     }
     target.addEventListener('wheel', wheel, { passive: false })
     return () => target.removeEventListener('wheel', wheel)
   })
 
-  const selected = marks.find(({ kind }) => kind === 'selected')?.index ?? layout.top
+  const chosen = marks.find(({ kind }) => kind === 'selected')
+  const selected = chosen === undefined ? layout.top : order.placeOf(chosen.index)
   const keyDown = (event: KeyboardEvent): void => {
     const steps: Record<string, number> = {
       ArrowLeft: -layout.perCell,
@@ -110,15 +116,19 @@ export function FrameMap(props: MapProps) {
     if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return
     event.preventDefault()
     event.stopPropagation()
-    const index = Math.max(0, Math.min(looks.length - 1, selected + step))
-    onSelect(index)
-    const { row } = cellOf(layout, index)
+    const place = Math.max(0, Math.min(looks.length - 1, selected + step))
+    onSelect(order.frameAt(place))
+    const { row } = cellOf(layout, place)
     if (row < 0 || row >= layout.rows) onView({ top: null })
   }
 
   return (
     <div class="map-and-scale">
-      <MapScale layout={layout} frames={looks.length} mfnOf={props.mfnOf} />
+      <MapScale
+        layout={layout}
+        frames={looks.length}
+        scaleOf={(place) => props.scaleOf(order.frameAt(place))}
+      />
       <div class="map" ref={holder}>
         <canvas
           ref={canvas}
@@ -129,7 +139,7 @@ export function FrameMap(props: MapProps) {
           onKeyDown={keyDown}
           onDblClick={(event) => {
             const { x, y } = point(event)
-            zoomAt(frameAtPoint(layout, looks.length, x, y), y / box.height, 1)
+            zoomAt(placeAtPoint(layout, looks.length, x, y), y / box.height, 1)
           }}
           onPointerDown={(event) => {
             if (event.button !== 0) return
@@ -149,7 +159,7 @@ export function FrameMap(props: MapProps) {
             drag.current = null
             if (from === null || from.moved) return
             const { x, y } = point(event)
-            const index = frameAtPoint(layout, looks.length, x, y)
+            const index = placeAtPoint(layout, looks.length, x, y)
             if (index !== -1) onSelect(index)
           }}
           onPointerCancel={() => {
@@ -170,22 +180,21 @@ export function FrameMap(props: MapProps) {
 const SCALE_STEP = 56
 
 /** The frames at which rows of the map begin. */
-function MapScale(props: { layout: MapLayout; frames: number; mfnOf: (index: number) => number }) {
-  const { layout, frames, mfnOf } = props
+function MapScale(props: { layout: MapLayout; frames: number; scaleOf: (place: number) => string }) {
+  const { layout, frames, scaleOf } = props
   const every = Math.max(1, Math.ceil(SCALE_STEP / layout.size))
-  const places: { row: number; mfn: number }[] = []
+  const marks: { row: number; says: string }[] = []
   for (let row = 0; row < layout.rows; row += every) {
-    const index = layout.top + row * layout.columns * layout.perCell
-    if (index < frames) places.push({ row, mfn: mfnOf(index) })
+    const place = layout.top + row * layout.columns * layout.perCell
+    if (place < frames) marks.push({ row, says: scaleOf(place) })
   }
   return (
     <div class="scale" aria-hidden="true">
-      {places.map(({ row, mfn }) => (
+      {marks.map(({ row, says }) => (
         <span key={row} style={{ top: `${row * layout.size}px` }}>
-          {mfn.toString(16)}
+          {says}
         </span>
       ))}
-      <i>{layout.perCell === 1 ? 'a cell is a frame' : `a cell is ${layout.perCell} frames`}</i>
     </div>
   )
 }
@@ -196,6 +205,7 @@ function draw(
   layout: MapLayout,
   looks: Uint8Array,
   other: Uint8Array | null,
+  order: FrameOrder,
   scheme: Scheme,
   marks: readonly MapMark[],
   changed: Uint32Array,
@@ -209,19 +219,20 @@ function draw(
   const context = canvas.getContext('2d')
   if (context === null || width === 0 || height === 0) return
   const image = context.createImageData(width, height)
-  const shades = cellShades(layout, looks, other?.length === looks.length ? other : null)
+  const shades = cellShades(layout, looks, other?.length === looks.length ? other : null, order.frames)
   paintCells(image, shades, layout.columns, layout.size, box.scale, shadePixels(scheme))
   context.setTransform(1, 0, 0, 1, 0, 0)
   context.putImageData(image, 0, 0)
   context.setTransform(box.scale, 0, 0, box.scale, 0, 0)
-  drawChanged(context, layout, changed, STROKES[scheme].changed)
-  for (const mark of marks) drawMark(context, layout, mark, scheme)
+  drawChanged(context, layout, order, changed, STROKES[scheme].changed)
+  for (const mark of marks) drawMark(context, layout, order, mark, scheme)
 }
 
 /** What the event changed: a dot in each cell, where they are few and cells are large enough. */
 function drawChanged(
   context: CanvasRenderingContext2D,
   layout: MapLayout,
+  order: FrameOrder,
   changed: Uint32Array,
   colour: string,
 ): void {
@@ -230,14 +241,20 @@ function drawChanged(
   const side = Math.max(2, Math.floor(layout.size / 3))
   const inset = Math.floor((layout.size - side) / 2)
   for (const index of changed) {
-    const { column, row } = cellOf(layout, index)
+    const { column, row } = cellOf(layout, order.placeOf(index))
     if (row < 0 || row >= layout.rows) continue
     context.fillRect(column * layout.size + inset, row * layout.size + inset, side, side)
   }
 }
 
-function drawMark(context: CanvasRenderingContext2D, layout: MapLayout, mark: MapMark, scheme: Scheme): void {
-  const { column, row } = cellOf(layout, mark.index)
+function drawMark(
+  context: CanvasRenderingContext2D,
+  layout: MapLayout,
+  order: FrameOrder,
+  mark: MapMark,
+  scheme: Scheme,
+): void {
+  const { column, row } = cellOf(layout, order.placeOf(mark.index))
   if (row < 0 || row >= layout.rows) return
   const { ink, paper, refused } = STROKES[scheme]
   const x = column * layout.size

@@ -1,29 +1,29 @@
-import type { Film } from '../../../src/run/film.ts'
-import { lookWords } from '../../../src/run/film.ts'
+import { type Film, type FrameOrder, lookWords } from '../../../src/run/film.ts'
 import { lookRuns } from '../map/paint.ts'
 import { bare, count } from '../words.ts'
 
 const ROWS = 20
 
-/** The map as a table: runs of frames that look alike, from the map's first frame on. */
+/** The map as a table: runs of frames that look alike, from the place on at which the map begins. */
 export function FrameTable(props: {
   film: Film
-  event: number
+  order: FrameOrder
   top: number
   selected: number | null
   onFrame: (mfn: number) => void
-  onTop: (index: number) => void
+  onTop: (place: number) => void
 }) {
-  const { film, top, selected, onFrame, onTop } = props
-  const runs = lookRuns(film.looks, Math.min(top, film.frames - 1), ROWS, film.rangeStarts)
+  const { film, order, top, selected, onFrame, onTop } = props
+  const runs = lookRuns(film, order, Math.min(top, film.frames - 1), ROWS)
   const last = runs.at(-1)
-  const next = last === undefined ? film.frames : last.index + last.count
+  const next = last === undefined ? film.frames : last.place + last.count
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys.
     <section class="frame-table" tabIndex={0} aria-label="Frames as a table">
       <table>
         <caption>
-          Runs of frames that look alike, from mfn {bare(film.mfnOf(top))} on, after event {count(film.at)}
+          Runs of frames that look alike, from mfn{' '}
+          {bare(film.mfnOf(order.frameAt(Math.min(top, film.frames - 1))))} on, after event {count(film.at)}
         </caption>
         <thead>
           <tr>
@@ -35,12 +35,12 @@ export function FrameTable(props: {
           </tr>
         </thead>
         <tbody>
-          {runs.map(({ index, count: frames, look }) => {
-            const mfn = film.mfnOf(index)
+          {runs.map(({ frame, count: frames, look }) => {
+            const mfn = film.mfnOf(frame)
             const words = lookWords(look)
             const isSelected = selected !== null && selected >= mfn && selected < mfn + frames
             return (
-              <tr key={index} aria-selected={isSelected}>
+              <tr key={frame} aria-selected={isSelected}>
                 <td>
                   <button type="button" class="link" onClick={() => onFrame(mfn)}>
                     {bare(mfn)}

@@ -2,13 +2,15 @@
 export function MapBar(props: {
   title: string
   table: boolean
+  order: 'pfn' | 'mfn'
+  onOrder: () => void
   onZoom: (by: number) => void
   onWhole: () => void
   onTable: () => void
   onPng: () => void
   onLink: () => void
 }) {
-  const { title, table, onZoom, onWhole, onTable, onPng, onLink } = props
+  const { title, table, order, onOrder, onZoom, onWhole, onTable, onPng, onLink } = props
   return (
     <div class="title">
       <h2 id="map-title">{title}</h2>
@@ -21,6 +23,9 @@ export function MapBar(props: {
         </button>
         <button type="button" title="0" onClick={onWhole}>
           Whole
+        </button>
+        <button type="button" title="O: the guest's order, or the machine's" onClick={onOrder}>
+          by {order}
         </button>
         <button type="button" title="T" aria-pressed={table} onClick={onTable}>
           Table

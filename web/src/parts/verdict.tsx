@@ -18,10 +18,10 @@ export function Verdict({
       <b>{VERDICTS[outcome]}</b>
       {outcome === 'refused' && refusal !== null ? (
         <span>
-          Xen {REFUSED[via ?? 'pin'] ?? 'refused a request about'} pfn {bare(refusal.pfn)} (mfn{' '}
-          {bare(refusal.mfn)}).{' '}
+          Xen refused pfn {bare(refusal.pfn)} (mfn {bare(refusal.mfn)}):{' '}
+          {REFUSED[via ?? ''] ?? 'a request was about it'}.{' '}
           {isThere ? (
-            'What holds it is told beside the map.'
+            'What stands in the way is marked under Frame.'
           ) : (
             <button type="button" class="link" onClick={() => onEvent(refusal.event)}>
               Go to event {count(refusal.event)}
@@ -44,11 +44,12 @@ export function Verdict({
   )
 }
 
-/** What Xen would not do, by the way in which it was asked. */
+/** What was to be done with the page, by the way in which Xen was asked. */
 const REFUSED: Readonly<Record<string, string>> = {
-  pin: 'refused to take as a page table',
-  ptwr: 'refused a store to a table in use, about',
-  update_va_mapping: 'refused to map',
-  mmu_update: 'refused an entry about',
+  pin: 'it was to become a page table',
+  ptwr: 'a store to a table in use would have mapped it',
+  update_va_mapping: 'it was to be mapped',
+  mmu_update: 'an entry for it was to be written',
 }
+
 const VERDICTS = { refused: 'Refused', fault: 'Faulted', booted: 'Booted' } as const

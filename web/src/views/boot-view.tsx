@@ -23,6 +23,7 @@ import { usePlay } from '../play.ts'
 import { pngOf, save } from '../save.ts'
 import { endOf, type Filming } from '../use-film.ts'
 import { useMedia } from '../use-media.ts'
+import { bare } from '../words.ts'
 
 export type ViewProps = {
   readonly client: MachineClient
@@ -99,11 +100,16 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     setPlaying(!playing)
   }
 
+  const order = film.order(state.order)
   const focus = mfn === null ? 0 : Math.max(0, film.indexOf(mfn))
   const shown = () => {
     const box = canvas.current
     if (box === null) return null
-    return shownLayout(film.frames, { width: box.clientWidth, height: box.clientHeight }, { ...state, focus })
+    return shownLayout(
+      film.frames,
+      { width: box.clientWidth, height: box.clientHeight },
+      { ...state, focus, order },
+    )
   }
   /** Select a frame and bring the map to it. */
   const showFrame = (one: number): void => {
@@ -111,8 +117,9 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     const index = film.indexOf(one)
     const isShown =
       layout !== null &&
-      index >= layout.top &&
-      index < layout.top + layout.columns * layout.rows * layout.perCell
+      index !== -1 &&
+      order.placeOf(index) >= layout.top &&
+      order.placeOf(index) < layout.top + layout.columns * layout.rows * layout.perCell
     change({ mfn: one, top: isShown ? layout.top : null })
   }
   const zoom = (by: number): void => {
@@ -155,6 +162,8 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     }
   }
 
+  const turn = (): void => change({ order: state.order === 'pfn' ? 'mfn' : 'pfn', top: null })
+
   const actions: Partial<Record<Action, () => void>> = {
     play,
     'event+': () => step('event', 1),
@@ -175,6 +184,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     down: () => move(0.5),
     find: () => document.getElementById('find-frame')?.focus(),
     machine: () => document.getElementById('linux')?.focus(),
+    order: turn,
     table: () => change({ table: !state.table }),
     png: () => void savePng(),
     link: () => void copyLink(),
@@ -200,6 +210,8 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
           <MapBar
             title={title(film)}
             table={state.table}
+            order={state.order}
+            onOrder={turn}
             onZoom={zoom}
             onWhole={() => change({ zoom: 0, top: null })}
             onTable={() => change({ table: !state.table })}
@@ -209,8 +221,8 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
           {state.table ? (
             <FrameTable
               film={film}
-              event={event}
-              top={state.top ?? focus}
+              order={order}
+              top={state.top ?? order.placeOf(focus)}
               selected={mfn}
               onFrame={(one) => change({ mfn: one })}
               onTop={(top) => change({ top })}
@@ -222,13 +234,14 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
               moment={moment}
               scheme={scheme}
               zoom={state.zoom}
+              order={order}
               top={state.top}
               focus={focus}
               marks={marks}
               changed={changed}
               label={`Map of ${film.frames} frames after event ${event}. Arrow keys choose a frame; T shows a table.`}
               onSelect={(index) => change({ mfn: film.mfnOf(index), top: shown()?.top ?? null })}
-              mfnOf={(index) => film.mfnOf(index)}
+              scaleOf={(index) => scaleOf(film, index, state.order)}
               onView={change}
             />
           )}
@@ -274,6 +287,13 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
 export function title(film: Film): string {
   const { linux, xen, map } = film.data
   return `Linux ${linux} on ${map ?? 'a guest of its own'}, Xen ${xen}`
+}
+
+/** What the map's scale says of a frame: its number in the order that is shown, where it has one. */
+export function scaleOf(film: Film, index: number, order: 'pfn' | 'mfn'): string {
+  const mfn = film.mfnOf(index)
+  const pfn = order === 'pfn' ? film.pfnOf(mfn) : -1
+  return pfn === -1 ? (order === 'pfn' ? `mfn ${bare(mfn)}` : bare(mfn)) : bare(pfn)
 }
 
 export function mapMarks(film: Film, event: number, mfn: number | null): MapMark[] {

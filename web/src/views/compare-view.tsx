@@ -15,7 +15,7 @@ import { usePlay } from '../play.ts'
 import { endOf, type Filming, useFilm } from '../use-film.ts'
 import { useMedia } from '../use-media.ts'
 import { bare, count } from '../words.ts'
-import { mapMarks, type ViewProps } from './boot-view.tsx'
+import { mapMarks, scaleOf, type ViewProps } from './boot-view.tsx'
 
 /** The same machine in two generations of Linux, in step, with what differs marked. */
 export function CompareView(props: ViewProps & { second: MachineClient }) {
@@ -125,6 +125,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
     whole: () => change({ zoom: 0, top: null }),
+    order: () => change({ order: state.order === 'pfn' ? 'mfn' : 'pfn', top: null }),
   }
   useKeys((action) => {
     const act = actions[action]
@@ -186,13 +187,14 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
               moment={moment}
               scheme={scheme}
               zoom={state.zoom}
+              order={one.order(state.order)}
               top={state.top}
               focus={focus}
               marks={mapMarks(one, at, mfn)}
               changed={NONE}
               label={`Generation ${one.data.linux}: ${one.frames} frames after event ${at}; ${differing} differ`}
               onSelect={(index) => change({ mfn: one.mfnOf(index) })}
-              mfnOf={(index) => one.mfnOf(index)}
+              scaleOf={(index) => scaleOf(one, index, state.order)}
               onView={change}
             />
             <Legend counts={countShades(one.looks)} scheme={scheme} differing={differing} />

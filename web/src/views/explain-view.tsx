@@ -85,7 +85,9 @@ export function ExplainView(
         }}
       >
         <label>
-          Paste what the machine said: <code>xl dmesg</code>, a serial capture, a journal, a mail
+          <span>
+            Paste what the machine said: <code>xl dmesg</code>, a serial capture, a journal, a mail
+          </span>
           <textarea
             id="log"
             rows={8}
@@ -152,7 +154,9 @@ function Answer({ report, onRerun }: { report: Report; onRerun: () => void }) {
       {confirmation === null ? null : (
         <div class="confirmation">
           <h3>Booted in the model</h3>
-          <p>{confirmation.says}</p>
+          <p>
+            <Text text={confirmation.says} />
+          </p>
           <List heading="What is missing" items={confirmation.missing ?? []} />
           {confirmation.ran === undefined ? null : (
             <button type="button" class="primary" onClick={onRerun}>
@@ -182,11 +186,15 @@ function CauseText({ cause }: { cause: ReportCause }) {
   return (
     <>
       {cause.details.map((text) => (
-        <p key={text}>{text}</p>
+        <p key={text}>
+          <Text text={text} />
+        </p>
       ))}
       <h3>Why</h3>
       {cause.explanation.map((text) => (
-        <p key={text}>{text}</p>
+        <p key={text}>
+          <Text text={text} />
+        </p>
       ))}
       <List heading="What to check" items={cause.check} />
       <List
@@ -208,9 +216,16 @@ function List({ heading, items }: { heading: string; items: readonly string[] })
       <h3>{heading}</h3>
       <ul>
         {items.map((text) => (
-          <li key={text}>{text}</li>
+          <li key={text}>
+            <Text text={text} />
+          </li>
         ))}
       </ul>
     </>
   )
+}
+
+/** A text in which words between back quotes are what is typed or printed. */
+function Text({ text }: { text: string }) {
+  return <>{text.split('`').map((part, i) => (i % 2 === 1 ? <code key={part}>{part}</code> : part))}</>
 }
