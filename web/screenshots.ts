@@ -54,21 +54,13 @@ const SHOTS: readonly Shot[] = [
     name: 'page-explain',
     fragment: `#${new URLSearchParams({ v: '1', view: 'explain', log: LOG })}`,
     width: 1280,
-    height: 1180,
+    height: 900,
     scheme: 'light',
     ready: async (page) => {
       await page.locator('.log .word').first().waitFor()
       await page.locator('.waiting').waitFor({ state: 'detached' })
       await page.locator('.log .word').first().hover()
     },
-  },
-  {
-    name: 'page-phone',
-    fragment: '#v=1',
-    width: 390,
-    height: 844,
-    scheme: 'dark',
-    ready: (page) => page.locator('.holders .blamed').waitFor(),
   },
 ]
 

@@ -30,7 +30,7 @@ import {
   type Refusal,
 } from './film.ts'
 
-/** Flips between two keyframes: what a page flips in about 10 ms. */
+/** Flips between two keyframes at least: what a page flips in a few milliseconds. */
 const KEYFRAME_FLIPS = 1 << 20
 /** A byte a frame: 1 TiB of RAM is as much as a page can hold. */
 const MOST_FRAMES = 2 ** 28
@@ -76,6 +76,7 @@ class Camera {
   private readonly progress: (part: number) => void
   private readonly log = new EventLog()
   private readonly looks: Uint8Array
+  private readonly keyframeFlips: number
   private flipped = new Uint32Array(1 << 16)
   private bits = new Uint8Array(1 << 16)
   private until = new Uint32Array(1 << 14)
@@ -103,6 +104,8 @@ class Camera {
     this.plan = plan
     this.progress = progress
     this.looks = new Uint8Array(frames)
+    // A keyframe of a large machine is large itself: there may be few of them.
+    this.keyframeFlips = Math.max(KEYFRAME_FLIPS, frames >>> 1)
   }
 
   /** The machine is built and nothing has run on it. */
@@ -135,7 +138,7 @@ class Camera {
     if (n === this.until.length) this.until = grown(this.until)
     this.until[n] = this.flips
     const isSettled = event.kind === 'hypercall' || event.kind === 'ptwr'
-    if (isSettled && this.flips - this.keyframes.at(-1)!.flips >= KEYFRAME_FLIPS) this.keyframe(n)
+    if (isSettled && this.flips - this.keyframes.at(-1)!.flips >= this.keyframeFlips) this.keyframe(n)
   }
 
   finish() {

@@ -304,3 +304,30 @@ test('with reduced motion a boot plays by few pictures', { skip }, () =>
     { reducedMotion: 'reduce' },
   ),
 )
+
+test('whatever a link says, the page stands', { skip }, async () => {
+  const small = SMALL.slice(1)
+  const links = [
+    'v=1&linux=zzz',
+    `${small}&zoom=40&top=ffffffffff&frame=ffffffffff&event=999999999999`,
+    `${small}&table=1&top=ffffffffff&order=mfn&theme=green&view=nothing`,
+    'v=1&ranges=a;host;;;0+10000000000000:0',
+    'v=1&ranges=%00;%3Cimg%20src=x%20onerror=alert(1)%3E',
+    'v=1&map=%3Cimg%20src=x%20onerror=alert(1)%3E',
+    'v=1.5',
+    '%%%',
+    'v=1&memory=1p&domu=1',
+  ]
+  for (const link of links) {
+    await visit(`#${link}`, async ({ page }) => {
+      await page.locator('.verdict, .problem[role=alert]').first().waitFor()
+      assert.equal(await page.locator('main img').count(), 0, link)
+    })
+  }
+  await visit(`#${links[0]}`, async ({ page }) => {
+    assert.match(await page.getByRole('alert').innerText(), /zzz/)
+    await page.getByLabel('Linux', { exact: true }).fill('D')
+    await page.getByLabel('Linux', { exact: true }).press('Enter')
+    await page.getByText('Generation D came through').waitFor()
+  })
+})

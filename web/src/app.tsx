@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { KeySheet, useKeys } from './keys.tsx'
 import type { Theme, View } from './link.ts'
-import { MachineClient } from './machine-client.ts'
+import { GivenUp, MachineClient } from './machine-client.ts'
 import type { Catalogue } from './messages.ts'
 import { useFilm } from './use-film.ts'
 import { useMedia } from './use-media.ts'
@@ -38,9 +38,14 @@ export function App() {
   const filming = useFilm(first, state.view === 'explain' ? null : state.machine)
   // Asked for when the first boot is over: what the form offers can wait for that.
   const isIdle = filming.film !== null || filming.error !== null || state.view === 'explain'
+  const [tries, setTries] = useState(0)
   useEffect(() => {
-    if (isIdle && catalogue === null) first.ask('catalogue', {}).then(setCatalogue, () => {})
-  }, [first, isIdle, catalogue])
+    if (!isIdle || catalogue !== null) return
+    first.ask('catalogue', {}).then(setCatalogue, (error) => {
+      // A boot came in between.
+      if (error instanceof GivenUp) setTries(tries + 1)
+    })
+  }, [first, isIdle, catalogue, tries])
 
   const timer = useRef(0)
   const say = (line: string): void => {

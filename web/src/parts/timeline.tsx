@@ -122,6 +122,13 @@ export function Timeline(props: {
         </b>{' '}
         <span>{described}</span>
       </p>
+      <ul class="stack" aria-label="What the strip shows, from the bottom up">
+        {STACK.map(({ says, [scheme]: colour }) => (
+          <li key={says}>
+            <i style={{ background: colour }} /> {says}
+          </li>
+        ))}
+      </ul>
     </section>
   )
 }
@@ -134,11 +141,11 @@ const STEPS: readonly { step: Step; keys: readonly [string, string] }[] = [
 ]
 
 /** What is drawn from the bottom up in a column of the track; lines of Xen's and faults go through all of it. */
-const STACK: readonly { kinds: readonly string[]; light: string; dark: string }[] = [
-  { kinds: ['fill'], light: '#c3ccd6', dark: '#38424e' },
-  { kinds: ['ptwr'], light: '#8fcdf0', dark: '#2f7ba6' },
-  { kinds: ['hypercall'], light: '#1f6fb2', dark: '#4f9be0' },
-  { kinds: ['type'], light: '#00846a', dark: '#1fae8e' },
+const STACK: readonly { says: string; kinds: readonly string[]; light: string; dark: string }[] = [
+  { says: 'stores', kinds: ['fill'], light: '#c3ccd6', dark: '#38424e' },
+  { says: 'stores that Xen carries out', kinds: ['ptwr'], light: '#8fcdf0', dark: '#2f7ba6' },
+  { says: 'hypercalls', kinds: ['hypercall'], light: '#1f6fb2', dark: '#4f9be0' },
+  { says: 'changes of type', kinds: ['type'], light: '#00846a', dark: '#1fae8e' },
 ]
 
 function drawEvents(canvas: HTMLCanvasElement, box: Box, film: Film, scheme: Scheme): void {
