@@ -32,6 +32,8 @@ const FALLING = [
 const LEVEL = ['########', '........', '........', '........']
 const UPRIGHT = ['#...']
 const GRID = ['########', '#.......', '#.......', '#.......', '#.......', '#.......', '#.......', '#.......']
+const CROSSED = ['#...', '.#.#', '..#.', '.#.#']
+const RINGS = ['.##.', '#..#', '#..#', '.##.']
 const CHECKED = ['##..', '##..', '..##', '..##']
 
 /** Colours that stay apart for the colour-blind (after Okabe and Ito), with a pattern each. */
@@ -41,13 +43,13 @@ const PAINTS: Readonly<Record<FrameClass, Paint>> = {
   xen: { light: ['#b9b2c9', '#8d84a5'], dark: ['#4a4359', '#6d6485'], pattern: CHECKED },
   unmapped: { light: ['#dde3ea', '#c3ccd6'], dark: ['#262d36', '#38424e'], pattern: DOTS },
   'read-only': { light: ['#8fcdf0', '#3f9fd4'], dark: ['#2f7ba6', '#7fc4ec'], pattern: RISING },
-  writable: { light: ['#f2c14e', '#f2c14e'], dark: ['#c98f12', '#c98f12'], pattern: PLAIN },
+  writable: { light: ['#f2c14e', '#f2c14e'], dark: ['#a06f00', '#a06f00'], pattern: PLAIN },
   L1: { light: ['#1f6fb2', '#1f6fb2'], dark: ['#4f9be0', '#4f9be0'], pattern: PLAIN },
   L2: { light: ['#00846a', '#59c9b0'], dark: ['#1fae8e', '#0a5f4c'], pattern: LEVEL },
   L3: { light: ['#b3558f', '#e3a9cb'], dark: ['#d67fb4', '#8a3a6b'], pattern: UPRIGHT },
   L4: { light: ['#c44601', '#f2a477'], dark: ['#ea6b26', '#8f3300'], pattern: GRID },
   descriptors: { light: ['#6b5b2a', '#b7a66c'], dark: ['#a8945a', '#5d4f26'], pattern: FALLING },
-  shared: { light: ['#8a8a8a', '#d0d0d0'], dark: ['#9a9a9a', '#555555'], pattern: FALLING },
+  shared: { light: ['#8a8a8a', '#d0d0d0'], dark: ['#9a9a9a', '#555555'], pattern: RINGS },
 }
 
 /** A pinned table has dots of paper on whatever its class is. */
@@ -115,7 +117,7 @@ export function shadePixels(scheme: Scheme): Uint32Array {
     }
   })
   for (let at = 0; at < 64; at++) {
-    pixels[SHADE_DIFFERENT * 64 + at] = isMarked(CHECKED, at) ? paper : word(DIFFERENT[scheme])
+    pixels[SHADE_DIFFERENT * 64 + at] = isMarked(CROSSED, at) ? paper : word(DIFFERENT[scheme])
     pixels[SHADE_NONE * 64 + at] = 0
   }
   return pixels

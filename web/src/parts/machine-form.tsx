@@ -102,7 +102,7 @@ export function MachineForm(props: {
             )
           }}
         >
-          <option value="">as the map</option>
+          <option value="">auto</option>
           <option value="dom0">dom0</option>
           <option value="domU">domU</option>
         </select>

@@ -3,6 +3,7 @@ import { EVENT_KINDS } from '../../../src/run/event-kinds.ts'
 import type { Film, Step } from '../../../src/run/film.ts'
 import type { Scheme } from '../map/shades.ts'
 import { type Box, useBox } from '../use-media.ts'
+import type { Player } from '../use-player.ts'
 import { count } from '../words.ts'
 
 /** A moment that the timeline points at. */
@@ -15,15 +16,11 @@ export function Timeline(props: {
   film: Film
   event: number
   scheme: Scheme
-  playing: boolean
-  speed: number
+  player: Player
   marks: readonly TimeMark[]
-  onEvent: (event: number) => void
-  onStep: (step: Step, way: 1 | -1) => void
-  onPlay: () => void
-  onSpeed: (speed: number) => void
 }) {
-  const { film, event, scheme, playing, speed, marks, onEvent, onStep, onPlay, onSpeed } = props
+  const { film, event, scheme, player, marks } = props
+  const { playing, speed, scrub, step: onStep } = player
   const holder = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
   const box = useBox(holder)
@@ -34,9 +31,9 @@ export function Timeline(props: {
 
   const described = film.describe(event)
   const place = (n: number): string => `${(100 * n) / Math.max(1, film.events)}%`
-  const scrub = (move: PointerEvent): void => {
+  const follow = (move: PointerEvent): void => {
     const { left, width } = (move.currentTarget as HTMLElement).getBoundingClientRect()
-    onEvent(Math.round(((move.clientX - left) / width) * film.events))
+    scrub(Math.round(((move.clientX - left) / width) * film.events))
   }
   return (
     <section class="panel timeline" aria-labelledby="time-title">
@@ -47,7 +44,7 @@ export function Timeline(props: {
         <button
           type="button"
           class="play"
-          onClick={onPlay}
+          onClick={player.play}
           aria-label={playing ? 'Stop' : 'Play'}
           title="Space"
         >
@@ -55,7 +52,7 @@ export function Timeline(props: {
         </button>
         <label class="speed">
           <span class="hidden">Speed</span>
-          <select value={String(speed)} onChange={(e) => onSpeed(Number(e.currentTarget.value))}>
+          <select value={String(speed)} onChange={(e) => player.setSpeed(Number(e.currentTarget.value))}>
             {SPEEDS.map((one) => (
               <option key={one} value={String(one)}>{`${one}×`}</option>
             ))}
@@ -82,7 +79,7 @@ export function Timeline(props: {
             type="button"
             key={mark.kind}
             class={`jump ${mark.kind}`}
-            onClick={() => onEvent(mark.event)}
+            onClick={() => scrub(mark.event)}
             title={mark.says}
           >
             {mark.kind === 'refused' ? 'The refusal' : 'First difference'}
@@ -94,10 +91,10 @@ export function Timeline(props: {
         ref={holder}
         onPointerDown={(down) => {
           ;(down.currentTarget as HTMLElement).setPointerCapture(down.pointerId)
-          scrub(down)
+          follow(down)
         }}
         onPointerMove={(move) => {
-          if (move.buttons === 1) scrub(move)
+          if (move.buttons === 1) follow(move)
         }}
       >
         <canvas ref={canvas} />
@@ -114,7 +111,7 @@ export function Timeline(props: {
         value={event}
         aria-label="Moment of the boot"
         aria-valuetext={`event ${event} of ${film.events}: ${described}`}
-        onInput={(e) => onEvent(Number(e.currentTarget.value))}
+        onInput={(e) => scrub(Number(e.currentTarget.value))}
       />
       <p class="now">
         <b>

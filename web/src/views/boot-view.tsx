@@ -1,5 +1,5 @@
-import { useMemo, useRef, useState } from 'preact/hooks'
-import type { Film, Step } from '../../../src/run/film.ts'
+import { useMemo, useRef } from 'preact/hooks'
+import type { Film } from '../../../src/run/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import { linkOf, type PageState } from '../link.ts'
 import type { MachineClient } from '../machine-client.ts'
@@ -19,10 +19,9 @@ import { MapBar } from '../parts/map-bar.tsx'
 import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
 import { Verdict } from '../parts/verdict.tsx'
-import { usePlay } from '../play.ts'
 import { pngOf, save } from '../save.ts'
 import { endOf, type Filming } from '../use-film.ts'
-import { useMedia } from '../use-media.ts'
+import { usePlayer } from '../use-player.ts'
 import { bare } from '../words.ts'
 
 export type ViewProps = {
@@ -62,9 +61,6 @@ export function BootView(props: ViewProps) {
 
 function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
   const { client, film, options, state, scheme, change, say } = props
-  const calm = useMedia('(prefers-reduced-motion: reduce)')
-  const [playing, setPlaying] = useState(false)
-  const [speed, setSpeed] = useState(1)
   const canvas = useRef<HTMLCanvasElement>(null)
   const { refusal } = film.data
 
@@ -77,28 +73,10 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
   // As above.
   const changed = useMemo(() => film.changed(), [film, moment])
 
-  const goTo = (n: number): void => change({ event: Math.max(0, Math.min(film.events, n)) })
-  const step = (one: Step, way: 1 | -1): void => {
-    setPlaying(false)
-    goTo(film.next(one, way))
-  }
-  // Playing stops where Xen refused: that is the moment that it is all about. From there on it goes to the end.
-  const stopAt =
-    refusal !== null && event < refusal.event && film.data.outcome === 'refused' ? refusal.event : film.events
-  usePlay({
-    playing,
-    speed,
-    events: film.events,
-    at: event,
-    end: stopAt,
-    calm,
-    move: goTo,
-    stop: () => setPlaying(false),
-  })
-  const play = (): void => {
-    if (!playing && event === film.events) goTo(0)
-    setPlaying(!playing)
-  }
+  // Playing stops where Xen refused: that is the moment that it is all about.
+  const pause = film.data.outcome === 'refused' ? endOf(film) : null
+  const player = usePlayer({ film, event, pause, jump: endOf(film), move: (n) => change({ event: n }) })
+  const { playing, goTo } = player
 
   const order = film.order(state.order)
   const focus = mfn === null ? 0 : Math.max(0, film.indexOf(mfn))
@@ -165,18 +143,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
   const turn = (): void => change({ order: state.order === 'pfn' ? 'mfn' : 'pfn', top: null })
 
   const actions: Partial<Record<Action, () => void>> = {
-    play,
-    'event+': () => step('event', 1),
-    'event-': () => step('event', -1),
-    'hypercall+': () => step('hypercall', 1),
-    'hypercall-': () => step('hypercall', -1),
-    'entry+': () => step('entry', 1),
-    'entry-': () => step('entry', -1),
-    'region+': () => step('region', 1),
-    'region-': () => step('region', -1),
-    first: () => goTo(0),
-    last: () => goTo(film.events),
-    jump: () => goTo(endOf(film)),
+    ...player.actions,
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
     whole: () => change({ zoom: 0, top: null }),
@@ -259,21 +226,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
           onFind={find}
         />
       </div>
-      <Timeline
-        film={film}
-        event={event}
-        scheme={scheme}
-        playing={playing}
-        speed={speed}
-        marks={timeMarks}
-        onEvent={(n) => {
-          setPlaying(false)
-          goTo(n)
-        }}
-        onStep={step}
-        onPlay={play}
-        onSpeed={setSpeed}
-      />
+      <Timeline film={film} event={event} scheme={scheme} player={player} marks={timeMarks} />
       <div class="below">
         <BufferStrip film={film} event={event} scheme={scheme} selected={mfn ?? -1} onSelect={showFrame} />
         <Console film={film} event={event} onEvent={goTo} />

@@ -1,6 +1,6 @@
-import { useMemo, useRef, useState } from 'preact/hooks'
+import { useMemo, useRef } from 'preact/hooks'
 import { FilmPair } from '../../../src/run/compare-films.ts'
-import { type Film, lookWords, type Step } from '../../../src/run/film.ts'
+import { type Film, lookWords } from '../../../src/run/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import type { MachineClient } from '../machine-client.ts'
 import { zoomLevels } from '../map/layout.ts'
@@ -11,9 +11,8 @@ import { FrameMap } from '../parts/frame-map.tsx'
 import { Legend } from '../parts/legend.tsx'
 import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
-import { usePlay } from '../play.ts'
 import { endOf, type Filming, useFilm } from '../use-film.ts'
-import { useMedia } from '../use-media.ts'
+import { usePlayer } from '../use-player.ts'
 import { bare, count } from '../words.ts'
 import { mapMarks, scaleOf, type ViewProps } from './boot-view.tsx'
 
@@ -66,9 +65,6 @@ function Waiting({ filming, name }: { filming: Filming; name: string }) {
 
 function Pair(props: ViewProps & { film: Film; other: Film }) {
   const { film, other, state, scheme, change } = props
-  const calm = useMedia('(prefers-reduced-motion: reduce)')
-  const [playing, setPlaying] = useState(false)
-  const [speed, setSpeed] = useState(1)
   const canvas = useRef<HTMLCanvasElement>(null)
   const pair = useMemo(() => new FilmPair(film, other), [film, other])
   const { first } = pair
@@ -82,26 +78,15 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
   // Films change inside, which `moment` tells.
   const differing = useMemo(() => pair.differing(), [pair, moment])
 
-  const goTo = (n: number): void => change({ event: Math.max(0, Math.min(film.events, n)) })
-  const step = (one: Step, way: 1 | -1): void => {
-    setPlaying(false)
-    goTo(film.next(one, way))
-  }
-  const stopAt = first !== null && event < first.event ? first.event : film.events
-  usePlay({
-    playing,
-    speed,
-    events: film.events,
-    at: event,
-    end: stopAt,
-    calm,
-    move: goTo,
-    stop: () => setPlaying(false),
+  const player = usePlayer({
+    film,
+    event,
+    pause: first?.event ?? null,
+    jump: first?.event ?? film.events,
+    move: (n) => change({ event: n }),
   })
-  const play = (): void => {
-    if (!playing && event === film.events) goTo(0)
-    setPlaying(!playing)
-  }
+  const { goTo } = player
+
   const focus = mfn === null ? 0 : Math.max(0, film.indexOf(mfn))
   const zoom = (by: number): void => {
     const box = canvas.current
@@ -110,18 +95,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
     change({ zoom: Math.max(0, Math.min(levels - 1, state.zoom + by)), top: null })
   }
   const actions: Partial<Record<Action, () => void>> = {
-    play,
-    'event+': () => step('event', 1),
-    'event-': () => step('event', -1),
-    'hypercall+': () => step('hypercall', 1),
-    'hypercall-': () => step('hypercall', -1),
-    'entry+': () => step('entry', 1),
-    'entry-': () => step('entry', -1),
-    'region+': () => step('region', 1),
-    'region-': () => step('region', -1),
-    first: () => goTo(0),
-    last: () => goTo(film.events),
-    jump: () => goTo(first?.event ?? film.events),
+    ...player.actions,
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
     whole: () => change({ zoom: 0, top: null }),
@@ -202,21 +176,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
           </section>
         ))}
       </div>
-      <Timeline
-        film={film}
-        event={event}
-        scheme={scheme}
-        playing={playing}
-        speed={speed}
-        marks={timeMarks}
-        onEvent={(n) => {
-          setPlaying(false)
-          goTo(n)
-        }}
-        onStep={step}
-        onPlay={play}
-        onSpeed={setSpeed}
-      />
+      <Timeline film={film} event={event} scheme={scheme} player={player} marks={timeMarks} />
     </>
   )
 }
