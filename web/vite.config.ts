@@ -1,8 +1,15 @@
+import { readFileSync } from 'node:fs'
 import { defineConfig, type Plugin } from 'vite'
 
 /** All that a built page may do: run what is in it. Nothing can be fetched, and nothing sent. */
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline' blob: data:; worker-src blob: data:; style-src 'unsafe-inline'; img-src data: blob:"
+
+/** What the page has of others, and on which terms: the MIT licence wants to go along. */
+function notices(): string {
+  const text = readFileSync(new URL('../node_modules/preact/LICENSE', import.meta.url), 'utf8')
+  return `<!--\nThis page is of Xenolith, under the Apache License 2.0. It holds Preact:\n\n${text.replaceAll('--', '- -')}-->\n`
+}
 
 /**
  * One file that needs no server: script and style stand in the page itself, and the worker in the script. A page opened
@@ -32,7 +39,7 @@ function singleFile(): Plugin {
         } else throw new Error(`${name}: the page must be one file`)
         delete bundle[name]
       }
-      page.source = html
+      page.source = html.replace('<html', () => `${notices()}<html`)
     },
   }
 }

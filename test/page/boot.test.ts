@@ -103,11 +103,18 @@ test('scrubbing and steps go both ways, with the buffer and the console', { skip
     const slider = page.getByRole('slider', { name: 'Moment of the boot' })
     await slider.fill(String(WRITTEN))
     assert.match(await page.locator('.buffer').innerText(), /start\s+ba7a4\s+end\s+bacf7\s+top\s+bad80/)
-    await page.locator('.console button', { hasText: 'about to get started' }).click()
+    await page.locator('.console-pane button', { hasText: 'about to get started' }).click()
     assert.ok((await eventOf(page)) < WRITTEN)
+    // The console has one stop of the tabulator, and the arrows.
+    await page.locator('.console-pane button').last().focus()
+    await press(page, 'ArrowUp', 'Enter')
+    assert.equal(
+      await page.locator('.console-pane button').last().innerText(),
+      'Xen: setup ISA identity maps',
+    )
     await press(page, 'End')
     assert.equal(await eventOf(page), 22543)
-    assert.equal(await page.locator('.console li').last().innerText(), boot({}).console.at(-1))
+    assert.equal(await page.locator('.console-pane li').last().innerText(), boot({}).console.at(-1))
     await press(page, 'x')
     assert.equal(await eventOf(page), REFUSED)
     // A drag along the track is a scrub.

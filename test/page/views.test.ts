@@ -86,6 +86,20 @@ test('side by side B and C part where the tail is mapped, and go on in step', { 
       }),
     )
     assert.ok(pink.length === 2 && pink.every((found) => found > 0), pink.join(' '))
+    // The same as text.
+    await press(page, 't')
+    const rows = await page.locator('.frame-table tbody tr').allInnerTexts()
+    const cells = rows.map((row) => row.split('\t'))
+    assert.equal(
+      cells.reduce((sum, row) => sum + Number(row[2]), 0),
+      137,
+    )
+    assert.ok(
+      cells.every((row) => row[3] === 'writable' && row[4] === 'read-only'),
+      rows.join('\n'),
+    )
+    assert.equal(cells[0][1], 'bacf7')
+    await press(page, 't')
     await page.getByLabel('beside').selectOption('B+seed')
     await page.getByText('Both do the same, deed by deed.').waitFor()
   }),

@@ -104,3 +104,28 @@ export function lookRuns(film: Film, order: FrameOrder, from: number, most: numb
   }
   return runs
 }
+
+/** A run of frames that look different in two films in the same way. */
+export type DifferenceRun = LookRun & { readonly other: number }
+
+/** The first `most` runs of frames that look different in the second film. */
+export function differenceRuns(a: Film, b: Film, order: FrameOrder, most: number): DifferenceRun[] {
+  const runs: { frame: number; place: number; count: number; look: number; other: number }[] = []
+  for (let place = 0; place < a.frames; place++) {
+    const frame = order.frameAt(place)
+    const look = a.looks[frame]
+    const other = b.looks[frame]
+    if (look === other) continue
+    const last = runs.at(-1)
+    const goesOn =
+      last !== undefined &&
+      last.look === look &&
+      last.other === other &&
+      last.place + last.count === place &&
+      a.mfnOf(frame) === a.mfnOf(last.frame) + last.count
+    if (goesOn) last.count++
+    else if (runs.length === most) break
+    else runs.push({ frame, place, count: 1, look, other })
+  }
+  return runs
+}

@@ -1,5 +1,5 @@
 import { type Film, type FrameOrder, lookWords } from '../../../src/run/film.ts'
-import { lookRuns } from '../map/paint.ts'
+import { differenceRuns, lookRuns } from '../map/paint.ts'
 import { bare, count } from '../words.ts'
 
 const ROWS = 20
@@ -63,6 +63,47 @@ export function FrameTable(props: {
           Further
         </button>
       </p>
+    </section>
+  )
+}
+
+/** What differs between two films, as a table. */
+export function DifferenceTable({ film, other, order }: { film: Film; other: Film; order: FrameOrder }) {
+  const runs = film.frames === other.frames ? differenceRuns(film, other, order, ROWS) : []
+  const kind = (look: number): string => {
+    const words = lookWords(look)
+    return words.pinned ? `${words.class}, pinned` : words.class
+  }
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys.
+    <section class="panel frame-table" tabIndex={0} aria-label="Frames that differ, as a table">
+      <table>
+        <caption>
+          {runs.length === 0 ? 'No frame looks different' : 'Runs of frames that look different'} after event{' '}
+          {count(film.at)} and event {count(other.at)}
+          {runs.length === ROWS ? `; the first ${ROWS}` : ''}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">mfn</th>
+            <th scope="col">pfn</th>
+            <th scope="col">frames</th>
+            <th scope="col">in {film.data.linux}</th>
+            <th scope="col">in {other.data.linux}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map(({ frame, count: frames, look, other: theirs }) => (
+            <tr key={frame}>
+              <td>{bare(film.mfnOf(frame))}</td>
+              <td>{bare(film.pfnOf(film.mfnOf(frame)))}</td>
+              <td>{count(frames)}</td>
+              <td>{kind(look)}</td>
+              <td>{kind(theirs)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </section>
   )
 }

@@ -19,15 +19,14 @@ export function Console({
     if (list.current !== null) list.current.scrollTop = list.current.scrollHeight
   }, [film, shown])
   return (
-    <section class="panel console" aria-labelledby="console-title">
+    <section class="panel console-pane" aria-labelledby="console-title">
       <h2 id="console-title">Console</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys. */}
-      <ol ref={list} tabIndex={0} aria-label="Lines of the console">
-        {film.data.lines.slice(0, shown).map((line) => (
+      <ol ref={list} aria-label="Lines of the console" onKeyDown={moveBetweenLines}>
+        {film.data.lines.slice(0, shown).map((line, i) => (
           <li key={line.event} class={line.source} data-now={line.event === event ? '' : undefined}>
             <button
               type="button"
-              tabIndex={-1}
+              tabIndex={i === shown - 1 ? 0 : -1}
               title={`event ${line.event}`}
               onClick={() => onEvent(line.event)}
             >
@@ -39,6 +38,15 @@ export function Console({
       </ol>
     </section>
   )
+}
+
+/** One line of the console has the tabulator; the arrows lead from it to the others. */
+function moveBetweenLines(event: KeyboardEvent): void {
+  const line = (event.target as HTMLElement).closest('li')
+  const way = event.key === 'ArrowUp' ? 'previousElementSibling' : 'nextElementSibling'
+  if (line === null || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return
+  event.preventDefault()
+  line[way]?.querySelector('button')?.focus()
 }
 
 const AROUND = 4

@@ -8,6 +8,7 @@ import { countShades } from '../map/paint.ts'
 import type { MachineOptions } from '../messages.ts'
 import { Fact } from '../parts/buffer.tsx'
 import { FrameMap } from '../parts/frame-map.tsx'
+import { DifferenceTable } from '../parts/frame-table.tsx'
 import { Legend } from '../parts/legend.tsx'
 import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
@@ -99,6 +100,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
     'zoom+': () => zoom(1),
     'zoom-': () => zoom(-1),
     whole: () => change({ zoom: 0, top: null }),
+    table: () => change({ table: !state.table }),
     order: () => change({ order: state.order === 'pfn' ? 'mfn' : 'pfn', top: null }),
   }
   useKeys((action) => {
@@ -131,6 +133,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
           </span>
         )}
       </div>
+      {state.table ? <DifferenceTable film={film} other={other} order={film.order(state.order)} /> : null}
       <div class="twins">
         {[
           { one: film, looks: other.looks, at: event, ref: canvas },
@@ -151,26 +154,36 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
                   <button type="button" onClick={() => change({ zoom: 0, top: null })}>
                     Whole
                   </button>
+                  <button
+                    type="button"
+                    title="T"
+                    aria-pressed={state.table}
+                    onClick={() => change({ table: !state.table })}
+                  >
+                    Table
+                  </button>
                 </div>
               )}
             </div>
-            <FrameMap
-              {...(ref === undefined ? {} : { canvas: ref })}
-              looks={one.looks}
-              other={looks}
-              moment={moment}
-              scheme={scheme}
-              zoom={state.zoom}
-              order={one.order(state.order)}
-              top={state.top}
-              focus={focus}
-              marks={mapMarks(one, at, mfn)}
-              changed={NONE}
-              label={`Generation ${one.data.linux}: ${one.frames} frames after event ${at}; ${differing} differ`}
-              onSelect={(index) => change({ mfn: one.mfnOf(index) })}
-              scaleOf={(index) => scaleOf(one, index, state.order)}
-              onView={change}
-            />
+            {state.table ? null : (
+              <FrameMap
+                {...(ref === undefined ? {} : { canvas: ref })}
+                looks={one.looks}
+                other={looks}
+                moment={moment}
+                scheme={scheme}
+                zoom={state.zoom}
+                order={one.order(state.order)}
+                top={state.top}
+                focus={focus}
+                marks={mapMarks(one, at, mfn)}
+                changed={NONE}
+                label={`Generation ${one.data.linux}: ${one.frames} frames after event ${at}; ${differing} differ`}
+                onSelect={(index) => change({ mfn: one.mfnOf(index) })}
+                scaleOf={(index) => scaleOf(one, index, state.order)}
+                onView={change}
+              />
+            )}
             <Legend counts={countShades(one.looks)} scheme={scheme} differing={differing} />
             <Moment film={one} at={at} mfn={mfn} />
           </section>
