@@ -169,7 +169,7 @@ test('another machine boots: by generation, by options, by a map in a file', { s
       data.items.add(new File([text], 'dropped.log'))
       return data
     }, log)
-    await page.locator('.machine').dispatchEvent('drop', { dataTransfer: transfer })
+    await page.locator('.map canvas').dispatchEvent('drop', { dataTransfer: transfer })
     await page.getByRole('option', { name: 'dropped (your file)' }).waitFor({ state: 'attached' })
   }),
 )

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { MemoryMap } from '../../../src/run/maps.ts'
 import type { MachineClient } from '../machine-client.ts'
 import type { Catalogue, MachineOptions } from '../messages.ts'
+import { useDrop } from '../use-drop.ts'
 import { size } from '../words.ts'
 
 /** Which machine boots: its map, its kernel, its Xen, its size. Nothing happens before `Boot` is pressed. */
@@ -29,6 +30,8 @@ export function MachineForm(props: {
       .catch((error: Error) => setProblem(error.message))
   }
 
+  useDrop(readFile)
+
   const put = (change: MachineOptions): void => setDraft((before) => ({ ...before, ...change }))
   const text = (key: 'linux' | 'memory' | 'vEnd' | 'append', value: string): void => {
     const { [key]: _old, ...rest } = draft
@@ -43,12 +46,6 @@ export function MachineForm(props: {
       onSubmit={(submit) => {
         submit.preventDefault()
         onBoot(draft)
-      }}
-      onDragOver={(over) => over.preventDefault()}
-      onDrop={(drop) => {
-        drop.preventDefault()
-        drop.stopPropagation()
-        readFile(drop.dataTransfer?.files[0])
       }}
     >
       <div class="field">
@@ -151,7 +148,11 @@ export function MachineForm(props: {
         <button type="submit" class="primary">
           Boot
         </button>
-        <button type="button" onClick={() => file.current?.click()} title="or drop a log or a map here">
+        <button
+          type="button"
+          onClick={() => file.current?.click()}
+          title="or drop a log or a map on the page"
+        >
           Map from a file…
         </button>
         <input

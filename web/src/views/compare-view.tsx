@@ -12,6 +12,7 @@ import { DifferenceTable } from '../parts/frame-table.tsx'
 import { Legend } from '../parts/legend.tsx'
 import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
+import { useDrop } from '../use-drop.ts'
 import { endOf, type Filming, useFilm } from '../use-film.ts'
 import { usePlayer } from '../use-player.ts'
 import { bare, count } from '../words.ts'
@@ -23,6 +24,8 @@ export function CompareView(props: ViewProps & { second: MachineClient }) {
   const { linux: _linux, with: _with, without: _without, ...machine } = state.machine
   const beside: MachineOptions = { ...machine, linux: state.beside }
   const other = useFilm(second, beside)
+  // What is dropped here is for another view; it must not take the page's place all the same.
+  useDrop(() => props.say('A map is dropped on the boot view, a log on the explain view.'))
   const names = catalogue?.generations.map(({ name }) => name) ?? []
   const choose = (label: string, value: string, onChange: (name: string) => void) => (
     <div class="field">

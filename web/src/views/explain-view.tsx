@@ -3,6 +3,7 @@ import type { Report, ReportCause } from '../../../src/explain/report.ts'
 import { GivenUp, type MachineClient } from '../machine-client.ts'
 import type { MachineOptions } from '../messages.ts'
 import { LogLines } from '../parts/log-lines.tsx'
+import { useDrop } from '../use-drop.ts'
 import { count } from '../words.ts'
 import type { ViewProps } from './boot-view.tsx'
 
@@ -50,6 +51,7 @@ export function ExplainView(
     setLog({ text, name: one.name })
     await explain(text, one.name)
   }
+  useDrop((one) => void readFile(one))
   // A link with a log in it explains it at once.
   // Only when the page opens.
   useEffect(() => {
@@ -67,15 +69,7 @@ export function ExplainView(
   }
 
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: dropping a file is one of three ways; the button is another.
-    <div
-      class="view explain"
-      onDragOver={(over) => over.preventDefault()}
-      onDrop={(drop) => {
-        drop.preventDefault()
-        void readFile(drop.dataTransfer?.files[0])
-      }}
-    >
+    <div class="view explain">
       <form
         class="panel paste"
         aria-label="The log"
