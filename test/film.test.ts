@@ -92,6 +92,7 @@ test("the seed's film stops where Xen refuses, and knows the page", () => {
   const { refused, saw, frame } = why({ boot: {} })
   const { refusal } = film.data
   assert.equal(refusal?.event, refused.event)
+  assert.equal(film.data.stop, refused.event)
   assert.equal(refusal?.saw, saw)
   assert.equal(`0x${refusal?.mfn.toString(16)}`, frame.mfn)
   film.seek(refusal!.event)
@@ -107,6 +108,17 @@ test("the seed's film stops where Xen refuses, and knows the page", () => {
     film.linesShown(),
     boot({}).console.findIndex((line) => line.includes('Error while pinning')) + 1,
   )
+})
+
+test("a fault's film stops at the fault, and a boot's at its end", () => {
+  const faulted = new Film(makeFilm({ linux: 'C0' }))
+  assert.equal(faulted.data.outcome, 'fault')
+  assert.equal(faulted.kind(faulted.data.stop), 'fault')
+  faulted.seek(faulted.data.stop)
+  const index = faulted.indexOf(faulted.mfnOfPfn(faulted.data.pfn))
+  assert.equal(lookWords(faulted.looks[index]).class, 'read-only')
+  const booted = makeFilm({ linux: 'D', domain: 'domU', memory: 2 ** 15 })
+  assert.equal(booted.stop, booted.events.length)
 })
 
 test('steps go by hypercall, by entry and by region, both ways', () => {

@@ -108,6 +108,8 @@ export type FilmData = {
   readonly lines: readonly LineAt[]
   readonly landmarks: readonly Landmark[]
   readonly refusal: Refusal | null
+  /** The event that it is about: the refused request, the fault that ended the kernel, or the last of all. */
+  readonly stop: number
 }
 
 /** What can be stepped by: any event, a hypercall, a store of entries, a region of the direct map. */

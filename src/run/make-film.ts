@@ -63,6 +63,7 @@ export function makeFilm(options: BootOptions, progress: (part: number) => void 
     vEnd: plan.layout.vEnd,
     ranges: plan.host.ram,
     ...camera.finish(),
+    stop: camera.stop(outcome, via),
   }
 }
 
@@ -88,6 +89,7 @@ class Camera {
   private readonly lines: LineAt[] = []
   private readonly landmarks: Landmark[] = []
   private refusal: Refusal | null = null
+  private lastFault = 0
   private seenRefusal: Hypervisor['lastRefusal'] = null
   private refusalIsNew = false
 
@@ -131,6 +133,7 @@ class Camera {
       this.lines.push({ event: n, source: event.source, text: event.text })
     } else if (event.kind !== 'fill') {
       // Stores change no record, and they are told of when the request that follows them is over.
+      if (event.kind === 'fault') this.lastFault = n
       if (event.kind === 'linux') this.kernelSays(n, event.what, event.args)
       this.settle(event)
       this.noteRefusal(n, event)
@@ -139,6 +142,13 @@ class Camera {
     this.until[n] = this.flips
     const isSettled = event.kind === 'hypercall' || event.kind === 'ptwr'
     if (isSettled && this.flips - this.keyframes.at(-1)!.flips >= this.keyframeFlips) this.keyframe(n)
+  }
+
+  /** Where a boot that ended so is to be looked at. */
+  stop(outcome: FilmData['outcome'], via: FilmData['via']): number {
+    if (outcome === 'refused' && this.refusal !== null) return this.refusal.event
+    if (via === 'page-fault' && this.lastFault > 0) return this.lastFault
+    return this.log.columns.length
   }
 
   finish() {

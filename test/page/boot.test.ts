@@ -139,6 +139,19 @@ test('playing stops at the refusal and points at the entry', { skip }, () =>
   }),
 )
 
+test('a fault is pointed at like a refusal', { skip }, () =>
+  visit('#v=1&linux=C0&xen=4.17', async ({ page }) => {
+    await page.getByText('The CPU faulted at pfn 1acb60').waitFor()
+    await refusalShown(page)
+    const blamed = page.locator('.holders .blamed')
+    assert.match(await blamed.innerText(), /80100001e1d5d065 P US A D GK NX/)
+    assert.match(await page.locator('.now span').innerText(), /^page fault at ffff8801acb60000/)
+    await press(page, 'Home')
+    await page.getByRole('button', { name: 'The fault' }).click()
+    await refusalShown(page)
+  }),
+)
+
 test('another machine boots: by generation, by options, by a map in a file', { skip }, () =>
   visit('', async ({ page }) => {
     await refusalShown(page)

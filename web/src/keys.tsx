@@ -17,7 +17,7 @@ export const KEYS = [
   { keys: ['R'], shown: 'Shift+R', does: 'previous region', action: 'region-' },
   { keys: ['Home'], does: 'to the machine as it was built', action: 'first' },
   { keys: ['End'], does: 'to the last event', action: 'last' },
-  { keys: ['x'], shown: 'X', does: 'to the refusal, or the first difference', action: 'jump' },
+  { keys: ['x'], shown: 'X', does: 'to the refusal, the fault or the first difference', action: 'jump' },
   { keys: ['+', '='], shown: '+', does: 'zoom in', action: 'zoom+' },
   { keys: ['-'], shown: '−', does: 'zoom out', action: 'zoom-' },
   { keys: ['0'], does: 'the whole machine', action: 'whole' },

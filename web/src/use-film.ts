@@ -41,9 +41,3 @@ export function useFilm(client: MachineClient, options: MachineOptions | null): 
   }, [client, key])
   return filming
 }
-
-/** The event at which a film ends that nobody has moved: where Xen refused, or the last one. */
-export function endOf(film: Film): number {
-  const { outcome, refusal } = film.data
-  return outcome === 'refused' && refusal !== null ? refusal.event : film.events
-}

@@ -130,6 +130,8 @@ function Answer(props: {
   const { who, fields } = answer
   const { refusal } = film.data
   const isRefused = refusal !== null && refusal.mfn === mfn && refusal.event === event
+  const isFaulted =
+    film.data.outcome === 'fault' && film.data.pfn === film.pfnOf(mfn) && film.data.stop === event
   return (
     <>
       <h3>
@@ -168,7 +170,7 @@ function Answer(props: {
           <Holder
             key={`${holder.kind}${holder.table}${holder.slot}${holder.as}`}
             holder={holder}
-            blamed={isRefused && stands(holder, who.type)}
+            blamed={(isRefused && stands(holder, who.type)) || (isFaulted && isReadOnly(holder))}
             onEvent={onEvent}
             onFrame={onFrame}
           />
@@ -189,6 +191,11 @@ function Answer(props: {
       </ol>
     </>
   )
+}
+
+/** Whether a holder maps a frame so that a store to it faults. */
+function isReadOnly(holder: HolderResult): boolean {
+  return holder.kind === 'entry' && holder.level === 1 && !(holder.flags ?? '').split('|').includes('RW')
 }
 
 /** Whether a holder is what a refused frame's type stands on. */

@@ -7,7 +7,11 @@ import type { Player } from '../use-player.ts'
 import { count } from '../words.ts'
 
 /** A moment that the timeline points at. */
-export type TimeMark = { readonly event: number; readonly kind: 'refused' | 'differs'; readonly says: string }
+export type TimeMark = {
+  readonly event: number
+  readonly kind: 'refused' | 'fault' | 'differs'
+  readonly says: string
+}
 
 export const SPEEDS = [0.25, 1, 4] as const
 
@@ -82,7 +86,7 @@ export function Timeline(props: {
             onClick={() => scrub(mark.event)}
             title={mark.says}
           >
-            {mark.kind === 'refused' ? 'The refusal' : 'First difference'}
+            {JUMPS[mark.kind]}
           </button>
         ))}
       </div>
@@ -129,6 +133,8 @@ export function Timeline(props: {
     </section>
   )
 }
+
+const JUMPS = { refused: 'The refusal', fault: 'The fault', differs: 'First difference' } as const
 
 const STEPS: readonly { step: Step; keys: readonly [string, string] }[] = [
   { step: 'event', keys: ['←', '→'] },

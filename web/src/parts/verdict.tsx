@@ -31,8 +31,9 @@ export function Verdict({
       ) : null}
       {outcome === 'fault' ? (
         <span>
-          The CPU faulted{pfn >= 0 ? ` at pfn ${bare(pfn)}` : ''}:{' '}
-          {via === 'panic' ? 'a panic' : 'a page fault'} of the kernel ended it.
+          {via === 'panic'
+            ? 'The kernel gave up with a panic of its own.'
+            : `The CPU faulted${pfn >= 0 ? ` at pfn ${bare(pfn)}` : ''}, and nobody took the fault.`}
         </span>
       ) : null}
       {outcome === 'booted' ? (

@@ -20,7 +20,7 @@ import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
 import { Verdict } from '../parts/verdict.tsx'
 import { pngOf, save } from '../save.ts'
-import { endOf, type Filming } from '../use-film.ts'
+import type { Filming } from '../use-film.ts'
 import { usePlayer } from '../use-player.ts'
 import { bare } from '../words.ts'
 
@@ -64,7 +64,7 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const { refusal } = film.data
 
-  const event = Math.min(state.event ?? endOf(film), film.events)
+  const event = Math.min(state.event ?? film.data.stop, film.events)
   film.seek(event)
   const mfn = state.mfn ?? refusal?.mfn ?? (film.data.pfn >= 0 ? film.mfnOfPfn(film.data.pfn) : null)
   const moment = `${event}`
@@ -73,9 +73,9 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
   // As above.
   const changed = useMemo(() => film.changed(), [film, moment])
 
-  // Playing stops where Xen refused: that is the moment that it is all about.
-  const pause = film.data.outcome === 'refused' ? endOf(film) : null
-  const player = usePlayer({ film, event, pause, jump: endOf(film), move: (n) => change({ event: n }) })
+  // Playing stops where Xen refused, or where the CPU did: that is the moment that it is all about.
+  const pause = film.data.outcome === 'booted' ? null : film.data.stop
+  const player = usePlayer({ film, event, pause, jump: film.data.stop, move: (n) => change({ event: n }) })
   const { playing, goTo } = player
 
   const order = film.order(state.order)
@@ -162,11 +162,10 @@ function Boot(props: ViewProps & { film: Film; options: MachineOptions }) {
     return act !== undefined
   })
 
-  const timeMarks: TimeMark[] = useMemo(
-    () =>
-      refusal === null ? [] : [{ event: refusal.event, kind: 'refused', says: `event ${refusal.event} (X)` }],
-    [refusal],
-  )
+  const timeMarks: TimeMark[] = useMemo(() => {
+    const { outcome, stop } = film.data
+    return outcome === 'booted' ? [] : [{ event: stop, kind: outcome, says: `event ${stop} (X)` }]
+  }, [film])
   // The buffer is the moment's.
   const marks = useMemo(() => mapMarks(film, event, mfn), [film, event, mfn])
   return (

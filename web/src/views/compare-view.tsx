@@ -13,7 +13,7 @@ import { Legend } from '../parts/legend.tsx'
 import { Progress } from '../parts/progress.tsx'
 import { Timeline, type TimeMark } from '../parts/timeline.tsx'
 import { useDrop } from '../use-drop.ts'
-import { endOf, type Filming, useFilm } from '../use-film.ts'
+import { type Filming, useFilm } from '../use-film.ts'
 import { usePlayer } from '../use-player.ts'
 import { bare, count } from '../words.ts'
 import { mapMarks, scaleOf, type ViewProps } from './boot-view.tsx'
@@ -73,7 +73,7 @@ function Pair(props: ViewProps & { film: Film; other: Film }) {
   const pair = useMemo(() => new FilmPair(film, other), [film, other])
   const { first } = pair
 
-  const event = Math.min(state.event ?? first?.event ?? endOf(film), film.events)
+  const event = Math.min(state.event ?? first?.event ?? film.data.stop, film.events)
   const beside = pair.beside(event)
   const mfn = state.mfn ?? (first?.frames[0] === undefined ? null : film.mfnOf(first.frames[0]))
   film.seek(event)
