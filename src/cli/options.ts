@@ -203,9 +203,9 @@ const script: Verb = {
     { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
   ],
   examples: [
-    { command: 'xenolith script pin.txt', does: "the operations, their results, Xen's lines" },
+    { command: 'xenolith script pin.txt', does: "results and Xen's lines" },
     { command: 'xenolith script --xen seed --domu pin.txt', does: 'an older Xen, an ordinary guest' },
-    { command: 'xenolith script --json - < pin.txt', does: 'a transcript for programs' },
+    { command: 'xenolith script --json pin.txt', does: 'a transcript for programs' },
   ],
   statuses: [
     [0, 'the script was run and told, whatever Xen answered'],
