@@ -411,6 +411,28 @@ const maps: Verb = {
   load: () => import('./maps.ts'),
 }
 
+const serve: Verb = {
+  name: 'serve',
+  summary: 'Serve the page in which a boot can be seen, to this machine only',
+  options: [
+    {
+      name: 'port',
+      kind: 'string',
+      argument: 'NUMBER',
+      help: 'where to listen; 0 takes any that is free',
+      default: '7780',
+    },
+    { name: 'open', kind: 'flag', help: 'open it in the browser' },
+  ],
+  examples: [
+    { command: 'xenolith serve --open', does: 'the page, in the browser' },
+    { command: 'xenolith serve --port 8080', does: 'at another port' },
+    { command: 'xenolith serve --port 0', does: 'at any port that is free' },
+  ],
+  note: 'The page is one file and needs no server: web/dist/index.html opens as it is.',
+  load: () => import('./serve.ts'),
+}
+
 const completion: Verb = {
   name: 'completion',
   summary: 'Print the completion script of a shell',
@@ -464,6 +486,7 @@ export const VERBS: readonly Verb[] = [
   exploreVerb,
   ...sweepVerbs(MACHINE, mapNames),
   maps,
+  serve,
   completion,
   help,
 ]
