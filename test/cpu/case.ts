@@ -74,8 +74,8 @@ export type Loose = {
   readonly gpr: number
   /** Bits of the x87 status word. */
   readonly fsw: number
-  /** Whether memory is undefined afterwards. */
-  readonly data: boolean
+  /** Ranges of the data's bytes, from and to. */
+  readonly data: readonly (readonly [from: number, to: number])[]
 }
 
 export type CpuResult = {

@@ -14,7 +14,7 @@ function codeCase(code: readonly number[], usesFpu = false): CpuCase {
   state.gpr.set([5, 0], 0)
   state.gpr.set([7, 0], 6)
   state.gpr.set([SPACE.data + 0x1000, 0], 8)
-  const loose = { rflags: 0, gpr: 0, fsw: 0, data: false }
+  const loose = { rflags: 0, gpr: 0, fsw: 0, data: [] }
   return {
     form: 'test',
     code: Uint8Array.from(code),
