@@ -117,8 +117,10 @@ function pickX87State(draft: Draft): void {
   const flags = (choice & 0x8000) !== 0 ? 0 : (choice >>> 24) & 0x7f & (state.fcw | 0x40)
   state.fsw = codes | top | flags
   if (random.once(64) && (state.fcw & 0x3f) !== 0x3f) state.fsw |= 0x8080 | (~state.fcw & 0x3f)
-  const rare = random.bits()
-  state.ftw = (rare & 7) === 0 ? (rare >>> 8) & 0xff : (rare & 7) === 1 ? 0 : 0xff
+  // Mostly some registers from the top on are in use; now and then any.
+  const used = (1 << random.between(1, 9)) - 1
+  const from = top >> 11
+  state.ftw = random.once(8) ? random.bits() & 0xff : ((used << from) | (used >> (8 - from))) & 0xff
   for (let i = 0; i < 8; i++) values.extended(state.st, 16 * i)
 }
 
