@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { GROUP_NAMES, generateCases } from './cases/generate.ts'
+import { coreSubject } from './core.ts'
 import { Host } from './host.ts'
 import { emptyVerdict, judge, report } from './judging.ts'
-import { createSubject } from './subject.ts'
 
 /**
  * The core against this machine's processor: `npm run judge -- --cases 2000000 --seed 1`. `--first` starts at another case,
@@ -24,7 +24,7 @@ const groups = values.groups === GROUP_NAMES.join(',') ? GROUP_NAMES : values.gr
 const BATCH = 20_000
 
 const host = new Host()
-const subject = createSubject()
+const subject = await coreSubject()
 const verdict = emptyVerdict()
 const start = performance.now()
 for (let done = 0; done < total; done += BATCH) {
