@@ -132,9 +132,16 @@ function decodeOpcode(r: Reader): Instruction | NoInstruction {
     const name = REGISTER_FORMS_01[r.modrm]
     if (name !== undefined) return finish(r, name, 4, [])
   }
+  if (map === TWO_BYTE_MAP && byte === 0xae && r.mod === 3) return decodeFence(r)
   const form = select(r, row)
   if (form === null) return 'undefined'
   return decodeForm(r, form)
+}
+
+/** Where 0F AE names a register it has the fences. */
+function decodeFence(r: Reader): Instruction | NoInstruction {
+  const fence = ['', '', '', '', '', 'lfence', 'mfence', 'sfence'][(r.modrm >> 3) & 7]
+  return fence === '' || r.operand16 || r.repeat !== 0 ? 'undefined' : finish(r, fence, 4, [])
 }
 
 /** Read the prefixes; the byte behind them. A REX prefix counts only directly before the opcode. */
@@ -206,16 +213,19 @@ function decodeForm(r: Reader, form: Form): Instruction | NoInstruction {
   } else if (name === 'clflush' || name === 'fxsave' || name === 'fxrstor') {
     if (r.operand16 || r.repeat !== 0) return 'undefined'
   }
-  if (r.opcode === 0xae && r.mod === 3 && r.twoByte) {
-    const fence = ['', '', '', '', '', 'lfence', 'mfence', 'sfence'][(r.modrm >> 3) & 7]
-    return fence === '' || r.operand16 || r.repeat !== 0 ? 'undefined' : finish(r, fence, size, [])
-  }
   const operands: Operand[] = []
   for (const spec of form.operands) {
     const operand = decodeOperand(r, spec, size)
     if (operand === null) return 'undefined'
     operands.push(operand)
-    if (operand.kind !== 'target' && spec.size === 'b' && operands.length === 1) size = 1
+    if (
+      operand.kind !== 'target' &&
+      operand.kind !== 'immediate' &&
+      spec.size === 'b' &&
+      operands.length === 1
+    ) {
+      size = 1
+    }
   }
   return finish(r, name, size, operands)
 }
