@@ -14,7 +14,7 @@
  * of ModRM.reg. Marks: `+` operand size 64 by default, `!` 64 always (66 is ignored).
  */
 const ONE_BYTE = `
-50 push+ Zv      58 pop+ Zv       63 movsxd Gv Ed
+50 push+ Zv      58 pop+ Zv       63 movsxd Gv Ez
 68 push+ Iz      69 imul Gv Ev Iz 6A push+ Is      6B imul Gv Ev Is
 6C ins Yb Hw     6D ins Yz Hw     6E outs Hw Xb    6F outs Hw Xz
 70 jcc! Jb
@@ -229,7 +229,7 @@ function parseForm(text: string): Form | null {
   const mark = words[0].at(-1)
   return {
     name: words[0].replace(/[+!]$/, ''),
-    operands: words.slice(1).map((w) => ({ how: w.length > 2 ? w : w[0], size: w.slice(1) })),
+    operands: words.slice(1).map((w) => ({ how: w === 'GS' ? w : w[0], size: w.slice(1) })),
     size64: mark === '+' ? 'default' : mark === '!' ? 'always' : '',
   }
 }

@@ -53,6 +53,9 @@ const ICED_NAMES: Readonly<Record<string, string>> = {
   prefetcht0: 'nop',
   prefetcht1: 'nop',
   prefetcht2: 'nop',
+  prefetchit0: 'nop',
+  prefetchit1: 'nop',
+  cldemote: 'nop',
   prefetchw: 'prefetch',
   prefetchwt1: 'prefetch',
   jecxz: 'jrcxz',
@@ -124,11 +127,14 @@ function ourOperand(
   }
 }
 
-const SELECTORS = /^(lar|lsl|lldt|ltr|verr|verw|lmsw)$/
+const SIZELESS = /^(lar|lsl|lldt|ltr|verr|verw|lmsw|pinsrw|movmskp[sd]|pmovmskb)$/
 
-/** It says nothing where all registers of the class have one size, nor where 16 bits count whatever the size. */
+/**
+ * It says nothing where all registers of the class have one size, nor where the instruction takes or makes the same number of
+ * bits whatever it is.
+ */
 function sizeCounts(kind: string, { name, operands }: Instruction): boolean {
-  if (SELECTORS.test(name)) return false
+  if (SIZELESS.test(name)) return false
   if (operands.some((operand) => operand.kind === 'register' && operand.class === 'segment')) return false
   return kind === 'general' || kind === 'high'
 }
@@ -263,6 +269,7 @@ const KNOWN = new Set([
   Mnemonic.Tzcnt,
   Mnemonic.Lzcnt,
   Mnemonic.Rdsspd,
+  Mnemonic.Cldemote,
   Mnemonic.Rdsspq,
   Mnemonic.Xgetbv,
   Mnemonic.Xsetbv,
