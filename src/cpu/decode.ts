@@ -312,6 +312,9 @@ function decodeOperand(r: Reader, spec: OperandSpec, operandSize: Size): Operand
       return stringOperand(6, size, r.segment)
     case 'Y':
       return stringOperand(7, size, NONE)
+    case 'B':
+      // xlat's table at rbx; al is added to it.
+      return stringOperand(3, size, r.segment)
     case '1':
       return { kind: 'immediate', lo: 1, hi: 0, size: 0 }
     default:

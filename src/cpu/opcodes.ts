@@ -6,7 +6,7 @@
  *     W xmm register or memory                V xmm register of ModRM.reg        U xmm register alone
  *     Q mmx register or memory                P mmx register of ModRM.reg        N mmx register alone
  *     S segment, C control, D debug register of ModRM.reg                        Z register in the opcode's low bits
- *     I immediate   J relative target   O offset in memory   X [rsi]   Y [rdi]   A, L, H: rax, cl, dx   1: the number
+ *     I immediate   J relative target   O offset in memory   X [rsi]   Y [rdi]   B [rbx]   A, L, H: rax, cl, dx   1: the number
  *     b 1  w 2  d 4  q 8  x 16 bytes   v operand size   y 4 or 8   z 2 or 4, an immediate extended   s a byte extended
  *     n: size known to the instruction alone
  *
@@ -40,7 +40,7 @@ D0 /rol Eb 1/ror Eb 1/rcl Eb 1/rcr Eb 1/shl Eb 1/shr Eb 1/shl Eb 1/sar Eb 1
 D1 /rol Ev 1/ror Ev 1/rcl Ev 1/rcr Ev 1/shl Ev 1/shr Ev 1/shl Ev 1/sar Ev 1
 D2 /rol Eb Lb/ror Eb Lb/rcl Eb Lb/rcr Eb Lb/shl Eb Lb/shr Eb Lb/shl Eb Lb/sar Eb Lb
 D3 /rol Ev Lb/ror Ev Lb/rcl Ev Lb/rcr Ev Lb/shl Ev Lb/shr Ev Lb/shl Ev Lb/sar Ev Lb
-D7 xlat
+D7 xlat Bb
 E0 loopne! Jb    E1 loope! Jb     E2 loop! Jb      E3 jrcxz! Jb
 E4 in Ab Ib      E5 in Az Ib      E6 out Ib Ab     E7 out Ib Az
 E8 call! Jz      E9 jmp! Jz       EB jmp! Jb

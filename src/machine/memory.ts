@@ -9,6 +9,9 @@ const GROUP_PAGES = (GROUP_FRAMES * RECORD_WORDS) / PAGE_WORDS
 /** Frames below 2^31 can have a record: 8 TiB of machine addresses. Above it an mfn is valid nowhere. */
 export const MAX_FRAMES = 2 ** 31
 
+/** Pages that are never handed out: the first 64 KiB, where the registers of vCPUs lie; see src/cpu/state.ts. */
+const FIRST_PAGE = 16
+
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }
 
@@ -22,8 +25,10 @@ export class Memory {
   /** The same words, signed: loops over many of them use these, as such numbers stay in integer registers. */
   readonly i32: Int32Array
   readonly u8: Uint8Array
+  /** The memory itself, for the interpreter of guest code. */
+  readonly wasm: WebAssembly.Memory
   /** Number of the next page to hand out. Page 0 is never handed out, so that 0 can mean "no backing". */
-  private nextPage = 1
+  private nextPage = FIRST_PAGE
   private readonly pages: number
   /** Word index of a group's first record, or 0 when nothing in the group has been looked up yet. */
   private groups = new Uint32Array(0)
@@ -37,6 +42,7 @@ export class Memory {
   constructor(bytes = 2 ** 32) {
     const wasmPages = Math.floor(bytes / 65536)
     const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
+    this.wasm = wasm
     this.u32 = new Uint32Array(wasm.buffer)
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
@@ -54,7 +60,7 @@ export class Memory {
    */
   reset(ranges: readonly FrameRange[], initGroup: (firstMfn: number, firstWord: number) => void): void {
     this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
-    this.nextPage = 1
+    this.nextPage = FIRST_PAGE
     const end = Math.max(0, ...ranges.map((r) => r.end))
     if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
     this.groups = new Uint32Array(Math.ceil(end / GROUP_FRAMES))
@@ -142,7 +148,8 @@ export class Memory {
     if (page !== 0) this.u8.fill(0, page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
   }
 
-  private takePages(count: number): number {
+  /** The number of the first of `count` pages in a row, zeroed, for whoever keeps something in the machine's memory. */
+  takePages(count: number): number {
     const page = this.nextPage
     if (page + count > this.pages) {
       const mib = (this.pages * PAGE_WORDS * 4) / 2 ** 20

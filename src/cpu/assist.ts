@@ -1,0 +1,240 @@
+import type { Cpu } from './cpu.ts'
+import type { Instruction } from './instruction.ts'
+import { READ, WRITE } from './interpreter-emitter.ts'
+import { AC, AF, CF, DF, FIELD, ID, LOW_END, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
+
+/**
+ * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. Their memory
+ * operand's address is computed by the record before theirs.
+ */
+export const DONE = 0
+export const FAULT = 1
+/** Go on at rip, which has been set. */
+export const JUMP = 2
+/** A trap: rip is behind the instruction, and the exception is set. */
+export const TRAP = 3
+/** The owner carries it out: it needs descriptors. */
+export const SEGMENT = 4
+
+type Assist = (cpu: Cpu, i: Instruction) => number
+
+const RAX = 0
+const RCX = 1
+const RDX = 2
+const RBX = 3
+const RSP = 4
+const RBP = 5
+
+export function assist(cpu: Cpu, i: Instruction): number {
+  const one = ASSISTS[i.name]
+  if (one === undefined) return raise(cpu, 6)
+  return one(cpu, i)
+}
+
+/** Raise an exception of the instruction. */
+export function raise(cpu: Cpu, vector: number, error = 0): number {
+  cpu.port.setException(vector, error)
+  return FAULT
+}
+
+/** Put an address, two halves, where translations are asked for; offsets carry. */
+function setVa(cpu: Cpu, lo: number, hi: number, offset: number): void {
+  const low = lo + offset
+  cpu.setWord(FIELD.va, low >>> 0)
+  cpu.setWord(FIELD.va + 4, hi + (low > 0xffff_ffff ? 1 : low < 0 ? -1 : 0))
+}
+
+/** Where bytes of memory are, for loads or stores; 0 after a fault. At most 16. */
+export function at(cpu: Cpu, lo: number, hi: number, offset: number, bytes: number, access: number): number {
+  setVa(cpu, lo, hi, offset)
+  return cpu.port.translate(access, bytes)
+}
+
+/** Carry out a store that was prepared by `at`; false after a fault. */
+export function finish(cpu: Cpu, host: number): boolean {
+  return host >= LOW_END || cpu.port.commit()
+}
+
+/** The address of the memory operand, with its segment's base: two halves. */
+export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
+  const record = cpu.word(FIELD.record)
+  const segment = cpu.bytes[record + RECORD.segment] | (cpu.bytes[record + RECORD.segment + 1] << 8)
+  const lo = cpu.word(FIELD.computed) + cpu.words[segment >> 2]
+  const hi = cpu.word(FIELD.computed + 4) + cpu.words[(segment >> 2) + 1] + (lo > 0xffff_ffff ? 1 : 0)
+  return [lo >>> 0, hi >>> 0]
+}
+
+/** rip behind the instruction. */
+function step(cpu: Cpu, i: Instruction): void {
+  const record = cpu.word(FIELD.record)
+  const offset = cpu.bytes[record + RECORD.offset] | (cpu.bytes[record + RECORD.offset + 1] << 8)
+  const lo = cpu.word(FIELD.page) + offset + i.length
+  cpu.setRip(lo >>> 0, cpu.word(FIELD.page + 4) + (lo > 0xffff_ffff ? 1 : 0))
+}
+
+function trap(vector: number): Assist {
+  return (cpu, i) => {
+    step(cpu, i)
+    raise(cpu, vector)
+    return TRAP
+  }
+}
+
+/** int n: the gates of a PV guest's IDT belong to the hypervisor, so that ring 3 gets #GP with the vector in it. */
+function interrupt(cpu: Cpu, i: Instruction): number {
+  const operand = i.operands[0]
+  const vector = operand.kind === 'immediate' ? operand.lo & 0xff : 0
+  return raise(cpu, 13, vector * 8 + 2)
+}
+
+/** `bytes` bytes of the stack at rsp + offset, as two halves; null after a fault. */
+function stackWord(cpu: Cpu, offset: number, bytes: number): readonly [lo: number, hi: number] | null {
+  const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), offset, bytes, READ)
+  return host === 0 ? null : read(cpu, host, bytes)
+}
+
+export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
+  let lo = 0
+  let hi = 0
+  for (let n = 0; n < bytes && n < 4; n++) lo += cpu.bytes[host + n] * 2 ** (8 * n)
+  for (let n = 4; n < bytes; n++) hi += cpu.bytes[host + n] * 2 ** (8 * (n - 4))
+  return [lo, hi]
+}
+
+function addToStack(cpu: Cpu, bytes: number): void {
+  const lo = cpu.register(RSP) + bytes
+  cpu.setRegister(RSP, lo >>> 0, cpu.registerHigh(RSP) + (lo > 0xffff_ffff ? 1 : lo < 0 ? -1 : 0))
+}
+
+const LOADABLE = CF | PF | AF | ZF | SF | TF | DF | OF | NT | AC | ID
+
+function loadFlags(cpu: Cpu, flags: number, mask: number): void {
+  cpu.setFlags((cpu.getFlags() & ~mask) | (flags & mask))
+  // With TF set, the next instruction is followed by #DB: `run` looks at the flag before it executes.
+  if ((flags & TF) !== 0) cpu.stop()
+}
+
+function popFlags(cpu: Cpu, i: Instruction): number {
+  const value = stackWord(cpu, 0, i.size)
+  if (value === null) return FAULT
+  addToStack(cpu, i.size)
+  const mask = i.size === 2 ? LOADABLE & 0xffff : LOADABLE
+  loadFlags(cpu, value[0], mask)
+  return DONE
+}
+
+/** A return to the same segments; any other one needs their descriptors. */
+function interruptReturn(cpu: Cpu, i: Instruction): number {
+  const words: (readonly [number, number])[] = []
+  for (let n = 0; n < 5; n++) {
+    const value = stackWord(cpu, n * i.size, i.size)
+    if (value === null) return FAULT
+    words.push(value)
+  }
+  const [rip, cs, flags, rsp, ss] = words
+  const isSame = (cs[0] & 0xffff) === cpu.selector(1) && (ss[0] & 0xffff) === cpu.selector(2)
+  if (!isSame) return SEGMENT
+  if ((cpu.getFlags() & NT) !== 0) return raise(cpu, 13)
+  cpu.setRip(rip[0], rip[1])
+  cpu.setRegister(RSP, rsp[0], rsp[1])
+  loadFlags(cpu, flags[0], i.size === 2 ? LOADABLE & 0xffff : LOADABLE | (1 << 16))
+  return JUMP
+}
+
+function readCpuid(cpu: Cpu): number {
+  const values = cpu.cpuid(cpu.register(RAX), cpu.register(RCX))
+  for (const [n, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[n], 0)
+  return DONE
+}
+
+function readTimeStamp(cpu: Cpu): number {
+  const ticks = cpu.tsc
+  cpu.setRegister(RAX, ticks >>> 0, 0)
+  cpu.setRegister(RDX, Math.floor(ticks / 2 ** 32) >>> 0, 0)
+  return DONE
+}
+
+/** enter with copies of outer frames' pointers. */
+function enter(cpu: Cpu, i: Instruction): number {
+  const [size, level] = i.operands.map((o) => (o.kind === 'immediate' ? o.lo : 0))
+  const depth = level & 31
+  const frame = -i.size
+  const copies: (readonly [number, number])[] = [[cpu.register(RBP), cpu.registerHigh(RBP)]]
+  for (let n = 1; n < depth; n++) {
+    const host = at(cpu, cpu.register(RBP), cpu.registerHigh(RBP), -n * i.size, i.size, READ)
+    if (host === 0) return FAULT
+    copies.push(read(cpu, host, i.size))
+  }
+  const top = cpu.register(RSP) + frame
+  const topHigh = cpu.registerHigh(RSP) + (top < 0 ? -1 : 0)
+  copies.push([top >>> 0, topHigh])
+  for (const [n, value] of copies.entries()) {
+    const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), -(n + 1) * i.size, i.size, WRITE)
+    if (host === 0) return FAULT
+    write(cpu, host, i.size, value)
+    if (!finish(cpu, host)) return FAULT
+  }
+  if (i.size === 8) cpu.setRegister(RBP, top >>> 0, topHigh)
+  else cpu.setRegister(RBP, ((cpu.register(RBP) & ~0xffff) | (top & 0xffff)) >>> 0, cpu.registerHigh(RBP))
+  addToStack(cpu, -(copies.length * i.size) - size)
+  return DONE
+}
+
+export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
+  for (let n = 0; n < bytes; n++)
+    cpu.bytes[host + n] = n < 4 ? value[0] >>> (8 * n) : value[1] >>> (8 * (n - 4))
+}
+
+function setZeroFlag(cpu: Cpu, zero: boolean): void {
+  cpu.setFlags((cpu.getFlags() & ~ZF) | (zero ? ZF : 0))
+}
+
+/** cmpxchg8b and cmpxchg16b: rdx:rax against memory, rcx:rbx into it. Memory is written in either case. */
+function compareExchangeWide(cpu: Cpu, i: Instruction): number {
+  const wide = i.name === 'cmpxchg16b'
+  const bytes = wide ? 16 : 8
+  const [lo, hi] = operandAddress(cpu)
+  if (wide && (lo & 15) !== 0) return raise(cpu, 13)
+  const expected = wide
+    ? [cpu.register(RAX), cpu.registerHigh(RAX), cpu.register(RDX), cpu.registerHigh(RDX)]
+    : [cpu.register(RAX), cpu.register(RDX)]
+  const replacement = wide
+    ? [cpu.register(RBX), cpu.registerHigh(RBX), cpu.register(RCX), cpu.registerHigh(RCX)]
+    : [cpu.register(RBX), cpu.register(RCX)]
+  const host = at(cpu, lo, hi, 0, bytes, WRITE)
+  if (host === 0) return FAULT
+  const old = expected.map((_, n) => read(cpu, host + n * 4, 4)[0])
+  const isEqual = old.every((word, n) => word === expected[n])
+  const value = isEqual ? replacement : old
+  for (const [n, word] of value.entries()) write(cpu, host + n * 4, 4, [word, 0])
+  if (!wide) {
+    cpu.setWord(FIELD.expects, 1)
+    cpu.setWord(FIELD.expected, expected[0])
+    cpu.setWord(FIELD.expected + 4, expected[1])
+  }
+  const done = finish(cpu, host)
+  cpu.setWord(FIELD.expects, 0)
+  if (!done) return FAULT
+  if (!isEqual && wide) {
+    cpu.setRegister(RAX, old[0], old[1])
+    cpu.setRegister(RDX, old[2], old[3])
+  } else if (!isEqual) {
+    cpu.setRegister(RAX, old[0], 0)
+    cpu.setRegister(RDX, old[1], 0)
+  }
+  setZeroFlag(cpu, isEqual)
+  return DONE
+}
+
+const ASSISTS: Readonly<Record<string, Assist>> = {
+  int3: trap(3),
+  int1: trap(1),
+  int: interrupt,
+  popf: popFlags,
+  iret: interruptReturn,
+  cpuid: readCpuid,
+  rdtsc: readTimeStamp,
+  enter,
+  cmpxchg8b: compareExchangeWide,
+  cmpxchg16b: compareExchangeWide,
+}
