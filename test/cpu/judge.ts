@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { GROUP_NAMES, generateCases } from './cases/generate.ts'
-import { coreSubject } from './core.ts'
 import { Host } from './host.ts'
-import { emptyVerdict, judge, report } from './judging.ts'
+import { Judge } from './judging.ts'
+import { createSubject } from './subject.ts'
 
 /**
  * The core against this machine's processor: `npm run judge -- --cases 2000000 --seed 1`. `--first` starts at another case,
@@ -24,17 +24,14 @@ const groups = values.groups === GROUP_NAMES.join(',') ? GROUP_NAMES : values.gr
 const BATCH = 20_000
 
 const host = new Host()
-const subject = await coreSubject()
-const verdict = emptyVerdict()
+const judge = new Judge(createSubject)
 const start = performance.now()
 for (let done = 0; done < total; done += BATCH) {
   const cases = [...generateCases(Number(values.seed), first + done, Math.min(BATCH, total - done), groups)]
-  judge(verdict, cases, host.run(cases), subject, first + done)
+  judge.judge(cases, host.run(cases), first + done)
 }
 host.close()
 const seconds = ((performance.now() - start) / 1000).toFixed(1)
-console.log(report(verdict, Number(values.limit)))
-console.log(
-  `${verdict.cases} cases in ${verdict.forms.size} forms, ${verdict.differing} differ, ${seconds} s`,
-)
-process.exitCode = verdict.differing === 0 ? 0 : 1
+console.log(judge.report(Number(values.limit)))
+console.log(`${judge.cases} cases in ${judge.forms.size} forms, ${judge.differing} differ, ${seconds} s`)
+process.exitCode = judge.differing === 0 ? 0 : 1
