@@ -158,25 +158,25 @@ function readTimeStamp(cpu: Cpu): number {
 function enter(cpu: Cpu, i: Instruction): number {
   const [size, level] = i.operands.map((o) => (o.kind === 'immediate' ? o.lo : 0))
   const depth = level & 31
-  const frame = -i.size
-  const copies: (readonly [number, number])[] = [[cpu.register(RBP), cpu.registerHigh(RBP)]]
+  const top = cpu.register(RSP) - i.size
+  const topHigh = cpu.registerHigh(RSP) + (top < 0 ? -1 : 0)
+  let pushed = 0
+  const push = (value: readonly [number, number]): boolean => {
+    const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), -++pushed * i.size, i.size, WRITE)
+    if (host === 0) return false
+    write(cpu, host, i.size, value)
+    return finish(cpu, host)
+  }
+  if (!push([cpu.register(RBP), cpu.registerHigh(RBP)])) return FAULT
+  // What is copied may be what has just been pushed.
   for (let n = 1; n < depth; n++) {
     const host = at(cpu, cpu.register(RBP), cpu.registerHigh(RBP), -n * i.size, i.size, READ)
-    if (host === 0) return FAULT
-    copies.push(read(cpu, host, i.size))
+    if (host === 0 || !push(read(cpu, host, i.size))) return FAULT
   }
-  const top = cpu.register(RSP) + frame
-  const topHigh = cpu.registerHigh(RSP) + (top < 0 ? -1 : 0)
-  copies.push([top >>> 0, topHigh])
-  for (const [n, value] of copies.entries()) {
-    const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), -(n + 1) * i.size, i.size, WRITE)
-    if (host === 0) return FAULT
-    write(cpu, host, i.size, value)
-    if (!finish(cpu, host)) return FAULT
-  }
+  if (!push([top >>> 0, topHigh])) return FAULT
   if (i.size === 8) cpu.setRegister(RBP, top >>> 0, topHigh)
   else cpu.setRegister(RBP, ((cpu.register(RBP) & ~0xffff) | (top & 0xffff)) >>> 0, cpu.registerHigh(RBP))
-  addToStack(cpu, -(copies.length * i.size) - size)
+  addToStack(cpu, -(pushed * i.size) - size)
   return DONE
 }
 

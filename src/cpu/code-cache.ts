@@ -150,8 +150,7 @@ export class CodeCache {
       const decoded = decode(u8, bytes + at, bytes + PAGE)
       if (decoded === 'truncated') {
         if (n > 0) break
-        if (!this.straddle(code, at, nextPage)) return 0
-        return this.finish(at, first)
+        return this.straddle(code, at, nextPage)
       }
       this.setRecord(code, at, this.writer.at)
       if (typeof decoded === 'string') {
@@ -187,9 +186,9 @@ export class CodeCache {
   }
 
   /** An instruction whose last bytes lie in the next page. */
-  private straddle(code: CodePage, at: number, nextPage: () => number): boolean {
+  private straddle(code: CodePage, at: number, nextPage: () => number): number {
     const following = nextPage()
-    if (following === -1) return false
+    if (following === -1) return 0
     const here = PAGE - at
     const { u8 } = this.memory
     this.scratch.set(u8.subarray(code.page * PAGE + at, (code.page + 1) * PAGE))
@@ -198,18 +197,22 @@ export class CodeCache {
     const behind = this.pageOf(following)
     this.activate(behind)
     behind.straddlers.add(code)
+    // Tables are taken from the same area, so the first record's place is known only now.
+    const first = this.next
+    this.writer.at = first
     this.setRecord(code, at, this.writer.at)
     this.mark(code, at, here)
     this.writer.plain('beyond', at, 0, behind.map)
     if (typeof decoded === 'string') {
       this.mark(behind, 0, MAX_LENGTH - here)
       this.writer.plain(decoded === 'undefined' ? 'undefined8rr' : 'general-protection8rr', at)
-      return true
+      return this.finish(at, first)
     }
     this.mark(behind, 0, decoded.length - here)
     this.writer.instruction(decoded, at, this.keep)
     this.writer.plain('continue', at, at + decoded.length)
-    return true
+    this.next = this.writer.at
+    return first
   }
 
   /** Whether a store to `bytes` bytes at an offset of a page changes decoded instructions. */

@@ -108,6 +108,10 @@ export function controlHandlers(): Handler[] {
     ...operation('ret', [8], ['rr'], ret),
     ...operation('enter', [2, 8], ['rr'], enter),
     ...operation('nop', [8], ['rr'], () => {}),
+    // clflush: a load, as far as faults go.
+    ...operation('touch', [1], ['rm'], (e) => {
+      e.let(e.source())
+    }),
     ...operation('clc', [8], ['rr'], (e) => setCarry(e, i32(0))),
     ...operation('stc', [8], ['rr'], (e) => setCarry(e, i32(1))),
     ...operation('cmc', [8], ['rr'], (e) => setCarry(e, carryFlag(e).xor(1))),

@@ -34,6 +34,9 @@ const PREFIX_66 = 1
 const PREFIX_F3 = 2
 const PREFIX_F2 = 3
 
+/** Two-byte opcode AE with a register, by ModRM.reg. */
+const FENCES = ['', '', '', '', '', 'lfence', 'mfence', 'sfence']
+
 /** Instructions that take LOCK, with a memory destination. */
 const LOCKABLE = new Set(
   'add or adc sbb and sub xor inc dec not neg xchg xadd cmpxchg cmpxchg8b cmpxchg16b bts btr btc'.split(' '),
@@ -132,16 +135,13 @@ function decodeOpcode(r: Reader): Instruction | NoInstruction {
     const name = REGISTER_FORMS_01[r.modrm]
     if (name !== undefined) return finish(r, name, 4, [])
   }
-  if (map === TWO_BYTE_MAP && byte === 0xae && r.mod === 3) return decodeFence(r)
+  if (map === TWO_BYTE_MAP && byte === 0xae && r.mod === 3) {
+    const fence = FENCES[(r.modrm >> 3) & 7]
+    return fence === '' || r.operand16 || r.repeat !== 0 ? 'undefined' : finish(r, fence, 4, [])
+  }
   const form = select(r, row)
   if (form === null) return 'undefined'
   return decodeForm(r, form)
-}
-
-/** Where 0F AE names a register it has the fences. */
-function decodeFence(r: Reader): Instruction | NoInstruction {
-  const fence = ['', '', '', '', '', 'lfence', 'mfence', 'sfence'][(r.modrm >> 3) & 7]
-  return fence === '' || r.operand16 || r.repeat !== 0 ? 'undefined' : finish(r, fence, 4, [])
 }
 
 /** Read the prefixes; the byte behind them. A REX prefix counts only directly before the opcode. */
@@ -218,14 +218,8 @@ function decodeForm(r: Reader, form: Form): Instruction | NoInstruction {
     const operand = decodeOperand(r, spec, size)
     if (operand === null) return 'undefined'
     operands.push(operand)
-    if (
-      operand.kind !== 'target' &&
-      operand.kind !== 'immediate' &&
-      spec.size === 'b' &&
-      operands.length === 1
-    ) {
-      size = 1
-    }
+    const isSized = operand.kind === 'register' || operand.kind === 'memory'
+    if (isSized && spec.size === 'b' && operands.length === 1) size = 1
   }
   return finish(r, name, size, operands)
 }
@@ -298,7 +292,7 @@ function decodeOperand(r: Reader, spec: OperandSpec, operandSize: Size): Operand
       return controlRegister(r)
     case 'D':
       return r.reg > 7 ? null : register('debug', r.reg, 8)
-    case 'F':
+    case 'FS':
       return register('segment', FS, 2)
     case 'I':
       return immediate(r, spec.size, operandSize)
@@ -341,7 +335,11 @@ function segmentRegister(r: Reader): Operand | null {
 }
 
 function controlRegister(r: Reader): Operand | null {
-  // AMD reaches cr8 with LOCK too; that form is not offered here.
+  // AMD's other encoding of cr8 is cr0 with LOCK.
+  if (r.lock && r.reg === 0) {
+    r.lock = false
+    return register('control', 8, 8)
+  }
   return [0, 2, 3, 4, 8].includes(r.reg) ? register('control', r.reg, 8) : null
 }
 

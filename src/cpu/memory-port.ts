@@ -15,7 +15,7 @@ import {
 import type { CodeCache } from './code-cache.ts'
 import { READ } from './interpreter-emitter.ts'
 import type { SoftTlb } from './soft-tlb.ts'
-import { BOUNCE, FIELD, GENERAL, RECORD } from './state.ts'
+import { BOUNCE, FIELD, GENERAL, RECORD, STACK_MARK } from './state.ts'
 
 const VECTOR_SS = 12
 const VECTOR_GP = 13
@@ -93,9 +93,20 @@ export class MemoryPort {
     const record = this.word(FIELD.record)
     const base = memory.u8[record + RECORD.base] | (memory.u8[record + RECORD.base + 1] << 8)
     const segment = memory.u8[record + RECORD.segment] | (memory.u8[record + RECORD.segment + 1] << 8)
-    const isStack = base === state + GENERAL + 4 * 8 || base === state + GENERAL + 5 * 8
-    this.setException(isStack && segment === state + FIELD.zero ? VECTOR_SS : VECTOR_GP, 0)
+    const named = base === state + GENERAL + 4 * 8 || base === state + GENERAL + 5 * 8
+    const isStack = (named && segment === state + FIELD.zero) || this.isImplicitStack(record)
+    this.setException(isStack ? VECTOR_SS : VECTOR_GP, 0)
     return 0
+  }
+
+  /** Whether the address is one that an instruction like push makes from rsp, or leave from rbp. */
+  private isImplicitStack(record: number): boolean {
+    if ((this.memory.u8[record + RECORD.scale] & STACK_MARK) === 0) return false
+    return [4, 5].some((register) => {
+      const at = GENERAL + register * 8
+      const distance = (this.word(FIELD.va) - this.word(at)) | 0
+      return this.word(FIELD.va + 4) >>> 16 === this.word(at + 4) >>> 16 && Math.abs(distance) <= 512
+    })
   }
 
   // ---- loads ----

@@ -229,7 +229,7 @@ function parseForm(text: string): Form | null {
   const mark = words[0].at(-1)
   return {
     name: words[0].replace(/[+!]$/, ''),
-    operands: words.slice(1).map((w) => ({ how: w === 'GS' ? w : w[0], size: w.slice(1) })),
+    operands: words.slice(1).map((w) => ({ how: w === 'FS' || w === 'GS' ? w : w[0], size: w.slice(1) })),
     size64: mark === '+' ? 'default' : mark === '!' ? 'always' : '',
   }
 }

@@ -72,7 +72,7 @@ export const LOW_END = 65536
 export const RECORD = {
   handler: 0,
   length: 2,
-  /** Shift of the index register. */
+  /** Shift of the index register, and `STACK_MARK`. */
   scale: 3,
   /** Addresses of the registers that make up an effective address: base, index, segment base. */
   base: 4,
@@ -89,6 +89,8 @@ export const RECORD = {
   immediate: 24,
 } as const
 export const RECORD_BYTES = 32
+/** In `scale`, of an instruction that uses the stack. Shifts take their count modulo 64, so it does not disturb. */
+export const STACK_MARK = 0x80
 
 /**
  * The TLB's entries: two tags, the page's address for loads and for stores, or -1; where its bytes are; the word index of

@@ -1,6 +1,6 @@
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
-import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, XMM } from './state.ts'
+import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, STACK_MARK, XMM } from './state.ts'
 import { vectorKey } from './vectors.ts'
 
 /**
@@ -19,7 +19,7 @@ const PRIVILEGED = new Set(
 const SEGMENT = new Set('lar lsl verr verw lss lfs lgs callf jmpf retf'.split(' '))
 /** Instructions without the processor being there for them: #UD. */
 const UNDEFINED = new Set('ud1 ud2 popcnt clac stac xgetbv xsetbv rdtscp sysenter'.split(' '))
-const NO_OPERATION = new Set('nop pause endbr64 prefetch lfence mfence sfence clflush'.split(' '))
+const NO_OPERATION = new Set('nop pause endbr64 prefetch lfence mfence sfence'.split(' '))
 /** Instructions whose key is their name and whose operands are implied. */
 const PLAIN = new Set('clc stc cmc cld std lahf sahf syscall'.split(' '))
 const SIZED = new Set('cbw cwd leave pushf'.split(' '))
@@ -33,6 +33,9 @@ const TWO = new Set(
 const BIT = new Set('bt bts btr btc'.split(' '))
 const STRING = new Set('movs stos lods cmps scas'.split(' '))
 const LOOPS = new Set('loop loope loopne jrcxz'.split(' '))
+
+/** Instructions that use the stack without naming it: addresses near rsp that are not canonical raise #SS. */
+const STACK = new Set('push pop call ret leave enter pushf popf iret'.split(' '))
 
 /** The handler of an instruction, and which of its operands are the record's: numbers into its list, or -1. */
 export type Plan = {
@@ -96,6 +99,9 @@ function planOther(i: Instruction, isNear: boolean): Plan {
   const { name, size, operands, addressSize } = i
   if (STRING.has(name)) return planString(i)
   if (NO_OPERATION.has(name)) return plan('nop8rr')
+  if (name === 'clflush') return plan('touch1rm', -1, -1, 0)
+  if (name === 'movnti')
+    return inForm(i, `mov${i.operands[1].kind === 'register' ? i.operands[1].size : 4}`, 0, 1)
   if (PLAIN.has(name)) return plan(`${name}8rr`)
   if (SIZED.has(name)) return plan(`${name}${size}rr`)
   if (LOOPS.has(name)) return plan(`${name}${addressSize}:${reach(isNear)}8rr`)
@@ -218,6 +224,7 @@ export class RecordWriter {
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
     }
     if (i.name === 'xlat') this.table(i)
+    if (STACK.has(i.name)) this.views.u8[this.at + RECORD.scale] |= STACK_MARK
     const { i32 } = this.views
     if (target !== undefined) i32[(this.at + RECORD.target) >> 2] = isNear ? to * 4 : target.displacement
     const immediate = i.operands.find((o) => o.kind === 'immediate')
