@@ -44,6 +44,29 @@ export type Emitter = {
   offset(): I64
   segmentBase(): I64
 
+  /** Where the first two register operands lie: addresses in WebAssembly's memory. */
+  firstPlace(): I32
+  secondPlace(): I32
+
+  // ---- vectors ----
+  /** The first operand, an xmm register, and the second one. */
+  vector(): V128
+  secondVector(): V128
+  /**
+   * The second operand: an xmm register, or `bytes` bytes of memory with zeros above. 16 bytes have to be aligned, or
+   * it is #GP, but where `aligned` is false.
+   */
+  vectorSource(bytes: number, aligned?: boolean): V128
+  /** The low `bytes` bytes of the second operand, a general register, with zeros above. */
+  vectorFromSecond(bytes: number): V128
+  writeVector(value: V128): void
+  /** Store 16 bytes to the memory operand. */
+  storeVector(value: V128, aligned: boolean): void
+
+  // ---- small helps ----
+  choose(condition: I32, a: I64, b: I64): I64
+  smaller(a: I32, b: number): I32
+
   // ---- registers by number ----
   register(n: number, bytes?: number): I64
   setRegister(n: number, value: I64, bytes?: number): void

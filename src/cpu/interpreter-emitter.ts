@@ -17,8 +17,10 @@ import {
   type Local,
   load32,
   load64,
+  loadLane,
   loadSigned32,
   loadVector,
+  select,
   store,
 } from './wasm-module.ts'
 import { I32, type I64, i32, type V128, type Value } from './wasm-values.ts'
@@ -29,6 +31,8 @@ export type Calls = { readonly translate: number; readonly commit: number; reado
 /** Access kinds of `translate`, as the imported function takes them. */
 export const READ = 0
 export const WRITE = 1
+
+const GENERAL_PROTECTION = 13
 
 /** What a rare handler returns. */
 export const RARE = { next: 0, fault: 1, again: 2 } as const
@@ -157,6 +161,58 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
   private writeRegister(at: I32, value: I64, bytes: number): void {
     if (bytes === 4) this.emit(store(at, value.zeroExtend(4), 8))
     else this.emit(store(at, value, bytes))
+  }
+
+  firstPlace(): I32 {
+    return this.word(RECORD.a)
+  }
+
+  secondPlace(): I32 {
+    return this.word(RECORD.b)
+  }
+
+  // ---- vectors ----
+
+  vector(): V128 {
+    return loadVector(this.word(RECORD.a))
+  }
+
+  secondVector(): V128 {
+    return loadVector(this.word(RECORD.b))
+  }
+
+  vectorSource(bytes: number, aligned = true): V128 {
+    if (this.form !== 'rm') return this.secondVector()
+    const va = this.let(this.address())
+    if (bytes < 16) return loadLane(this.host(va, bytes, 'read'), bytes)
+    if (aligned) this.checkAlignment(va)
+    return this.loadVector(va)
+  }
+
+  vectorFromSecond(bytes: number): V128 {
+    return loadLane(this.word(RECORD.b), bytes)
+  }
+
+  writeVector(value: V128): void {
+    this.emit(store(this.word(RECORD.a), value, 16))
+  }
+
+  storeVector(value: V128, aligned: boolean): void {
+    const va = this.let(this.address())
+    if (aligned) this.checkAlignment(va)
+    this.store(va, value, 16)
+  }
+
+  private checkAlignment(va: I64): void {
+    this.if(va.and(15).ne(0), () => this.raise(GENERAL_PROTECTION))
+  }
+
+  choose(condition: I32, a: I64, b: I64): I64 {
+    return select(condition, a, b)
+  }
+
+  smaller(a: I32, b: number): I32 {
+    return select(a.ltU(b), a, i32(b))
   }
 
   register(n: number, bytes = 8): I64 {

@@ -1,6 +1,6 @@
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
-import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, STACK_MARK, XMM } from './state.ts'
+import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, STACK_MARK, X87, XMM } from './state.ts'
 import { vectorKey } from './vectors.ts'
 
 /**
@@ -249,6 +249,8 @@ export class RecordWriter {
         return this.state + SELECTORS + operand.number * 8
       case 'xmm':
         return this.state + XMM + operand.number * 16
+      case 'mmx':
+        return this.state + X87 + operand.number * 16
       default:
         return this.state + GENERAL + operand.number * 8
     }
