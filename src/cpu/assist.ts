@@ -1,21 +1,27 @@
+import {
+  at,
+  DONE,
+  FAULT,
+  finish,
+  JUMP,
+  operandAddress,
+  raise,
+  read,
+  SEGMENT,
+  TRAP,
+  write,
+} from './assist-access.ts'
 import type { Cpu } from './cpu.ts'
+import { STATE_INSTRUCTIONS } from './fxsave.ts'
 import type { Instruction } from './instruction.ts'
 import { READ, WRITE } from './interpreter-emitter.ts'
-import { AC, AF, CF, DF, FIELD, ID, LOW_END, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
+import { SSE_FLOAT } from './sse-float.ts'
+import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
 
 /**
  * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. Their memory
  * operand's address is computed by the record before theirs.
  */
-export const DONE = 0
-export const FAULT = 1
-/** Go on at rip, which has been set. */
-export const JUMP = 2
-/** A trap: rip is behind the instruction, and the exception is set. */
-export const TRAP = 3
-/** The owner carries it out: it needs descriptors. */
-export const SEGMENT = 4
-
 type Assist = (cpu: Cpu, i: Instruction) => number
 
 const RAX = 0
@@ -29,39 +35,6 @@ export function assist(cpu: Cpu, i: Instruction): number {
   const one = ASSISTS[i.name]
   if (one === undefined) return raise(cpu, 6)
   return one(cpu, i)
-}
-
-/** Raise an exception of the instruction. */
-export function raise(cpu: Cpu, vector: number, error = 0): number {
-  cpu.port.setException(vector, error)
-  return FAULT
-}
-
-/** Put an address, two halves, where translations are asked for; offsets carry. */
-function setVa(cpu: Cpu, lo: number, hi: number, offset: number): void {
-  const low = lo + offset
-  cpu.setWord(FIELD.va, low >>> 0)
-  cpu.setWord(FIELD.va + 4, hi + (low > 0xffff_ffff ? 1 : low < 0 ? -1 : 0))
-}
-
-/** Where bytes of memory are, for loads or stores; 0 after a fault. At most 16. */
-export function at(cpu: Cpu, lo: number, hi: number, offset: number, bytes: number, access: number): number {
-  setVa(cpu, lo, hi, offset)
-  return cpu.port.translate(access, bytes)
-}
-
-/** Carry out a store that was prepared by `at`; false after a fault. */
-export function finish(cpu: Cpu, host: number): boolean {
-  return host >= LOW_END || cpu.port.commit()
-}
-
-/** The address of the memory operand, with its segment's base: two halves. */
-export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
-  const record = cpu.word(FIELD.record)
-  const segment = cpu.bytes[record + RECORD.segment] | (cpu.bytes[record + RECORD.segment + 1] << 8)
-  const lo = cpu.word(FIELD.computed) + cpu.words[segment >> 2]
-  const hi = cpu.word(FIELD.computed + 4) + cpu.words[(segment >> 2) + 1] + (lo > 0xffff_ffff ? 1 : 0)
-  return [lo >>> 0, hi >>> 0]
 }
 
 /** rip behind the instruction. */
@@ -91,14 +64,6 @@ function interrupt(cpu: Cpu, i: Instruction): number {
 function stackWord(cpu: Cpu, offset: number, bytes: number): readonly [lo: number, hi: number] | null {
   const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), offset, bytes, READ)
   return host === 0 ? null : read(cpu, host, bytes)
-}
-
-export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
-  let lo = 0
-  let hi = 0
-  for (let n = 0; n < bytes && n < 4; n++) lo += cpu.bytes[host + n] * 2 ** (8 * n)
-  for (let n = 4; n < bytes; n++) hi += cpu.bytes[host + n] * 2 ** (8 * (n - 4))
-  return [lo, hi]
 }
 
 function addToStack(cpu: Cpu, bytes: number): void {
@@ -180,11 +145,6 @@ function enter(cpu: Cpu, i: Instruction): number {
   return DONE
 }
 
-export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
-  for (let n = 0; n < bytes; n++)
-    cpu.bytes[host + n] = n < 4 ? value[0] >>> (8 * n) : value[1] >>> (8 * (n - 4))
-}
-
 function setZeroFlag(cpu: Cpu, zero: boolean): void {
   cpu.setFlags((cpu.getFlags() & ~ZF) | (zero ? ZF : 0))
 }
@@ -227,6 +187,8 @@ function compareExchangeWide(cpu: Cpu, i: Instruction): number {
 }
 
 const ASSISTS: Readonly<Record<string, Assist>> = {
+  ...SSE_FLOAT,
+  ...STATE_INSTRUCTIONS,
   int3: trap(3),
   int1: trap(1),
   int: interrupt,

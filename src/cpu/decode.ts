@@ -306,6 +306,8 @@ function decodeOperand(r: Reader, spec: OperandSpec, operandSize: Size): Operand
       return stringOperand(6, size, r.segment)
     case 'Y':
       return stringOperand(7, size, NONE)
+    case 'T':
+      return stringOperand(7, size, r.segment)
     case 'B':
       // xlat's table at rbx; al is added to it.
       return stringOperand(3, size, r.segment)

@@ -6,7 +6,7 @@
  *     W xmm register or memory                V xmm register of ModRM.reg        U xmm register alone
  *     Q mmx register or memory                P mmx register of ModRM.reg        N mmx register alone
  *     S segment, C control, D debug register of ModRM.reg                        Z register in the opcode's low bits
- *     I immediate   J relative target   O offset in memory   X [rsi]   Y [rdi]   B [rbx]   A, L, H: rax, cl, dx   1: the number
+ *     I immediate   J relative target   O offset in memory   X [rsi]   Y [rdi]   B [rbx]   T [rdi] with the prefix's segment   A, L, H: rax, cl, dx   1: the number
  *     b 1  w 2  d 4  q 8  x 16 bytes   v operand size   y 4 or 8   z 2 or 4, an immediate extended   s a byte extended
  *     n: size known to the instruction alone
  *
@@ -178,7 +178,7 @@ F3 psllq Pq Qq   | psllq Vx Wx
 F4 pmuludq Pq Qq | pmuludq Vx Wx
 F5 pmaddwd Pq Qq | pmaddwd Vx Wx
 F6 psadbw Pq Qq  | psadbw Vx Wx
-F7 maskmovq Pq Nq | maskmovdqu Vx Ux
+F7 maskmovq Tn Pq Nq | maskmovdqu Tn Vx Ux
 F8 psubb Pq Qq   | psubb Vx Wx
 F9 psubw Pq Qq   | psubw Vx Wx
 FA psubd Pq Qq   | psubd Vx Wx
