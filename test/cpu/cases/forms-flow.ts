@@ -22,6 +22,9 @@ ${conditional}
     ff /2 : call r/m64
     c3 : ret
     c2 : ret imm16
+    w cf : iretq
+    w cb : retfq
+    w ca : retfq imm16
     e0 : loopne rel8
     e1 : loope rel8
     e2 : loop rel8

@@ -1,4 +1,6 @@
+import { SPACE } from '../case.ts'
 import { type Draft, RDI } from './draft.ts'
+import { segmentBase } from './encode.ts'
 import { loosenConditionCodes } from './loose.ts'
 import { ordinaryOperands } from './needs-integer.ts'
 import type { Form } from './notation.ts'
@@ -97,7 +99,8 @@ export function sseMove(draft: Draft): void {
   }
   if (form.mnemonic === 'maskmovdqu' || form.mnemonic === 'maskmovq') {
     // Whether bytes that the mask leaves out can fault is the processor's choice: all of them are in the data.
-    draft.pinAddress(RDI, window.at + random.between(0, window.bytes - 16))
+    const address = SPACE.data + window.at + random.between(0, window.bytes - 16) - segmentBase(draft.segment)
+    draft.pin(RDI, address, draft.short ? random.bits() : 0)
   }
 }
 
@@ -190,7 +193,9 @@ function loosenPointers(draft: Draft): void {
 export function mmx(draft: Draft): void {
   const { state, random, form } = draft
   sseMove(draft)
-  state.fsw = random.bits() & 0x3800
+  // One in 64 finds an exception that waits.
+  state.fsw = (random.bits() & 0x3800) | (random.once(64) ? 0x8081 : 0)
+  if (state.fsw & 0x80) state.fcw = 0x37e
   state.ftw = random.once(2) ? 0xff : random.bits() & 0xff
   for (let i = 0; i < 128; i++) state.st[i] = (i & 15) < 10 ? random.bits() : 0
   const content = contentOf(form)
