@@ -1,5 +1,5 @@
 import type { Random } from '../../random.ts'
-import { type CpuCase, type CpuState, initialState, NO_TARGET, PAGE, SPACE } from '../case.ts'
+import { type CpuCase, type CpuState, initialState, type Near, NO_TARGET, PAGE, SPACE } from '../case.ts'
 import type { Form, Operand } from './notation.ts'
 import { Values } from './values.ts'
 
@@ -65,7 +65,13 @@ export class Draft {
   short = false
   /** In the order in which they are written; one of 64 bits takes two. */
   immediates: [number, number] = [0, 0]
-  readonly loose: { rflags: number; gpr: number; fsw: number; data: (readonly [number, number])[] } = {
+  readonly loose: {
+    rflags: number
+    gpr: number
+    fsw: number
+    data: (readonly [number, number])[]
+    near?: Near
+  } = {
     rflags: 0,
     gpr: 0,
     fsw: 0,

@@ -1,7 +1,7 @@
 import { SPACE } from '../case.ts'
 import { type Draft, RDI } from './draft.ts'
 import { segmentBase } from './encode.ts'
-import { loosenConditionCodes } from './loose.ts'
+import { loosenApproximation, loosenConditionCodes } from './loose.ts'
 import { ordinaryOperands } from './needs-integer.ts'
 import type { Form } from './notation.ts'
 
@@ -48,6 +48,7 @@ export function sseFloat(draft: Draft): void {
       for (let i = 0; i < words; i++) draft.setXmmRm(i, pickWord(draft, content, i), 4 * words)
   }
   if (draft.random.once(8)) copyOperand(draft)
+  loosenApproximation(draft)
 }
 
 /** Comparisons are more interesting when some elements are equal. */
@@ -165,8 +166,21 @@ export function x87(draft: Draft): void {
   }
   // The two operands of a comparison or subtraction are equal now and then.
   if (random.once(8)) draft.state.st.copyWithin(16, 0, 16)
+  if (/^(f2xm1|fyl2xp1)$/.test(mnemonic)) pickSmall(draft)
   loosenConditionCodes(draft)
+  loosenApproximation(draft)
   loosenPointers(draft)
+}
+
+/** These functions are defined for arguments near to zero only. */
+function pickSmall(draft: Draft): void {
+  const { st } = draft.state
+  // The exponent of a magnitude below a quarter; zeros stay.
+  if ((st[9] & 0x7f) !== 0 || st[8] !== 0) {
+    st[9] = (st[9] & 0x80) | 0x3f
+    st[8] = 0xfc - (st[8] & 0x3f)
+    st[7] |= 0x80
+  }
 }
 
 function pickExtended(draft: Draft): void {
