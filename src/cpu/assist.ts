@@ -17,6 +17,7 @@ import type { Instruction } from './instruction.ts'
 import { READ, WRITE } from './interpreter-emitter.ts'
 import { SSE_FLOAT } from './sse-float.ts'
 import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
+import { X87_INSTRUCTIONS } from './x87.ts'
 
 /**
  * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. Their memory
@@ -189,6 +190,7 @@ function compareExchangeWide(cpu: Cpu, i: Instruction): number {
 const ASSISTS: Readonly<Record<string, Assist>> = {
   ...SSE_FLOAT,
   ...STATE_INSTRUCTIONS,
+  ...X87_INSTRUCTIONS,
   int3: trap(3),
   int1: trap(1),
   int: interrupt,

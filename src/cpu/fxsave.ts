@@ -14,7 +14,7 @@ const MXCSR_MASK = 0xffff
 const IMAGE_BYTES = 416
 
 /** Load `bytes` bytes from the memory operand, 16 at a time; null after a fault. */
-export function loadImage(cpu: Cpu, bytes: number): Uint8Array | null {
+export function loadImage(cpu: Cpu, bytes: number): Uint8Array<ArrayBuffer> | null {
   const [lo, hi] = operandAddress(cpu)
   const image = new Uint8Array(bytes)
   for (let n = 0; n < bytes; n += 16) {

@@ -15,7 +15,7 @@ import {
 import type { CodeCache } from './code-cache.ts'
 import { READ } from './interpreter-emitter.ts'
 import type { SoftTlb } from './soft-tlb.ts'
-import { BOUNCE, FIELD, GENERAL, RECORD, STACK_MARK } from './state.ts'
+import { BOUNCE, FIELD, GENERAL, RECORD, STACK_BASE_MARK, STACK_MARK } from './state.ts'
 
 const VECTOR_SS = 12
 const VECTOR_GP = 13
@@ -94,7 +94,8 @@ export class MemoryPort {
     const base = memory.u8[record + RECORD.base] | (memory.u8[record + RECORD.base + 1] << 8)
     const segment = memory.u8[record + RECORD.segment] | (memory.u8[record + RECORD.segment + 1] << 8)
     const named = base === state + GENERAL + 4 * 8 || base === state + GENERAL + 5 * 8
-    const isStack = (named && segment === state + FIELD.zero) || this.isImplicitStack(record)
+    const isMarked = (memory.u8[record + RECORD.scale] & STACK_BASE_MARK) !== 0
+    const isStack = (named && segment === state + FIELD.zero) || isMarked || this.isImplicitStack(record)
     this.setException(isStack ? VECTOR_SS : VECTOR_GP, 0)
     return 0
   }

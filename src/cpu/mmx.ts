@@ -164,7 +164,10 @@ const OTHERS: readonly Handler[] = [
     e.writeVector(vectorOf(load64(e.secondPlace(), 8)))
     enter(e)
   }),
-  handler('emms', 'rr', (e) => e.setField(FIELD.tagWord, i32(0))),
+  handler('emms', 'rr', (e) => {
+    enter(e)
+    e.setField(FIELD.tagWord, i32(0))
+  }),
 ]
 
 export function mmxHandlers(): Handler[] {

@@ -232,6 +232,10 @@ export function round(env: Environment, format: Format, sign: number, exponent: 
   const isTiny = freeExponent < min
   if (isTiny && (env.masks & UNDERFLOW) === 0) {
     env.flags |= UNDERFLOW | (free.isInexact ? PRECISION : 0)
+    if (env.scale > 0 && freeExponent + env.scale < min) {
+      env.flags |= PRECISION
+      return float(ZERO, sign)
+    }
     return float(NORMAL, sign, freeExponent + env.scale, free.hi, free.lo)
   }
   if (isTiny && env.flushToZero) {
@@ -254,6 +258,11 @@ function overflow(env: Environment, format: Format, sign: number, exponent: numb
   env.flags |= OVERFLOW
   if ((env.masks & OVERFLOW) === 0) {
     if (free.isInexact) env.flags |= PRECISION
+    if (env.scale > 0 && exponent - env.scale > format.max) {
+      env.flags |= PRECISION
+      roundedUp = true
+      return float(INFINITE, sign)
+    }
     return float(NORMAL, sign, exponent - env.scale, free.hi, free.lo)
   }
   env.flags |= PRECISION
@@ -326,6 +335,18 @@ function roundNormalized(
     r = (r << n) >>> 0
   }
   return round(env, format, sign, e - n, { hi: h, lo: l, rest: r })
+}
+
+/** Round 64 bits of significand, whose highest bit need not be 1. */
+export function roundWords(
+  env: Environment,
+  format: Format,
+  sign: number,
+  exponent: number,
+  hi: number,
+  lo: number,
+): Float {
+  return roundNormalized(env, format, sign, exponent, hi, lo, 0)
 }
 
 /** The 64-bit product of two words: high and low half. */

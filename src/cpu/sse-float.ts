@@ -109,6 +109,32 @@ function stops(env: Environment): boolean {
   return (env.flags & ~env.masks & (soft.INVALID | soft.DENORMAL | soft.DIVIDE)) !== 0
 }
 
+/**
+ * The exceptions of several elements. One of any element's operands that is not masked comes before those of results, which
+ * are then not looked at.
+ */
+class ElementFlags {
+  private all = 0
+  private isStopped = false
+  private readonly env: Environment
+
+  constructor(env: Environment) {
+    this.env = env
+  }
+
+  /** Before each element: collect those of the one before. */
+  take(): void {
+    this.isStopped ||= stops(this.env)
+    this.all |= this.env.flags
+    this.env.flags = 0
+  }
+
+  end(): void {
+    this.take()
+    this.env.flags = this.isStopped ? this.all & (soft.INVALID | soft.DENORMAL | soft.DIVIDE) : this.all
+  }
+}
+
 const negate = (f: Float): Float => (isNan(f) ? f : { ...f, sign: f.sign ^ 1 })
 
 function multiply(env: Environment, format: Format, a: Float, b: Float): Float {
@@ -181,15 +207,12 @@ function arithmetic(cpu: Cpu, i: Instruction): number {
   const to = cpu.xmm((i.operands[0] as { number: number }).number)
   const result = to.slice()
   const env = environment(cpu)
-  let flags = 0
-  let isStopped = false
+  const flags = new ElementFlags(env)
   for (let n = 0; n < count; n++) {
-    env.flags = 0
+    flags.take()
     const a = unpack(env, to, n, width)
     const b = unpack(env, words, n, width)
     const f = OPERATIONS[operation](env, FORMATS[width], a, b)
-    isStopped ||= stops(env)
-    flags |= env.flags
     writeElement(
       result,
       n,
@@ -202,8 +225,7 @@ function arithmetic(cpu: Cpu, i: Instruction): number {
       env,
     )
   }
-  // An exception of any element's operands comes before those of results, which are then not looked at.
-  env.flags = isStopped ? flags & (soft.INVALID | soft.DENORMAL | soft.DIVIDE) : flags
+  flags.end()
   if (!settle(cpu, env)) return raise(cpu, SIMD_EXCEPTION)
   to.set(result)
   return DONE
@@ -310,9 +332,10 @@ function convert(cpu: Cpu, i: Instruction): number {
   const env = environment(cpu)
   if (match[1] === 't') env.mode = soft.TRUNCATE
   const result = elements(env, i, from, to, words)
+  // That MMX registers are in use holds even when the conversion then raises #XM.
+  if (usesMmx && (to === 'pi' || i.operands[1].kind === 'register')) enterMmx(cpu)
   if (!settle(cpu, env)) return raise(cpu, SIMD_EXCEPTION)
   writeConverted(cpu, target, to, from, result)
-  if (usesMmx && (to === 'pi' || i.operands[1].kind === 'register')) enterMmx(cpu)
   return DONE
 }
 
@@ -335,7 +358,9 @@ function elements(env: Environment, i: Instruction, from: Kind, to: Kind, words:
   const toWidth: Width = to === 'ps' || to === 'ss' ? 4 : 8
   const isWide = from === 'pd' || to === 'pd' || from === 'pi' || to === 'pi'
   const count = isScalar ? 1 : isWide ? 2 : 4
+  const flags = new ElementFlags(env)
   for (let n = 0; n < count; n++) {
+    flags.take()
     if (from === 'dq' || from === 'pi' || from === 'si') {
       const operand = i.operands[1] as { size: number }
       const isLong = from === 'si' && operand.size === 8
@@ -357,6 +382,7 @@ function elements(env: Environment, i: Instruction, from: Kind, to: Kind, words:
     if (nan === null) noteDenormals(env, f)
     pack(result, n, toWidth, nan ?? (stops(env) ? f : soft.convert(env, FORMATS[toWidth], f)))
   }
+  flags.end()
   return result
 }
 

@@ -91,6 +91,8 @@ export const RECORD = {
 export const RECORD_BYTES = 32
 /** In `scale`, of an instruction that uses the stack. Shifts take their count modulo 64, so it does not disturb. */
 export const STACK_MARK = 0x80
+/** In `scale`, of an address computed before from rsp or rbp. */
+export const STACK_BASE_MARK = 0x40
 
 /**
  * The TLB's entries: two tags, the page's address for loads and for stores, or -1; where its bytes are; the word index of

@@ -1,6 +1,16 @@
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
-import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, STACK_MARK, X87, XMM } from './state.ts'
+import {
+  FIELD,
+  GENERAL,
+  RECORD,
+  RECORD_BYTES,
+  SELECTORS,
+  STACK_BASE_MARK,
+  STACK_MARK,
+  X87,
+  XMM,
+} from './state.ts'
 import { vectorKey } from './vectors.ts'
 
 /**
@@ -282,6 +292,8 @@ export class RecordWriter {
   /** An address that the record before has computed, or of a string operation: only the segment is left. */
   private computed(memory: MemoryOperand): void {
     this.views.u16[(this.at + RECORD.base) >> 1] = this.state + FIELD.computed
+    const isStack = (memory.base === 4 || memory.base === 5) && memory.segment === NONE
+    if (isStack) this.views.u8[this.at + RECORD.scale] |= STACK_BASE_MARK
     this.views.u16[(this.at + RECORD.segment) >> 1] = this.segment(memory.segment)
   }
 
