@@ -218,7 +218,8 @@ function decodeForm(r: Reader, form: Form): Instruction | NoInstruction {
     const operand = decodeOperand(r, spec, size)
     if (operand === null) return 'undefined'
     operands.push(operand)
-    if (operand.kind !== 'target' && spec.size === 'b' && operands.length === 1) size = 1
+    const isSized = operand.kind === 'register' || operand.kind === 'memory'
+    if (isSized && spec.size === 'b' && operands.length === 1) size = 1
   }
   return finish(r, name, size, operands)
 }

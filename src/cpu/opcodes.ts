@@ -14,7 +14,7 @@
  * of ModRM.reg. Marks: `+` operand size 64 by default, `!` 64 always (66 is ignored).
  */
 const ONE_BYTE = `
-50 push+ Zv      58 pop+ Zv       63 movsxd Gv Ed
+50 push+ Zv      58 pop+ Zv       63 movsxd Gv Ez
 68 push+ Iz      69 imul Gv Ev Iz 6A push+ Is      6B imul Gv Ev Is
 6C ins Yb Hw     6D ins Yz Hw     6E outs Hw Xb    6F outs Hw Xz
 70 jcc! Jb

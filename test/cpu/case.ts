@@ -76,7 +76,12 @@ export type Loose = {
   readonly fsw: number
   /** Ranges of the data's bytes, from and to. */
   readonly data: readonly (readonly [from: number, to: number])[]
+  /** What need only be near, as the manuals bound its error and leave the bits open. */
+  readonly near?: Near
 }
+
+/** Words of an xmm register that are single-precision numbers, or ST(0). */
+export type Near = { readonly xmm: number; readonly words: number } | 'st(0)'
 
 export type CpuResult = {
   /** The exception that ended the case, or NO_VECTOR. */

@@ -1,5 +1,5 @@
 import type { Random } from '../../random.ts'
-import { type CpuCase, type CpuState, initialState, NO_TARGET, PAGE, SPACE } from '../case.ts'
+import { type CpuCase, type CpuState, initialState, type Near, NO_TARGET, PAGE, SPACE } from '../case.ts'
 import type { Form, Operand } from './notation.ts'
 import { Values } from './values.ts'
 
@@ -30,6 +30,12 @@ const AT_START: Window = { at: 0, bytes: 64 }
 /** For the images of FXSAVE. */
 const LARGE: Window = { at: PAGE - 512, bytes: 1024 }
 
+function pickWindow(form: Form, bytes: number, choice: number): Window {
+  if (bytes > 64 || form.mnemonic.startsWith('enter')) return LARGE
+  if ((choice & 0x3f) === 0) return AT_READ_ONLY
+  return (choice & 0x7f) === 1 ? AT_START : MIDDLE
+}
+
 /**
  * A case in the making. Registers and flags are filled in first; what a form needs of them is pinned; an address is then
  * put together from registers that are not.
@@ -54,30 +60,33 @@ export class Draft {
   address: number
   /** Instead of `address`, where an access has to fault for not being canonical. */
   nonCanonical = false
+  /** Prefixes of what has an address without a ModRM byte: a segment, or 0, and an address size of 32 bits. */
+  segment = 0
+  short = false
   /** In the order in which they are written; one of 64 bits takes two. */
   immediates: [number, number] = [0, 0]
-  readonly loose: { rflags: number; gpr: number; fsw: number; data: (readonly [number, number])[] } = {
+  readonly loose: {
+    rflags: number
+    gpr: number
+    fsw: number
+    data: (readonly [number, number])[]
+    near?: Near
+  } = {
     rflags: 0,
     gpr: 0,
     fsw: 0,
     data: [],
   }
 
-  constructor(form: Form, random: Random, usesFpu: boolean) {
+  /** @param middle whether the data must lie around the middle of its pages, with 64 bytes on either side */
+  constructor(form: Form, random: Random, usesFpu: boolean, middle = false) {
     this.form = form
     this.random = random
     this.usesFpu = usesFpu
     this.values = new Values(random)
     const choice = random.bits()
     const bytes = this.memoryBytes()
-    this.window =
-      bytes > 64 || form.mnemonic.startsWith('enter')
-        ? LARGE
-        : (choice & 0x3f) === 0
-          ? AT_READ_ONLY
-          : (choice & 0x7f) === 1
-            ? AT_START
-            : MIDDLE
+    this.window = middle ? MIDDLE : pickWindow(form, bytes, choice)
     this.state = initialState(this.window.bytes)
     this.fillState()
     this.codeAt = this.pickCodeAt(choice >>> 8)

@@ -31,10 +31,6 @@ export type Style = {
   readonly lock: boolean
   /** Prefixes of no meaning that are put in front. */
   readonly idle: readonly number[]
-  /** Address size prefix for a form without a ModRM address: strings, loop, moffs. */
-  readonly shortAddress?: boolean
-  /** A segment prefix for the same forms, or 0. */
-  readonly segment?: number
 }
 
 /** Put the bytes together, and let the registers hold what the address needs. */
@@ -42,11 +38,11 @@ export function encode(draft: Draft, style: Style): Uint8Array {
   const { form } = draft
   const address = draft.memory ? pickAddress(draft) : undefined
   const head: number[] = []
-  const segment = address?.segment ?? style.segment ?? 0
+  const segment = address?.segment ?? draft.segment
   if (style.lock) head.push(LOCK)
   head.push(...style.idle)
   if (segment !== 0) head.push(segment)
-  if (address?.short || style.shortAddress) head.push(ADDRESS_SIZE)
+  if (address?.short || draft.short) head.push(ADDRESS_SIZE)
   head.push(...form.prefixes)
   const rex = rexOf(draft, address)
   if (rex !== 0) head.push(rex)
@@ -73,7 +69,7 @@ export function encode(draft: Draft, style: Style): Uint8Array {
     } else if (kind === 'moffs') {
       const absolute = SPACE.data + draft.address - segmentBase(segment)
       pushWord(head, absolute, 4)
-      if (!style.shortAddress) pushWord(head, draft.nonCanonical ? NON_CANONICAL_HIGH : 0, 4)
+      if (!draft.short) pushWord(head, draft.nonCanonical ? NON_CANONICAL_HIGH : 0, 4)
     }
   }
   if (address?.ripRelative) {

@@ -9,7 +9,10 @@ const conditional = CONDITIONS.map(
     0f ${(0x80 + n).toString(16)} : j${name} rel32`,
 ).join('')
 
-/** An operand size of 16 bits is left out where AMD's processors truncate rip and Intel's ignore the prefix. */
+/**
+ * An operand size of 16 bits is left out where AMD's processors truncate rip and Intel's ignore the prefix. So is int1, whose
+ * rip some hypervisors get wrong.
+ */
 export const FLOW_FORMS: readonly Form[] = forms(`
 ${conditional}
     eb : jmp rel8
@@ -19,12 +22,14 @@ ${conditional}
     ff /2 : call r/m64
     c3 : ret
     c2 : ret imm16
+    w cf : iretq
+    w cb : retfq
+    w ca : retfq imm16
     e0 : loopne rel8
     e1 : loope rel8
     e2 : loop rel8
     e3 : jrcxz rel8
     cc : int3
-    f1 : int1
     cd : int imm8
     0f 0b : ud2
 `)

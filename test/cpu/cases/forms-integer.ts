@@ -48,6 +48,17 @@ const bits = ['bt', 'bts', 'btr', 'btc']
   )
   .join('')
 
+/** Reading a segment register; a store has 16 bits whatever the operand size. */
+const selectors = ['es', 'cs', 'ss', 'ds', 'fs', 'gs']
+  .map(
+    (name, n) => `
+    8c /${n} : mov m16, ${name}
+    66 8c /${n} : mov_from_${name} r16
+    8c /${n} : mov_from_${name} r32
+    w 8c /${n} : mov_from_${name} r64`,
+  )
+  .join('')
+
 export const INTEGER_FORMS: readonly Form[] = forms(`
 ${alu}
 ${shifts}
@@ -117,6 +128,7 @@ ${bits}
     66 a3 : mov moffs16, ax
     a3 : mov moffs32, eax
     w a3 : mov moffs64, rax
+${selectors}
     0f b6 /r : movzx rv, r/m8
     66 0f b7 /r : movzx r16, r/m16
     0f b7 /r : movzx ry, r/m16

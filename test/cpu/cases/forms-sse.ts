@@ -16,6 +16,10 @@ const arithmetic = ['sqrt 51', 'add 58', 'mul 59', 'sub 5c', 'min 5d', 'div 5e',
 
 export const SSE_FLOAT_FORMS: readonly Form[] = forms(`
 ${arithmetic}
+    0f 52 /r : rsqrtps x, x/m128
+    f3 0f 52 /r : rsqrtss x, x/m32
+    0f 53 /r : rcpps x, x/m128
+    f3 0f 53 /r : rcpss x, x/m32
     0f c2 /r : cmpps x, x/m128, imm8
     66 0f c2 /r : cmppd x, x/m128, imm8
     f3 0f c2 /r : cmpss x, x/m32, imm8
@@ -48,7 +52,6 @@ ${arithmetic}
     f2 w 0f 2c /r : cvttsd2si r64, x/m64
 `)
 
-/** rsqrt and rcp are left out: the manuals bound their error only, and processors differ in the bits. */
 export const SSE_MOVE_FORMS: readonly Form[] = forms(`
     0f 10 /r : movups x, x/m128
     0f 11 /r : movups x/m128, x

@@ -1,8 +1,8 @@
 import { type Form, forms } from './notation.ts'
 
 /**
- * x87 as Linux and glibc's long double use it, and the images of FXSAVE. Left out are the functions whose last bits the
- * manuals leave open (fsin, fcos, fsincos, fptan, fpatan, f2xm1, fyl2x, fyl2xp1) and binary-coded decimals.
+ * x87 as Linux and glibc's long double use it, and the images of FXSAVE. Left out are the functions that glibc has its own
+ * code for (fsin, fcos, fsincos, fptan), and binary-coded decimals.
  */
 const ARITHMETIC = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr']
 const hex = (byte: number) => byte.toString(16)
@@ -81,6 +81,10 @@ ${moves}
     d9 fd : fscale
     d9 f4 : fxtract
     d9 f8 : fprem
+    d9 f0 : f2xm1
+    d9 f1 : fyl2x
+    d9 f9 : fyl2xp1
+    d9 f3 : fpatan
     d9 f5 : fprem1
     d9 f6 : fdecstp
     d9 f7 : fincstp

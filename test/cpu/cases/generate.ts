@@ -1,7 +1,7 @@
 import { Random } from '../../random.ts'
 import { type CpuCase, PAGE } from '../case.ts'
 import { Draft } from './draft.ts'
-import { encode, type Style, segmentBase } from './encode.ts'
+import { encode, type Style } from './encode.ts'
 import { FLOW_FORMS, INVALID_FORMS, PRIVILEGED_FORMS, STACK_FORMS, STRING_FORMS } from './forms-flow.ts'
 import { INTEGER_FORMS } from './forms-integer.ts'
 import { MMX_FORMS, SSE_FLOAT_FORMS, SSE_INTEGER_FORMS, SSE_MOVE_FORMS } from './forms-sse.ts'
@@ -9,8 +9,10 @@ import { X87_FORMS } from './forms-x87.ts'
 import { loosenFlags } from './loose.ts'
 import { INTEGER_NEEDS, ordinaryOperands, stringOperands } from './needs-integer.ts'
 import { mmx, sseFloat, sseInteger, sseMove, x87 } from './needs-vector.ts'
-import type { Form } from './notation.ts'
+import type { Form, Operand } from './notation.ts'
+import { selfModifyingCase } from './self-modifying.ts'
 import { sequenceCase } from './sequences.ts'
+import { singleStepCase } from './single-step.ts'
 
 /** Forms that are made into cases the same way, and how many of a thousand cases are of them. */
 type Group = {
@@ -18,7 +20,7 @@ type Group = {
   readonly share: number
   readonly forms: readonly Form[]
   readonly usesFpu: boolean
-  readonly prepare: (draft: Draft, style: Style) => void
+  readonly prepare: (draft: Draft) => void
 }
 
 const LOCKABLE = new Set(
@@ -36,16 +38,28 @@ function prepareInteger(draft: Draft): void {
   loosenFlags(draft)
 }
 
-function prepareString(draft: Draft, style: Style): void {
-  stringOperands(draft, style.shortAddress ?? false, segmentBase(style.segment ?? 0))
+/** An address without a ModRM byte, at rbx or rdi. */
+const HAS_IMPLIED_ADDRESS = /^(xlatb|maskmov)/
+
+function isAbsolute({ kind }: Operand): boolean {
+  return kind === 'moffs'
+}
+
+/** Groups whose cases are more than one instruction. */
+const PROGRAMS: Readonly<Record<string, (random: Random) => CpuCase>> = {
+  sequence: sequenceCase,
+  'self-modifying': selfModifyingCase,
+  'single-step': singleStepCase,
 }
 
 const GROUPS: readonly Group[] = [
-  { name: 'integer', share: 400, forms: INTEGER_FORMS, usesFpu: false, prepare: prepareInteger },
+  { name: 'integer', share: 385, forms: INTEGER_FORMS, usesFpu: false, prepare: prepareInteger },
   { name: 'sequence', share: 80, forms: [], usesFpu: false, prepare: prepareInteger },
+  { name: 'self-modifying', share: 10, forms: [], usesFpu: false, prepare: prepareInteger },
+  { name: 'single-step', share: 5, forms: [], usesFpu: false, prepare: prepareInteger },
   { name: 'flow', share: 50, forms: FLOW_FORMS, usesFpu: false, prepare: prepareInteger },
   { name: 'stack', share: 40, forms: STACK_FORMS, usesFpu: false, prepare: prepareInteger },
-  { name: 'string', share: 70, forms: STRING_FORMS, usesFpu: false, prepare: prepareString },
+  { name: 'string', share: 70, forms: STRING_FORMS, usesFpu: false, prepare: stringOperands },
   { name: 'privileged', share: 5, forms: PRIVILEGED_FORMS, usesFpu: false, prepare: prepareInteger },
   { name: 'invalid', share: 5, forms: INVALID_FORMS, usesFpu: false, prepare: prepareInteger },
   { name: 'sse-float', share: 110, forms: SSE_FLOAT_FORMS, usesFpu: true, prepare: sseFloat },
@@ -86,7 +100,8 @@ export function* generateCases(
 
 function makeCase(group: Group, seed: number, number: number, round: number): CpuCase {
   const random = new Random((Math.imul(seed, 0x9e37_79b1) + number) >>> 0, group.name)
-  if (group.name === 'sequence') return sequenceCase(random)
+  const program = PROGRAMS[group.name]
+  if (program !== undefined) return program(random)
   // Every form in turn, in another order each round.
   const form = group.forms[(random.bits() + round) % group.forms.length]
   return formCase(group, form, random)
@@ -95,7 +110,7 @@ function makeCase(group: Group, seed: number, number: number, round: number): Cp
 function formCase(group: Group, form: Form, random: Random): CpuCase {
   const draft = new Draft(form, random, group.usesFpu)
   const style = pickStyle(draft, group)
-  group.prepare(draft, style)
+  group.prepare(draft)
   const code = encode(draft, style)
   if (form.operands.some(({ kind }) => kind === 'rel')) aimBranch(draft, code)
   return random.once(400) && !style.lock ? cutOff(draft, code) : draft.finish(code)
@@ -116,15 +131,12 @@ function pickStyle(draft: Draft, group: Group): Style {
     // Prefixes without a meaning; more than fifteen bytes are an exception.
     for (let i = random.between(1, 14); i > 0; i--) idle.push(random.pick([0x2e, 0x26, 0x3e, 0x36]))
   }
-  const implied = group.name === 'string' || form.mnemonic.startsWith('loop') || form.mnemonic === 'jrcxz'
-  const absolute = form.operands.some(({ kind }) => kind === 'moffs')
-  const addressed = group.name === 'string' || absolute
-  return {
-    lock,
-    idle,
-    shortAddress: (implied || absolute) && random.once(8) && !draft.nonCanonical,
-    segment: addressed && random.once(8) ? random.pick([0x64, 0x65]) : 0,
-  }
+  const counts = form.mnemonic.startsWith('loop') || form.mnemonic === 'jrcxz'
+  const addressed =
+    group.name === 'string' || HAS_IMPLIED_ADDRESS.test(form.mnemonic) || form.operands.some(isAbsolute)
+  draft.short = (addressed || counts) && random.once(8) && !draft.nonCanonical
+  draft.segment = addressed && random.once(8) ? random.pick([0x64, 0x65]) : 0
+  return { lock, idle }
 }
 
 /** Choose where a relative branch goes, now that its length is known. The distance is at the end of the code. */

@@ -83,3 +83,16 @@ export function loosenConditionCodes(draft: Draft): void {
   if (DEFINES_NO_CODE.test(mnemonic)) draft.loose.fsw |= C0 | C1 | C2 | C3
   else if (!DEFINES_CODES.test(mnemonic)) draft.loose.fsw |= C0 | C2 | C3
 }
+
+/** What is computed to some accuracy only; whether x87 rounded up is open then, too. */
+export function loosenApproximation(draft: Draft): void {
+  const { mnemonic } = draft.form
+  if (/^(rcp|rsqrt)/.test(mnemonic)) {
+    draft.loose.near = { xmm: draft.reg, words: mnemonic.endsWith('ps') ? 4 : 1 }
+  } else if (APPROXIMATE.test(mnemonic)) {
+    draft.loose.near = 'st(0)'
+    draft.loose.fsw |= C1
+  }
+}
+
+const APPROXIMATE = /^(f2xm1|fyl2x|fyl2xp1|fpatan)$/

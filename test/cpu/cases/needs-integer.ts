@@ -1,5 +1,6 @@
 import { NO_TARGET, PAGE, SPACE } from '../case.ts'
 import { type Draft, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from './draft.ts'
+import { segmentBase } from './encode.ts'
 import { loosenScan, loosenShift } from './loose.ts'
 
 /** What an instruction needs of registers, flags and memory, so that more happens than a fault. By mnemonic. */
@@ -129,7 +130,8 @@ const translate: Need = (draft) => {
   const { random, window } = draft
   const al = random.bits() & 0xff
   draft.pin(RAX, ((random.bits() & 0xffff_ff00) | al) >>> 0, random.bits())
-  draft.pinAddress(RBX, window.at + random.between(0, window.bytes) - al)
+  const address = SPACE.data + window.at + random.between(0, window.bytes) - al - segmentBase(draft.segment)
+  draft.pin(RBX, address, draft.short ? random.bits() : 0)
 }
 
 /** rsp, where the instruction pushes and pops a few times 8 bytes within the data. */
@@ -217,6 +219,26 @@ const ret: Need = (draft) => {
   draft.immediates[0] = draft.random.once(4) ? draft.random.bits() & 0xffff : draft.random.between(0, 64)
 }
 
+/** Far returns to where the code is anyway: selectors as Linux gives them to a 64-bit process. */
+const CODE_SELECTOR = 0x33
+const DATA_SELECTOR = 0x2b
+
+const farReturn: Need = (draft) => {
+  const { random, form } = draft
+  const frame = PAGE - 16
+  draft.target = farTarget(draft)
+  const stack = SPACE.data + random.between(0, 2 * PAGE)
+  // Neither a trap behind the next instruction nor RF, which would be seen where no instruction follows.
+  const flags = random.bits() & ~0x5_4100
+  const words = form.mnemonic === 'iretq' ? [flags, stack, DATA_SELECTOR] : []
+  draft.pinAddress(RSP, frame)
+  for (const [i, word] of [SPACE.code + draft.target, CODE_SELECTOR, ...words].entries()) {
+    draft.setData(frame + 8 * i, word)
+    draft.setData(frame + 8 * i + 4, 0)
+  }
+  draft.immediates[0] = random.between(0, 64)
+}
+
 const loop: Need = (draft) => {
   const { random } = draft
   const choice = random.bits()
@@ -265,6 +287,8 @@ export const INTEGER_NEEDS: Readonly<Record<string, Need>> = {
   call: (draft) => (draft.form.modrm === 'none' ? void pinStack(draft) : indirect(draft)),
   jmp: (draft) => (draft.form.modrm === 'none' ? undefined : indirect(draft)),
   ret,
+  iretq: farReturn,
+  retfq: farReturn,
   loop,
   loope: loop,
   loopne: loop,
@@ -272,9 +296,9 @@ export const INTEGER_NEEDS: Readonly<Record<string, Need>> = {
   int: interrupt,
 }
 
-/** String instructions: rsi and rdi in the data, rcx small. `short`: with an address size of 32 bits. */
-export function stringOperands(draft: Draft, short: boolean, segmentBase: number): void {
-  const { random, form, window, values, state } = draft
+/** String instructions: rsi and rdi in the data, rcx small. */
+export function stringOperands(draft: Draft): void {
+  const { random, form, window, values, state, short } = draft
   const bytes = { b: 1, w: 2, d: 4, q: 8 }[form.mnemonic.at(-1) as 'b' | 'w' | 'd' | 'q']
   const repeats = form.prefixes.some((prefix) => prefix !== 0x66)
   const count = repeats ? random.between(0, Math.floor(40 / bytes) + 2) : 1
@@ -290,7 +314,7 @@ export function stringOperands(draft: Draft, short: boolean, segmentBase: number
     destination = window.at === 0 ? (down ? bytes * 2 : -bytes) : 2 * PAGE - bytes * (down ? -1 : 2)
     source = random.once(2) ? destination : source
   }
-  draft.pin(RSI, SPACE.data + source - segmentBase, high())
+  draft.pin(RSI, SPACE.data + source - segmentBase(draft.segment), high())
   draft.pin(RDI, SPACE.data + destination, high())
   // How an empty run leaves the upper half of rcx, with 32-bit addresses, differs between processors.
   if (repeats) draft.pin(RCX, count, short && count > 0 ? random.bits() : 0)

@@ -1,5 +1,7 @@
+import { SPACE } from '../case.ts'
 import { type Draft, RDI } from './draft.ts'
-import { loosenConditionCodes } from './loose.ts'
+import { segmentBase } from './encode.ts'
+import { loosenApproximation, loosenConditionCodes } from './loose.ts'
 import { ordinaryOperands } from './needs-integer.ts'
 import type { Form } from './notation.ts'
 
@@ -46,6 +48,7 @@ export function sseFloat(draft: Draft): void {
       for (let i = 0; i < words; i++) draft.setXmmRm(i, pickWord(draft, content, i), 4 * words)
   }
   if (draft.random.once(8)) copyOperand(draft)
+  loosenApproximation(draft)
 }
 
 /** Comparisons are more interesting when some elements are equal. */
@@ -97,7 +100,8 @@ export function sseMove(draft: Draft): void {
   }
   if (form.mnemonic === 'maskmovdqu' || form.mnemonic === 'maskmovq') {
     // Whether bytes that the mask leaves out can fault is the processor's choice: all of them are in the data.
-    draft.pinAddress(RDI, window.at + random.between(0, window.bytes - 16))
+    const address = SPACE.data + window.at + random.between(0, window.bytes - 16) - segmentBase(draft.segment)
+    draft.pin(RDI, address, draft.short ? random.bits() : 0)
   }
 }
 
@@ -162,8 +166,21 @@ export function x87(draft: Draft): void {
   }
   // The two operands of a comparison or subtraction are equal now and then.
   if (random.once(8)) draft.state.st.copyWithin(16, 0, 16)
+  if (/^(f2xm1|fyl2xp1)$/.test(mnemonic)) pickSmall(draft)
   loosenConditionCodes(draft)
+  loosenApproximation(draft)
   loosenPointers(draft)
+}
+
+/** These functions are defined for arguments near to zero only. */
+function pickSmall(draft: Draft): void {
+  const { st } = draft.state
+  // The exponent of a magnitude below a quarter; zeros stay.
+  if ((st[9] & 0x7f) !== 0 || st[8] !== 0) {
+    st[9] = (st[9] & 0x80) | 0x3f
+    st[8] = 0xfc - (st[8] & 0x3f)
+    st[7] |= 0x80
+  }
 }
 
 function pickExtended(draft: Draft): void {
@@ -190,7 +207,9 @@ function loosenPointers(draft: Draft): void {
 export function mmx(draft: Draft): void {
   const { state, random, form } = draft
   sseMove(draft)
-  state.fsw = random.bits() & 0x3800
+  // One in 64 finds an exception that waits.
+  state.fsw = (random.bits() & 0x3800) | (random.once(64) ? 0x8081 : 0)
+  if (state.fsw & 0x80) state.fcw = 0x37e
   state.ftw = random.once(2) ? 0xff : random.bits() & 0xff
   for (let i = 0; i < 128; i++) state.st[i] = (i & 15) < 10 ? random.bits() : 0
   const content = contentOf(form)

@@ -27,24 +27,28 @@ const branches = forms(
 const FEW = 4
 const ROOM = 30
 
+/** One of them, on registers, with the flags that it leaves undefined. */
+export function sequenceInstruction(random: Random): { bytes: Uint8Array; loose: number } {
+  const form = random.once(6) ? random.pick(shiftsByOne) : random.pick(members)
+  const draft = new Draft(form, random, false)
+  draft.memory = false
+  draft.reg = (draft.reg & (FEW - 1)) | (random.once(8) ? 8 : 0)
+  draft.rm = (draft.rm & (FEW - 1)) | (random.once(8) ? 8 : 0)
+  if (random.once(16) && draft.form.operands.some(({ bits }) => bits === 8)) draft.rm |= 4
+  ordinaryOperands(draft)
+  loosenFlags(draft)
+  if (form.name.endsWith(', 1')) loosenShift(draft, form.operands[0].bits, 1)
+  return { bytes: encode(draft, { lock: false, idle: [] }), loose: draft.loose.rflags }
+}
+
 export function sequenceCase(random: Random): CpuCase {
   const first = new Draft(random.pick(members), random, false)
   const code: number[] = []
-  let undefinedFlags = 0
   for (let left = random.between(2, 7); left > 0; left--) {
-    const form = random.once(6) ? random.pick(shiftsByOne) : random.pick(members)
-    const draft = new Draft(form, random, false)
-    draft.memory = false
-    draft.reg = (draft.reg & (FEW - 1)) | (random.once(8) ? 8 : 0)
-    draft.rm = (draft.rm & (FEW - 1)) | (random.once(8) ? 8 : 0)
-    if (random.once(16) && draft.form.operands.some(({ bits }) => bits === 8)) draft.rm |= 4
-    ordinaryOperands(draft)
-    loosenFlags(draft)
-    if (form.name.endsWith(', 1')) loosenShift(draft, form.operands[0].bits, 1)
-    const bytes = encode(draft, { lock: false, idle: [] })
+    const { bytes, loose } = sequenceInstruction(random)
     if (code.length + bytes.length > ROOM) break
     code.push(...bytes)
-    undefinedFlags |= draft.loose.rflags
+    first.loose.rflags |= loose
   }
   if (random.once(3)) {
     const { opcode } = random.pick(branches)
@@ -53,6 +57,5 @@ export function sequenceCase(random: Random): CpuCase {
     code.push(opcode[0], distance)
     first.target = end + distance
   }
-  first.loose.rflags = undefinedFlags
   return { ...first.finish(Uint8Array.from(code)), form: 'sequence' }
 }

@@ -208,8 +208,8 @@ static void run_record(uint8_t *record) {
   vector = 0xffffffff;
   error_code = 0;
   address = 0;
-  /* Only code with an FS prefix among its first bytes can reach FS; moving it costs two system calls. */
-  if (memchr(code, 0x64, code_bytes < 5 ? code_bytes : 5) != NULL) {
+  /* Only code with an FS prefix can reach FS; moving it costs two system calls. */
+  if (memchr(code, 0x64, code_bytes) != NULL) {
     fs_moved = 1;
     set_fs(SPACE_fsBase);
   }
