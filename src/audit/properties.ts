@@ -1,5 +1,5 @@
 import { SLOTS } from '../bits/address.ts'
-import { entryFrame, P, PSE, RW, US } from '../bits/pte.ts'
+import { entryFrame, P, PAT, PCD, PSE, PWT, RW, US } from '../bits/pte.ts'
 import {
   OWNER_FIRST_DOMAIN,
   OWNER_IO,
@@ -10,20 +10,25 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
+import type { Tlb } from '../machine/tlb.ts'
 
 /**
  * What must never be, whatever a guest does: Xen's safety, read off the raw tables as the CPU walks them. It shares no code
  * with the rules, and knows the frames' types only as what they promise.
  *
  * - `writable-table`: a frame in use as a page table can be stored to through a mapping.
+ * - `stale-writable`: the CPU still has a translation by which the guest can store to a table in use.
  * - `foreign-writable`: a frame that is another domain's, or Xen's own, can be stored to through a mapping.
+ * - `cached-device`: a device is mapped through the cache.
  * - `table-chain`: a table refers to another of its level that refers to a third; giving such a chain back has no bound.
  * - `descriptor-limit`: a page is held as one of descriptors that no descriptor table of the guest reaches.
  * - `user-mode-call`: a hypercall was carried out while the guest was in user mode.
  */
 export type PropertyName =
   | 'writable-table'
+  | 'stale-writable'
   | 'foreign-writable'
+  | 'cached-device'
   | 'table-chain'
   | 'descriptor-limit'
   | 'user-mode-call'
@@ -51,8 +56,16 @@ export type GuestView = {
 export type MachineView = {
   readonly memory: Memory
   readonly guests: readonly GuestView[]
+  readonly tlbs: readonly Tlb[]
   readonly userModeCalls: number
+  /** Where something may have changed since all properties held; nothing else is then looked at. */
+  readonly changed?: Changed
 }
+
+/** Places in memory that may have changed: these frames' records, and these slots of theirs. */
+export type Changed = { readonly frames: readonly number[]; readonly slots: readonly number[] }
+
+const ALL_SLOTS = Array.from({ length: SLOTS }, (_, slot) => slot)
 
 const GUEST_MAY_STORE = P | RW | US
 const FIRST_XEN_SLOT = 256
@@ -63,14 +76,15 @@ const DESCRIPTORS_A_PAGE = 512
 export function brokenProperties(view: MachineView): Broken[] {
   const broken: Broken[] = []
   for (const guest of view.guests) {
-    broken.push(...brokenMappings(view.memory, guest))
+    broken.push(...brokenMappings(view, guest))
     for (const [page, mfn] of guest.ldtFrames) {
       if (page * DESCRIPTORS_A_PAGE < guest.ldtEntries) continue
       const says = `frame ${mfn.toString(16)} is held for page ${page} of an LDT of ${guest.ldtEntries} descriptors`
       broken.push({ property: 'descriptor-limit', mfn, says })
     }
   }
-  broken.push(...chains(view.memory))
+  const tables = tablesInUse(view)
+  broken.push(...staleTranslations(view, tables), ...cachedDevices(view, tables), ...chains(view, tables))
   if (view.userModeCalls > 0) {
     const says = `${view.userModeCalls} hypercalls were carried out while the guest was in user mode`
     broken.push({ property: 'user-mode-call', mfn: null, says })
@@ -78,60 +92,68 @@ export function brokenProperties(view: MachineView): Broken[] {
   return broken
 }
 
-/** A run of frames that a store can reach: one, or those of a large page. */
-type Run = { readonly first: number; readonly frames: number }
-
-function brokenMappings(memory: Memory, guest: GuestView): Broken[] {
+function brokenMappings(view: MachineView, guest: GuestView): Broken[] {
+  const { memory } = view
   const broken = new Map<number, Broken>()
-  for (const { first, frames } of writableRuns(memory, guest.roots)) {
+  writableRuns(view, guest.roots, (first, frames) => {
     for (let mfn = first; mfn < first + frames; mfn++) {
       const record = memory.record(mfn)
       // Beyond the frame table and behind it there is no memory of anybody's.
-      if (record === -1 || broken.has(mfn)) continue
-      const name = mfn.toString(16)
-      if (tableLevel(memory, record) !== 0) {
-        const says = `frame ${name} is a table in use, and a mapping lets the guest store to it`
-        broken.set(mfn, { property: 'writable-table', mfn, says })
-        continue
-      }
+      if (record === -1) continue
       const owner = memory.u32[record + OWNER_WORD] & 0xff
-      const lent = guest.mayMapOthers && (owner === OWNER_IO || owner >= OWNER_FIRST_DOMAIN)
-      if (owner === guest.owner || lent) continue
-      const says = `frame ${name} is not the guest's own, and a mapping lets it store there`
-      broken.set(mfn, { property: 'foreign-writable', mfn, says })
+      if (tableLevel(memory, record) !== 0) {
+        const says = `frame ${mfn.toString(16)} is a table in use, and a mapping lets the guest store to it`
+        broken.set(mfn, { property: 'writable-table', mfn, says })
+      } else if (owner !== guest.owner && !isLent(guest, owner)) {
+        const says = `frame ${mfn.toString(16)} is not the guest's own, and a mapping lets it store there`
+        broken.set(mfn, { property: 'foreign-writable', mfn, says })
+      }
     }
-  }
+  })
   return [...broken.values()]
 }
 
+/** Whether a guest may map frames of this owner, which is not itself. */
+function isLent(guest: GuestView, owner: number): boolean {
+  return guest.mayMapOthers && (owner === OWNER_IO || owner >= OWNER_FIRST_DOMAIN)
+}
+
 /**
- * What the CPU lets a guest store to: the frames at the end of paths whose entries all have RW and US. Tables are read at the
- * level at which the walk comes to them, whatever their type says, as the CPU does.
+ * What the CPU lets a guest store to: the frames at the end of paths whose entries all have RW and US, one or a large page
+ * of them at a time. Tables are read at the level at which the walk comes to them, whatever their type says, as the CPU
+ * does.
  */
-function writableRuns(memory: Memory, roots: readonly number[]): Run[] {
+function writableRuns(
+  { memory, changed }: MachineView,
+  roots: readonly number[],
+  run: (first: number, frames: number) => void,
+): void {
   const words = memory.u32
-  const runs: Run[] = []
+  const slots = changed?.slots ?? ALL_SLOTS
   const seen = new Set<number>()
   const visit = (table: number, level: number): void => {
     const key = table * 8 + level
     const record = memory.record(table)
     if (seen.has(key) || record === -1 || !memory.isTouched(table)) return
+    if (changed !== undefined && !changed.frames.includes(table)) return
     seen.add(key)
     const at = memory.backing(record)
-    for (let slot = 0; slot < SLOTS; slot++) {
-      if (level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT) continue
+    for (const slot of slots) {
       const lo = words[at + slot * 2]
       // A guest's kernel runs in ring 3 as well, so what lacks US is out of its reach.
       if ((lo & GUEST_MAY_STORE) !== GUEST_MAY_STORE) continue
+      if (level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT) continue
       const mfn = entryFrame(lo, words[at + slot * 2 + 1])
-      const large = (level === 2 || level === 3) && (lo & PSE) !== 0
-      if (level === 1) runs.push({ first: mfn, frames: 1 })
-      else if (large) runs.push({ first: mfn, frames: level === 2 ? SLOTS : SLOTS * SLOTS })
-      else visit(mfn, level - 1)
+      const isLarge = (level === 2 || level === 3) && (lo & PSE) !== 0
+      if (level === 1) run(mfn, 1)
+      else if (isLarge) {
+        const frames = level === 2 ? SLOTS : SLOTS * SLOTS
+        // A large page that does not begin where one can has reserved bits set: the CPU faults.
+        if (mfn % frames === 0) run(mfn, frames)
+      } else visit(mfn, level - 1)
     }
   }
   for (const root of roots) visit(root, 4)
-  return runs
 }
 
 /** The level of a table in use; 0 of any other frame. */
@@ -142,19 +164,70 @@ function tableLevel(memory: Memory, record: number): number {
   return inUse && level >= 1 && level <= 4 ? level : 0
 }
 
-/** Tables that refer to one of their own level which refers to another one. */
-function chains(memory: Memory): Broken[] {
+/** Frame and level of every table of L1 to L4 in use. */
+function tablesInUse({ memory, changed }: MachineView): Map<number, number> {
+  const tables = new Map<number, number>()
+  const add = (mfn: number, record: number): void => {
+    const level = tableLevel(memory, record)
+    if (level !== 0) tables.set(mfn, level)
+  }
+  if (changed !== undefined) {
+    for (const mfn of changed.frames) add(mfn, memory.record(mfn))
+    return tables
+  }
   const words = memory.u32
-  const linear = new Map<number, number[]>()
   for (const [first, word, frames] of memory.recordGroups()) {
     for (let i = 0; i < frames; i++) {
       const record = word + i * RECORD_WORDS
-      if (words[record] === 0) continue
-      const level = tableLevel(memory, record)
-      if (level < 2) continue
-      const targets = sameLevel(memory, first + i, record, level)
-      if (targets.length > 0) linear.set(first + i, targets)
+      if (words[record] !== 0) add(first + i, record)
     }
+  }
+  return tables
+}
+
+/** Translations for stores that a TLB has of tables in use. */
+function staleTranslations({ memory, tlbs }: MachineView, tables: ReadonlyMap<number, number>): Broken[] {
+  const places = new Set<number>()
+  for (const { writeTag, words } of tlbs) {
+    for (let slot = 0; slot < words.length; slot++) if (writeTag[slot] !== -1) places.add(words[slot])
+  }
+  return [...tables.keys()].flatMap((mfn): Broken[] => {
+    if (!memory.isTouched(mfn) || !places.has(memory.frameWords(mfn))) return []
+    const says = `frame ${mfn.toString(16)} is a table in use, and the CPU still has a translation to store to it`
+    return [{ property: 'stale-writable', mfn, says }]
+  })
+}
+
+/** Entry of Xen's PAT by PAT, PCD and PWT of an L1 entry: whether it caches. WB, WT, UC-, UC, WC, WP, UC, UC. */
+const CACHES = [true, true, false, false, false, true, false, false]
+
+/** Mappings of devices by which the CPU would cache what they answer. */
+function cachedDevices({ memory, changed }: MachineView, tables: ReadonlyMap<number, number>): Broken[] {
+  const words = memory.u32
+  const broken = new Map<number, Broken>()
+  for (const [table, level] of tables) {
+    if (level !== 1) continue
+    const at = memory.frameWords(table)
+    for (const slot of changed?.slots ?? ALL_SLOTS) {
+      const lo = words[at + slot * 2]
+      if ((lo & P) === 0 || !CACHES[((lo & PAT) >>> 5) | ((lo & (PCD | PWT)) >>> 3)]) continue
+      const mfn = entryFrame(lo, words[at + slot * 2 + 1])
+      if (!memory.isDevice(mfn, memory.record(mfn))) continue
+      const says = `frame ${mfn.toString(16)} is a device's, and a mapping of it goes through the cache`
+      broken.set(mfn, { property: 'cached-device', mfn, says })
+    }
+  }
+  return [...broken.values()]
+}
+
+/** Tables that refer to one of their own level which refers to another one. */
+function chains({ memory, changed }: MachineView, tables: ReadonlyMap<number, number>): Broken[] {
+  const slots = changed?.slots ?? ALL_SLOTS
+  const linear = new Map<number, number[]>()
+  for (const [mfn, level] of tables) {
+    if (level < 2) continue
+    const targets = sameLevel(memory, mfn, level, slots)
+    if (targets.length > 0) linear.set(mfn, targets)
   }
   return [...linear].flatMap(([mfn, targets]): Broken[] => {
     const through = targets.find((target) => linear.has(target))
@@ -164,11 +237,11 @@ function chains(memory: Memory): Broken[] {
   })
 }
 
-function sameLevel(memory: Memory, table: number, record: number, level: number): number[] {
+function sameLevel(memory: Memory, table: number, level: number, slots: readonly number[]): number[] {
   const words = memory.u32
-  const at = memory.backing(record)
+  const at = memory.frameWords(table)
   const targets = new Set<number>()
-  for (let slot = 0; slot < SLOTS; slot++) {
+  for (const slot of slots) {
     if (level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT) continue
     const lo = words[at + slot * 2]
     if ((lo & P) === 0) continue

@@ -1,5 +1,6 @@
+import { auditMachine } from '../run/audit.ts'
 import { type TraceEvent, traceHeader, traceLine } from '../run/boot.ts'
-import { runScript, type TranscriptLine } from '../run/script.ts'
+import { type CallResult, runScript, type TranscriptLine } from '../run/script.ts'
 import { withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
 import { scriptSpec } from './run-spec.ts'
@@ -12,6 +13,7 @@ export type ScriptFlags = {
   readonly domu?: boolean
   readonly frames?: string
   readonly trace?: string
+  readonly check?: boolean
   readonly json?: boolean
 }
 
@@ -19,19 +21,30 @@ export type ScriptFlags = {
 export function run(options: ScriptFlags, io: Io): number {
   const spec = scriptSpec(options.file, options)
   const source = options.file === '-' ? 'standard input' : options.file
+  /** What --check found after each operation. */
+  const wrong: (readonly string[])[] = []
   const result = withTrace(options.trace, (line) => {
     line?.(traceHeader(spec))
-    const sink = line && ((event: TraceEvent) => line(traceLine(event)))
-    return runScript(spec.script.text, { ...spec.script, source, ...(sink === undefined ? {} : { sink }) })
+    return runScript(spec.script.text, {
+      ...spec.script,
+      source,
+      ...(line === undefined ? {} : { sink: (event: TraceEvent) => line(traceLine(event)) }),
+      ...(options.check === true ? { after: (xen) => void wrong.push(auditMachine(xen)) } : {}),
+    })
   })
   if (options.json) {
     io.out(JSON.stringify(result.header))
-    for (const line of result.lines) io.out(JSON.stringify(line))
-    return 0
+    result.lines.forEach((line, i) => {
+      io.out(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
+    })
+  } else {
+    result.lines.forEach((line, i) => {
+      show(line, io)
+      for (const text of wrong[i] ?? []) io.out(painted(io, 'bold', `      !! ${text}`))
+    })
+    io.out(`== ${result.header.status}`)
   }
-  for (const line of result.lines) show(line, io)
-  io.out(`== ${result.header.status}`)
-  return 0
+  return wrong.some((found) => found.length > 0) ? 1 : 0
 }
 
 /** One operation and what came of it, its lines indented below it. */
@@ -45,6 +58,8 @@ function show(line: TranscriptLine, io: Io): void {
     line.err === undefined ? '' : `error: ${line.err}`,
     line.rc === undefined ? '' : `rc=${line.rc}`,
     line.done === undefined ? '' : `done=${line.done}`,
+    line.calls === undefined ? '' : `calls=${line.calls.map(callText).join(',')}`,
+    line.back === undefined ? '' : `back=${line.back}`,
     line.fault === undefined ? '' : `fault=${line.fault}`,
     line.cr2 === undefined ? '' : `cr2=${line.cr2}`,
     line.val === undefined ? '' : `val=${line.val}`,
@@ -55,4 +70,9 @@ function show(line: TranscriptLine, io: Io): void {
   for (const [place, value] of Object.entries(line.dump ?? {})) io.out(`      ${place} = ${value}`)
   for (const [page, mfn] of Object.entries(line.sym ?? {})) io.out(`      ${page} is frame ${mfn}`)
   for (const [page, words] of Object.entries(line.info ?? {})) io.out(`      [${page} ${words}]`)
+}
+
+/** A call of a multicall: its result, and what it did of its request; `-` for what Xen did not write. */
+function callText({ rc, done }: CallResult): string {
+  return `${rc ?? '-'}${done === undefined ? '' : `/${done ?? '-'}`}`
 }

@@ -142,8 +142,8 @@ export function remainder(
   const distance = a.exponent - b.exponent
   if (distance < (isNearest ? -1 : 0)) return { f: exactly(env, a), codes: 0 }
   const isPartial = distance >= 64
-  // How many bits of quotient a partial remainder takes is the processor's choice, from 32 to 63.
-  const steps = isPartial ? (distance & 31) | 32 : distance + 1
+  // By how many powers of two a partial remainder comes nearer is the processor's choice, from 32 to 63.
+  const steps = (isPartial ? (distance & 31) | 32 : distance) + 1
   const r = divideSteps(a, b, steps)
   // After the last step the rest counts in units of a's exponent less the steps but one.
   const exponent = a.exponent - Math.max(0, steps - 1)

@@ -35,7 +35,10 @@ export type Trap = { readonly vector: number; readonly error: number; readonly v
 
 /** The hypervisor under a vCPU. The machine knows it only by this. */
 export type Host = {
-  /** Carry out the hypercall whose number is in rax and whose arguments are in `ARGUMENTS`; leave the result in rax. */
+  /**
+   * SYSCALL. In kernel mode carry out the hypercall whose number is in rax and whose arguments are in `ARGUMENTS`, and
+   * leave the result in rax; in user mode enter the guest's kernel.
+   */
   hypercall(vcpu: Vcpu): void
   /**
    * The CPU raised a page fault. `emulated`: the store was carried out for the guest; `retry`: the cause is gone, access

@@ -15,7 +15,12 @@ export class Tlb {
   /** Word index of the page's bytes, for both halves: they never disagree, as one page has one place. */
   readonly words = new Uint32Array(SLOTS)
   /** Word index of the entry that a translation came from, so that it can be forgotten when that entry changes. */
-  private readonly entries = new Uint32Array(SLOTS)
+  readonly entries = new Uint32Array(SLOTS)
+  /**
+   * What the CPU has of the hypervisor's own linear map of the tables in use: by 2 MiB of addresses, the frame of the L1 that
+   * maps them. Only versions that forget to flush it look here; src/xen/linear-map.ts.
+   */
+  private readonly linear = new Map<number, number>()
   private filled = false
 
   fill(page: number, words: number, writable: boolean, entry: number): void {
@@ -25,6 +30,20 @@ export class Tlb {
     this.words[slot] = words
     this.entries[slot] = entry
     this.filled = true
+  }
+
+  /** The L1 frame that is cached for a 2 MiB region, or else this one from now on. */
+  linearL1(region: number, table: number): number {
+    const cached = this.linear.get(region)
+    if (cached !== undefined) return cached
+    this.linear.set(region, table)
+    this.filled = true
+    return table
+  }
+
+  /** What is cached for a region; 0 for nothing. */
+  cachedL1(region: number): number {
+    return this.linear.get(region) ?? 0
   }
 
   flushPage(va: number): void {
@@ -47,6 +66,7 @@ export class Tlb {
   flush(): void {
     if (!this.filled) return
     this.tags.fill(-1)
+    this.linear.clear()
     this.filled = false
   }
 }

@@ -79,6 +79,11 @@ export class Vcpu {
     return this.number(RAX)
   }
 
+  /** SYSCALL in user mode: the guest's kernel is entered where it wants to be. rax and the others stay. */
+  systemCall(): void {
+    this.host.hypercall(this)
+  }
+
   /** ud2: what BUG() compiles to. */
   undefinedInstruction(): never {
     this.raise(VECTOR_UD, 0, 0)
@@ -365,10 +370,12 @@ export class Vcpu {
   private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
     const { missing } = this.found
     markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
+    // The CPU knows ring 3 only; the guest is told whether it was a process.
+    const told = this.kernelMode ? error : error | PF_USER
     const outcome = this.host.pageFault(this, va, error | PF_USER, store)
     if (outcome === 'deliver') {
       this.faultAddress = va
-      this.raise(VECTOR_PF, error, va)
+      this.raise(VECTOR_PF, told, va)
     }
     return outcome === 'emulated'
   }

@@ -22,6 +22,8 @@ export type Difference = {
 }
 
 export type Agreement = {
+  /** How the machine's run of the recorded lines ended. */
+  readonly status: 'end' | 'crash' | 'die'
   readonly compared: number
   readonly byVerb: ReadonlyMap<string, { compared: number; agree: number; exempt: number }>
   readonly differences: readonly Difference[]
@@ -29,7 +31,21 @@ export type Agreement = {
 
 /** Lines of a script that are no operations on Xen. */
 const NOT_COMPARED = new Set(['page', 'pages', 'echo', 'autoinfo', 'sym'])
-const FIELDS = ['rc', 'done', 'fault', 'cr2', 'val', 'raw', 'info', 'log', 'sym', 'dump', 'crash'] as const
+const FIELDS = [
+  'rc',
+  'done',
+  'calls',
+  'back',
+  'fault',
+  'cr2',
+  'val',
+  'raw',
+  'info',
+  'log',
+  'sym',
+  'dump',
+  'crash',
+] as const
 
 /** The script of a recording: its operations, one a line. */
 export function scriptOf(recording: Recording): string {
@@ -90,17 +106,15 @@ export function agreeWith(recording: Recording, after?: ScriptOptions['after']):
     const context = { recording, line, ours, fields, wordsOfXen, wordsOfOurs, memory }
     const rule = EXEMPTIONS.find((exemption) => exemption.covers(context))
     if (rule !== undefined) count.exempt++
-    const show = (of: TranscriptLine): string =>
-      fields.map((field) => `${field}=${text(of[field]) ?? 'none'}`).join(' ')
     differences.push({
       n: i + 1,
       op: line.op,
-      ours: show(ours),
-      xens: show(line),
+      ours: shown(fields, ours, line),
+      xens: shown(fields, line, ours),
       exempt: rule?.name ?? null,
     })
   })
-  return { compared, byVerb, differences }
+  return { status: result.header.status, compared, byVerb, differences }
 }
 
 function bootLine(header: object): string {
@@ -116,6 +130,24 @@ function isDomUByTables(header: Recording['header']): boolean {
 function remember(memory: RecordingMemory, line: TranscriptLine, verb: string): void {
   for (const name of Object.keys(line.sym ?? {})) memory.unwritten.add(name)
   if ((verb === 'clear' || verb === 'copy') && line.rc === 0) memory.unwritten.delete(line.op.split(/\s+/)[1])
+}
+
+/** The fields in which one side differs from the other; of maps what differs in them. */
+function shown(
+  fields: readonly (typeof FIELDS)[number][],
+  one: TranscriptLine,
+  other: TranscriptLine,
+): string {
+  return fields.map((field) => `${field}=${text(withoutSame(one[field], other[field])) ?? 'none'}`).join(' ')
+}
+
+function withoutSame(one: unknown, other: unknown): unknown {
+  if (!isMap(one) || !isMap(other)) return one
+  return Object.fromEntries(Object.entries(one).filter(([key, value]) => other[key] !== value))
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A field in one form: objects by sorted keys. */

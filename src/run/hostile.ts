@@ -1,4 +1,5 @@
 import { PAGE } from '../bits/address.ts'
+import { randomNumbers } from '../bits/random.ts'
 import { ARGUMENTS, DomainCrash, GuestTrap, RSP, type Vcpu } from '../machine/vcpu.ts'
 import { PROBE } from '../script/layout.ts'
 import { Probe } from '../script/probe.ts'
@@ -135,17 +136,5 @@ function favour(vcpu: Vcpu, nr: number, random: (n: number) => number): void {
     vcpu.store64(PROBE.data + 8, random(3), 0)
     vcpu.store64(PROBE.data + 16, random(2), 0)
     vcpu.store64(PROBE.data + 24, 0x7ff0, 0)
-  }
-}
-
-/** Whole numbers below n, from a seed: mulberry32. */
-function randomNumbers(seed: number): (n: number) => number {
-  let state = seed >>> 0
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n)
   }
 }

@@ -1,10 +1,14 @@
-import { type Broken, brokenProperties } from '../audit/properties.ts'
+import { type Broken, brokenProperties, type Changed } from '../audit/properties.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 
-export type { Broken, PropertyName } from '../audit/properties.ts'
+export type { Broken, Changed, PropertyName } from '../audit/properties.ts'
 
-/** The safety properties that a machine breaks as it is now. */
-export function brokenPropertiesOf(xen: Hypervisor): Broken[] {
+/**
+ * The safety properties that a machine breaks as it is now.
+ *
+ * @param changed where something may have changed since all properties held; without it everything is looked at
+ */
+export function brokenPropertiesOf(xen: Hypervisor, changed?: Changed): Broken[] {
   const guests = xen.owners.flatMap((domain) => {
     if (domain === undefined || domain.vcpus.length === 0) return []
     const kernel = domain.vcpus.map((vcpu) => (vcpu.kernelMode ? vcpu.root : domain.kernelRoot))
@@ -12,5 +16,12 @@ export function brokenPropertiesOf(xen: Hypervisor): Broken[] {
     const { owner, privileged: mayMapOthers, ldtEntries, ldtFrames } = domain
     return [{ owner, mayMapOthers, roots, ldtEntries, ldtFrames }]
   })
-  return brokenProperties({ memory: xen.memory, guests, userModeCalls: xen.userModeCalls })
+  const tlbs = xen.owners.flatMap((domain) => domain?.vcpus.map(({ tlb }) => tlb) ?? [])
+  return brokenProperties({
+    memory: xen.memory,
+    guests,
+    tlbs,
+    userModeCalls: xen.userModeCalls,
+    ...(changed === undefined ? {} : { changed }),
+  })
 }

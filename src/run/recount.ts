@@ -1,8 +1,14 @@
-import { type Miscount, recount } from '../audit/recount.ts'
+import { recount } from '../audit/recount.ts'
+import type { Holders, Miscount } from '../audit/tally.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 
 /** Count every frame's references again from the tables, and give the frames whose records differ. */
 export function recountMachine(xen: Hypervisor): Miscount[] {
+  return recount(xen.memory, holdersOf(xen))
+}
+
+/** What holds frames outside of tables: roots and descriptor tables. */
+export function holdersOf(xen: Hypervisor): Holders {
   const roots: number[] = []
   const descriptors: number[] = []
   for (const domain of xen.owners) {
@@ -12,5 +18,5 @@ export function recountMachine(xen: Hypervisor): Miscount[] {
     if (domain.userRoot !== 0) roots.push(domain.userRoot)
     descriptors.push(...domain.gdtFrames, ...domain.ldtFrames.values())
   }
-  return recount(xen.memory, { roots, descriptors, countsLinear: xen.version.linearCounted })
+  return { roots, descriptors, countsLinear: xen.version.linearCounted }
 }

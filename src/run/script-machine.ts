@@ -24,6 +24,12 @@ import { xenVersion } from '../xen/version.ts'
 /** A name's frame in a recording: hex digits, `-` for no pfn. */
 export type RecordedSyms = Readonly<Record<string, { readonly mfn: string; readonly pfn: string }>>
 
+/** Frames of pfns in a row: the first pfn and its mfn, how many, and by how much the mfn changes: 1 or -1. */
+export type FrameRun = readonly [pfn: number, mfn: number, count: number, step: number]
+
+/** The frames of a recording: of names, and of all pfns where it tells of them. */
+export type RecordedFrames = { readonly syms: RecordedSyms; readonly p2m: readonly FrameRun[] }
+
 export type ScriptMachine = { readonly xen: Hypervisor; readonly vcpu: Vcpu; readonly dom0: Vcpu | null }
 
 /** The machine of the recordings: 256 MiB, 40 address bits. */
@@ -93,7 +99,7 @@ let memory: Memory | null = null
  * A machine with a probe in dom0 or in a domU, about to start.
  *
  * @param scriptBytes length of the script, which lies behind dom0's kernel and moves what comes after it
- * @param syms frames of a recording, to use the same ones
+ * @param recording frames of a recording, to use the same ones
  * @param reserved frames that the recording gives out later
  * @param holes which holes of the past are open; without it the profile's own
  */
@@ -101,10 +107,11 @@ export function scriptMachine(
   profile: string,
   isDomU: boolean,
   scriptBytes: number,
-  syms: RecordedSyms | null,
+  recording: RecordedFrames | null,
   reserved: ReadonlySet<number>,
   holes?: string,
 ): ScriptMachine {
+  const syms = recording?.syms ?? null
   memory ??= new Memory(96 * 2 ** 20)
   const frame = (name: keyof typeof XEN_FRAMES): number =>
     syms?.[name] === undefined ? XEN_FRAMES[name] : Number.parseInt(syms[name].mfn, 16)
@@ -125,6 +132,9 @@ export function scriptMachine(
   const recorded = new Map<number, number>()
   for (const { mfn, pfn } of Object.values(syms ?? {})) {
     if (pfn !== '-') recorded.set(Number.parseInt(pfn, 16), Number.parseInt(mfn, 16))
+  }
+  for (const [pfn, mfn, count, step] of recording?.p2m ?? []) {
+    for (let i = 0; i < count; i++) recorded.set(pfn + i, mfn + i * step)
   }
   const kl4 = isDomU || syms?.KL4 === undefined ? undefined : Number.parseInt(syms.KL4.pfn, 16)
   const dom0Tables = kl4 ?? SCRIPT_START + Math.max(1, Math.ceil(scriptBytes / PAGE)) + 17

@@ -9,8 +9,9 @@ import type { Sink } from '../trace/events.ts'
 import { FillEvents } from '../trace/fill-events.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { xenVersionNames } from '../xen/version.ts'
-import { type RecordedSyms, scriptMachine } from './script-machine.ts'
+import { type FrameRun, type RecordedSyms, scriptMachine } from './script-machine.ts'
 
+export type { CallResult } from '../script/multi.ts'
 export type { TranscriptLine } from '../script/transcript.ts'
 
 /** The version profiles that a script can run under. */
@@ -27,6 +28,8 @@ export type Recording = {
     /** The build whose frames these are, when it is not the one whose results are. */
     readonly frames?: 'debug'
     readonly syms: RecordedSyms
+    /** All frames of the domain, in recordings that say so. */
+    readonly p2m?: readonly FrameRun[]
   }
   readonly lines: readonly (TranscriptLine & { readonly sym?: Record<string, string> })[]
 }
@@ -80,6 +83,9 @@ export function parseRecording(text: string, source = 'recording'): Recording {
       `${source}:1: no header of a recording; it needs "syms" with the mfn and pfn of every name`,
     )
   }
+  if (header.p2m !== undefined && !(Array.isArray(header.p2m) && header.p2m.every(isRun))) {
+    throw new BadInput(`${source}:1: "p2m" is no list of runs [pfn, mfn, how many, 1 or -1]`)
+  }
   const bad = lines.findIndex((line) => !isObject(line) || typeof line.op !== 'string' || !isSym(line.sym))
   if (bad !== -1) throw new BadInput(`${source}:${bad + 2}: no line of a recording; it needs "op"`)
   return { header, lines } as unknown as Recording
@@ -97,6 +103,14 @@ function isPlace(value: unknown): boolean {
 
 function isHex(value: unknown): boolean {
   return typeof value === 'string' && /^[0-9a-f]{1,10}$/.test(value)
+}
+
+function isRun(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 4 || !value.every(Number.isInteger)) return false
+  const [pfn, mfn, count, step] = value as number[]
+  return (
+    pfn >= 0 && mfn > 0 && count > 0 && pfn + count <= 2 ** 20 && mfn < 2 ** 28 && (step === 1 || step === -1)
+  )
 }
 
 function isSym(value: unknown): boolean {
@@ -119,7 +133,7 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
     profile,
     domain === 'domU',
     text.length,
-    frames?.header.syms ?? null,
+    frames === undefined ? null : { syms: frames.header.syms, p2m: frames.header.p2m ?? [] },
     new Set(frames?.lines.flatMap((line) => framesGiven(line.sym))),
     options.holes,
   )
@@ -241,4 +255,4 @@ class Run {
   }
 }
 
-export type { RecordedSyms } from './script-machine.ts'
+export type { FrameRun, RecordedSyms } from './script-machine.ts'

@@ -2,14 +2,20 @@ import { SLOTS } from '../bits/address.ts'
 import { entryFrame, entryHi, entryLo } from '../bits/pte.ts'
 import { VECTOR_GP, VECTOR_PF } from '../machine/vcpu.ts'
 import { HYPERCALL, MEMORY_OP } from '../xen/abi.ts'
+import { type CallResult, runMulticall } from './multi.ts'
 import type { Argument, Entry, Place } from './operands.ts'
-import type { ExtRequest, MmuRequest, Operation, ScriptLine } from './parse.ts'
-import { type Caught, M2P, type Pair, type Probe, pairOf, pairOfVa } from './probe.ts'
+import type { Operation, ScriptLine } from './parse.ts'
+import { type Caught, FAULTED, M2P, type Pair, type Probe, pairOf, pairOfVa } from './probe.ts'
+import { extWords, mmuWords } from './requests.ts'
 
 /** What one operation came to. Operations without a result, like `page`, have no `rc`. */
 export type Outcome = {
   rc?: number
   done?: number | null
+  /** Of a multicall: what each of its calls came to. */
+  calls?: readonly CallResult[]
+  /** A multicall that left for user mode came back by a system call, and not by a fault. */
+  back?: 'syscall'
   fault?: string
   /** 48 bits: where a page fault was. */
   cr2?: number
@@ -17,9 +23,6 @@ export type Outcome = {
   dump?: (readonly [place: string, value: Pair | 'fault'])[]
   error?: string
 }
-
-/** What a guest's access returns to a script when it faulted. */
-const FAULTED = -14
 
 /** One operation, carried out by the probe. `info` and `autoinfo` are the caller's. */
 export function execute(probe: Probe, line: ScriptLine): Outcome {
@@ -77,6 +80,8 @@ function carryOut(probe: Probe, op: Operation, domain: number | null): Outcome {
       const words = op.requests.flatMap((request) => extWords(probe, request))
       return { rc: probe.batch(HYPERCALL.mmuext_op, words, 3, domain) }
     }
+    case 'multi':
+      return runMulticall(probe, op.calls, domain)
     case 'gdt':
       return {
         rc: probe.setGdt(
@@ -206,33 +211,4 @@ function dumpPage(probe: Probe, name: string): (readonly [string, Pair | 'fault'
     if (value[0] !== 0 || value[1] !== 0) found.push([`${name}[${slot}]`, value])
   }
   return found
-}
-
-function mmuWords(probe: Probe, request: MmuRequest): Pair[] {
-  if (request.kind === 'm2p') {
-    const [lo, hi] = probe.argument(request.frame)
-    return [
-      [((lo << 12) | 1) >>> 0, ((hi << 12) | (lo >>> 20)) >>> 0],
-      [request.lo, request.hi],
-    ]
-  }
-  const [lo, hi] = probe.machineAddress(request.slot)
-  return [[(lo | request.command) >>> 0, hi], probe.entry(request.entry)]
-}
-
-/** An address that the probe does not map: where `bad` bitmaps are. */
-const BAD_BITMAP: Pair = [0x2345_6000, 1]
-
-function extWords(probe: Probe, request: ExtRequest): Pair[] {
-  const bitmap =
-    request.vcpus === undefined || request.vcpus === 'null'
-      ? ([0, 0] as Pair)
-      : request.vcpus === 'bad'
-        ? BAD_BITMAP
-        : probe.vcpuBitmap(request.vcpus)
-  return [
-    [request.command, 0],
-    request.arg1 === null ? [0, 0] : probe.argument(request.arg1),
-    request.arg2 === null ? bitmap : probe.argument(request.arg2),
-  ]
 }

@@ -12,6 +12,7 @@ import {
   DOMAIN_WORDS,
   EXT_WORDS,
   MMU_SUFFIXES,
+  MOST_CALLS,
   MOST_REQUESTS,
   OTHERS,
   POOL_PAGES,
@@ -40,6 +41,16 @@ export type ExtRequest = {
   readonly vcpus?: 'null' | 'bad' | number
 }
 
+/** One call of a multicall; `iret` leaves for user mode. */
+export type MultiCall =
+  | { readonly kind: 'mmu'; readonly request: MmuRequest }
+  | { readonly kind: 'ext'; readonly request: ExtRequest }
+  | ({ readonly kind: 'uvm' } & VaUpdate)
+  | { readonly kind: 'iret' }
+
+/** Arguments of an update_va_mapping. */
+export type VaUpdate = { readonly va: Argument; readonly entry: Entry; readonly flags: number }
+
 export type Operation =
   | { readonly verb: 'page'; readonly names: readonly string[] }
   | { readonly verb: 'sym'; readonly name: string; readonly from: Argument | Place }
@@ -48,7 +59,7 @@ export type Operation =
   | { readonly verb: 'echo' }
   | { readonly verb: 'dump'; readonly pages: readonly string[] }
   | { readonly verb: 'remap'; readonly page: string; readonly flags: 'ro' | 'rw' | 'none' }
-  | { readonly verb: 'uvm'; readonly va: Argument; readonly entry: Entry; readonly flags: number }
+  | ({ readonly verb: 'uvm' } & VaUpdate)
   | {
       readonly verb: 'store'
       readonly how: StoreVerb
@@ -59,6 +70,7 @@ export type Operation =
   | { readonly verb: 'get'; readonly at: Place }
   | { readonly verb: 'mmu'; readonly requests: readonly MmuRequest[] }
   | { readonly verb: 'ext'; readonly requests: readonly ExtRequest[] }
+  | { readonly verb: 'multi'; readonly calls: readonly MultiCall[] }
   | { readonly verb: 'gdt'; readonly entries: number; readonly frames: readonly Argument[] }
   | { readonly verb: 'desc'; readonly slot: Place; readonly value: Entry }
   | { readonly verb: 'ldsel'; readonly selector: number }
@@ -231,18 +243,14 @@ class Reader {
         return { verb: 'remap', page: this.page(), flags: verb }
       case 'unmap':
         return { verb: 'remap', page: this.page(), flags: 'none' }
-      case 'uvm': {
-        const va = this.va()
-        this.accept('=')
-        const entry = this.entry()
-        const flags = this.more ? UVM_FLAGS[this.next('a flush')] : UVM_FLAGS.inv
-        if (flags === undefined) throw scriptError(`a flush is none, tlb, inv, tlball or invall`)
-        return { verb, va, entry, flags }
-      }
+      case 'uvm':
+        return { verb, ...this.vaUpdate() }
       case 'get':
         return { verb, at: this.place() }
       case 'mmu':
         return this.mmu()
+      case 'multi':
+        return this.multi()
       case 'gdt': {
         const entries = this.number('a number of entries')
         const frames: Argument[] = []
@@ -329,22 +337,53 @@ class Reader {
     do {
       if (requests.length === MOST_REQUESTS)
         throw scriptError(`one call takes ${MOST_REQUESTS} requests at most`)
-      if (this.accept('m2p')) {
-        const frame = this.argument()
-        this.accept('=')
-        const { lo, hi } = parseNumber(this.next('a pfn'), 'a pfn')
-        requests.push({ kind: 'm2p', frame, lo, hi })
-        continue
-      }
-      const slot = parsePlace(this.next('a slot, as in A[5], or ma:ADDRESS'), this.names, 'ma')
-      this.accept('=')
-      const entry = this.entry()
-      const suffix = this.words[this.at]
-      const command = MMU_SUFFIXES[suffix] ?? 0
-      if (command !== 0) this.at++
-      requests.push({ kind: 'entry', slot, entry, command })
+      requests.push(this.mmuRequest())
     } while (this.accept(','))
     return { verb: 'mmu', requests }
+  }
+
+  private mmuRequest(): MmuRequest {
+    if (this.accept('m2p')) {
+      const frame = this.argument()
+      this.accept('=')
+      const { lo, hi } = parseNumber(this.next('a pfn'), 'a pfn')
+      return { kind: 'm2p', frame, lo, hi }
+    }
+    const slot = parsePlace(this.next('a slot, as in A[5], or ma:ADDRESS'), this.names, 'ma')
+    this.accept('=')
+    const entry = this.entry()
+    const command = MMU_SUFFIXES[this.words[this.at]] ?? 0
+    if (command !== 0) this.at++
+    return { kind: 'entry', slot, entry, command }
+  }
+
+  private vaUpdate(): VaUpdate {
+    const va = this.va()
+    this.accept('=')
+    const entry = this.entry()
+    const isLast = !this.more || this.words[this.at] === ','
+    const flags = isLast ? UVM_FLAGS.inv : UVM_FLAGS[this.next('a flush')]
+    if (flags === undefined) throw scriptError(`a flush is none, tlb, inv, tlball or invall`)
+    return { va, entry, flags }
+  }
+
+  private multi(): Operation {
+    const calls: MultiCall[] = []
+    do {
+      if (calls.length === MOST_CALLS) throw scriptError(`one multicall takes ${MOST_CALLS} calls at most`)
+      calls.push(this.multiCall())
+    } while (this.accept(','))
+    return { verb: 'multi', calls }
+  }
+
+  private multiCall(): MultiCall {
+    const word = this.next('a call: mmu, uvm, iret or an operation of mmuext_op')
+    if (word === 'mmu') return { kind: 'mmu', request: this.mmuRequest() }
+    if (word === 'uvm') return { kind: 'uvm', ...this.vaUpdate() }
+    if (word === 'iret') return { kind: 'iret' }
+    if (EXT_WORDS.includes(word)) return { kind: 'ext', request: this.extRequest(word) }
+    const guess = nearest(word, ['mmu', 'uvm', 'iret', ...EXT_WORDS])
+    throw scriptError(`'${word}' is no call of a multicall${guess ? `; did you mean ${guess}?` : ''}`)
   }
 
   private ext(first: string): Operation {

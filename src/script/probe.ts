@@ -2,7 +2,7 @@ import { PAGE, SLOTS, TWO_32, vaHigh, vaOf } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
 import { entryFrame, entryHi, entryLo } from '../bits/pte.ts'
 import { ARGUMENTS, GuestTrap, RSI, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
-import { HYPERCALL, MEMORY_OP, MMUEXT, START_INFO } from '../xen/abi.ts'
+import { CALLBACK, HYPERCALL, MEMORY_OP, MMUEXT, START_INFO } from '../xen/abi.ts'
 import { FIXED_FRAMES, PROBE } from './layout.ts'
 import type { Argument, Entry, Place } from './operands.ts'
 import type { ScriptSymbol, Symbols } from './symbols.ts'
@@ -11,17 +11,22 @@ import type { ScriptSymbol, Symbols } from './symbols.ts'
 export type Pair = readonly [lo: number, hi: number]
 
 /** Where the probe keeps the memory arguments of its hypercalls. */
-const REQUESTS = PROBE.data
+export const REQUESTS = PROBE.data
 const DONE = PROBE.data + 0x800
 const EXTENT = PROBE.data + 0x810
 const EXTENT_OUT = PROBE.data + 0x818
 const STRUCTURE = PROBE.data + 0x840
 const VCPUS = PROBE.data + 0x8c0
 const GDT_FRAMES = PROBE.data + 0x900
+/** The calls of a multicall, 64 bytes each, and where each of them says how much it did. */
+export const CALLS = PROBE.data + 0xa00
+export const CALL_DONE = PROBE.data + 0xe00
 /** What a fault's frame takes of the stack. */
 const FRAME_BYTES = 64
 /** What the probe writes where Xen is to write how much it did. */
-const NOT_WRITTEN = 0xdead
+export const NOT_WRITTEN = 0xdead
+/** What a guest's access returns to a script when it faulted. */
+export const FAULTED = -14
 
 /** Xen's error code for a fault that the probe catches in its own accesses: the accessor returns -1, the script -14. */
 export type Caught = { readonly vector: number; readonly error: number; readonly va: number }
@@ -60,7 +65,7 @@ export class Probe {
    * What a kernel does after a hypercall: its next instruction, and its stack. When its text is gone, so is that of the
    * handler of the fault: it faults on and on, until the stack has no room for another frame.
    */
-  private goOn(): void {
+  goOn(): void {
     const { vcpu } = this
     for (let stack = PROBE.stack; ; stack -= FRAME_BYTES) {
       try {
@@ -240,6 +245,10 @@ export class Probe {
     this.write(REQUESTS + vectors.length * 16 + 8, [0, 0])
     this.write(REQUESTS + vectors.length * 16, [0, 0])
     this.call(HYPERCALL.set_trap_table, pairOfVa(REQUESTS))
+    this.write(STRUCTURE, [CALLBACK.syscall, 0])
+    this.write(STRUCTURE + 8, pairOfVa(PROBE.code + 0x80))
+    this.call(HYPERCALL.callback_op, [0, 0], pairOfVa(STRUCTURE))
+    this.call(HYPERCALL.stack_switch, [0xe02b, 0], pairOfVa(PROBE.stack))
     const shared = this.read(this.startInfo + START_INFO.shared_info)
     const entry: Pair = [(shared | 0x63) >>> 0, (Math.floor(shared / TWO_32) | 0x8000_0000) >>> 0]
     this.updateVa(pairOfVa(PROBE.sharedInfo), entry, 2, null)

@@ -1,6 +1,7 @@
 import { hexVa, TWO_32 } from '../bits/address.ts'
 import { entryFrame, HI_FRAME } from '../bits/pte.ts'
 import type { Outcome } from './execute.ts'
+import type { CallResult } from './multi.ts'
 import type { Pair } from './probe.ts'
 import type { ScriptSymbol } from './symbols.ts'
 
@@ -9,6 +10,8 @@ export type TranscriptLine = {
   op: string
   rc?: number
   done?: number | null
+  calls?: readonly CallResult[]
+  back?: 'syscall'
   fault?: string
   cr2?: string
   val?: string
@@ -25,7 +28,7 @@ export type TranscriptLine = {
 
 /** What of a crash is left out of a transcript: registers and stacks. */
 const CRASH_DETAIL =
-  /(Hardware Dom0|Domain 0) crashed: reboot|^----\[ Xen|^(CPU|RIP|RFLAGS|rax|rbx|rdx|rbp|r9|r12|r15|cr3|fsb|ds) *:|^ {2}|Guest stack trace/
+  /(Hardware Dom0|Domain 0) crashed: |^----\[ Xen|^(CPU|RIP|RFLAGS|rax|rbx|rdx|rbp|r9|r12|r15|cr3|fsb|ds) *:|^ {2}|Guest stack trace/
 const WORDS = /Error (?:mfn|pfn) ([0-9a-f]+): rd=\S+,? od=(\S+?),? caf=([0-9a-f]+),? taf=([0-9a-f]+)/
 
 /**
@@ -100,6 +103,8 @@ export class Transcript {
     }
     if (outcome.rc !== undefined) line.rc = outcome.rc
     if (outcome.done !== undefined) line.done = outcome.done
+    if (outcome.calls !== undefined) line.calls = outcome.calls
+    if (outcome.back !== undefined) line.back = outcome.back
     if (outcome.fault !== undefined) line.fault = outcome.fault
     if (outcome.cr2 !== undefined) line.cr2 = `0x${hexVa(outcome.cr2).replace(/^0+(?=.)/, '')}`
     if (outcome.value !== undefined) {

@@ -76,9 +76,12 @@ export const OTHERS = [
   'm2p',
   'assist',
   'hc',
+  'multi',
 ]
 export const MMU_SUFFIXES: Readonly<Record<string, number>> = { ad: 2, notrans: 3, cmd1: 1, cmd4: 4 }
 export const UVM_FLAGS: Readonly<Record<string, number>> = { none: 0, tlb: 1, inv: 2, tlball: 5, invall: 6 }
 export const DOMAIN_WORDS: Readonly<Record<string, number>> = { SELF: 0x7ff0, IO: 0x7ff1, XEN: 0x7ff2 }
 /** Requests that one call may have. */
 export const MOST_REQUESTS = 32
+/** Calls that one multicall may have. */
+export const MOST_CALLS = 16

@@ -10,6 +10,8 @@ const PRESENT = 0x8000
 const DPL_SHIFT = 13
 const DPL = 3 << DPL_SHIFT
 export const CODE_OR_DATA = 0x1000
+/** The lowest bit of the type of code and data. */
+export const ACCESSED = 0x0100
 const SYSTEM_TYPE = 0x0f00
 const CALL_GATE = 0x0c00
 

@@ -73,11 +73,23 @@ export function deliverException(
   const handler = domain.traps.get(vector)
   if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
   if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
-  const missed = pushBounceFrame(domain, vcpu, vector, error)
-  if (missed === null && handler !== undefined) {
-    if ((handler.flags & 4) !== 0) domain.eventsMasked = true
-    return
-  }
+  enterGuest(xen, domain, vcpu, handler !== undefined, HAS_ERROR_CODE.has(vector) ? error : null)
+  if (handler !== undefined && (handler.flags & 4) !== 0) domain.eventsMasked = true
+}
+
+/**
+ * Enter the guest's kernel with a frame on its stack, for an exception or a system call. Where there is nothing to enter,
+ * or no room for the frame, the domain ends.
+ */
+export function enterGuest(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  registered: boolean,
+  error: number | null,
+): void {
+  const missed = pushBounceFrame(domain, vcpu, error)
+  if (missed === null && registered) return
   let fault = xen.version.entryFault
   if (missed !== null && fault !== '') {
     // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
@@ -124,8 +136,7 @@ function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: numbe
 function pushBounceFrame(
   domain: Domain,
   vcpu: Vcpu,
-  vector: number,
-  error: number,
+  error: number | null,
 ): { index: number; va: number } | null {
   const [KERNEL_CS, USER_CS, INTERRUPTS_ON] = [0xe030, 0xe033, 0x200]
   const fromKernel = vcpu.kernelMode
@@ -140,7 +151,7 @@ function pushBounceFrame(
     // The ring in the saved cs tells the handler what was interrupted.
     [fromKernel ? KERNEL_CS : USER_CS, masked ? 1 : 0],
     [0, 0],
-    ...(HAS_ERROR_CODE.has(vector) ? ([[error, 0]] as [number, number][]) : []),
+    ...(error === null ? [] : ([[error, 0]] as [number, number][])),
     [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
     [vcpu.regs[RCX * 2], vcpu.regs[RCX * 2 + 1]],
   ]

@@ -83,12 +83,15 @@ function exchangeChunk(
   for (const mfn of stolen) {
     xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
     putAllocationReference(xen, mfn, xen.memory.record(mfn))
+    xen.heap.markUnscrubbed(mfn)
   }
   for (let i = 0; i < outChunk; i++) {
     const at = wanted.list + (chunk * outChunk + i) * 8
     const readable = copyFromGuest(vcpu, at, word, 2)
     const pfn = word[1] * 0x1_0000_0000 + word[0]
     for (let j = 0; j < 2 ** wanted.order; j++) {
+      // The heap gives out frames without a type, whatever their last owner left.
+      xen.memory.u32[xen.memory.record(fresh[i] + j)] = 0
       own(xen, fresh[i] + j, domain)
       if (readable) xen.m2p.set(fresh[i] + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
     }

@@ -13,6 +13,8 @@ export class Heap {
    * when everything else is given out.
    */
   private readonly lastResort: { start: number; end: number }[]
+  /** Freed frames that nobody owned any more: Xen still has to scrub them, and says so in their words. */
+  private readonly unscrubbed = new Set<number>()
   /** Frames to give out next, where they are free: the choices of another run. */
   wishes: number[] = []
 
@@ -77,17 +79,28 @@ export class Heap {
     if (last === undefined) return this.ranges.length === 0 ? -1 : this.takeBottom(1)[0].start
     last.end--
     if (last.end === last.start) this.freed.pop()
+    this.unscrubbed.delete(last.end)
     return last.end
   }
 
   /** Take one frame that is known to be free. False when it is not in the heap. */
   takeFrame(mfn: number): boolean {
+    this.unscrubbed.delete(mfn)
     return takeOut(this.freed, mfn) || takeOut(this.ranges, mfn)
   }
 
   /** Whether a frame is in the heap. */
   has(mfn: number): boolean {
     return [...this.freed, ...this.ranges].some((r) => r.start <= mfn && mfn < r.end)
+  }
+
+  /** A freed frame had no owner: it has to be scrubbed, which Xen does when it is idle. */
+  markUnscrubbed(mfn: number): void {
+    this.unscrubbed.add(mfn)
+  }
+
+  isUnscrubbed(mfn: number): boolean {
+    return this.unscrubbed.has(mfn)
   }
 
   free(mfn: number): void {

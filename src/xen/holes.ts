@@ -33,14 +33,22 @@ export const HOLES: readonly Hole[] = [
     close: (version) => withUpper(withL2(version, version.badFlags.l2 | PSE), version.fastPath.upper | PSE),
   },
   {
+    advisory: '154',
+    title: 'Devices through the cache',
+    what: 'A device could be mapped with caching, at once or by a change of the flags that took the fast path.',
+    fixed: 'c61a6f74f8 (2016)',
+    property: 'cached-device',
+    open: (version) => ({ ...withL1(version, version.fastPath.l1 & ~CACHING), mmioUncached: false }),
+    close: (version) => ({ ...withL1(version, version.fastPath.l1 | CACHING), mmioUncached: true }),
+  },
+  {
     advisory: '182',
     title: 'Write permission by the fast path',
-    what: 'An entry of L2 to L4 could gain RW, and any entry other caching, without being checked again.',
+    what: 'An entry of L2 to L4 could gain RW without being checked again.',
     fixed: 'e1bff4c2ea (2016)',
     property: 'writable-table',
     open: (version) => withUpper(version, version.fastPath.upper & ~(RW | PWT | PCD)),
-    close: (version) =>
-      withL1(withUpper(version, version.fastPath.upper | RW | PWT | PCD), version.fastPath.l1 | CACHING),
+    close: (version) => withUpper(version, version.fastPath.upper | RW | PWT | PCD),
   },
   {
     advisory: '213',
@@ -59,6 +67,15 @@ export const HOLES: readonly Hole[] = [
     property: 'table-chain',
     open: (version) => ({ ...version, linearCounted: false }),
     close: (version) => ({ ...version, linearCounted: true }),
+  },
+  {
+    advisory: '286',
+    title: 'A linear map of tables that are gone',
+    what: "Changes of L2 to L4 did not flush Xen's linear map of the tables, by which it then changed an L1 no longer there.",
+    fixed: '16a20963b3 (2020)',
+    property: 'writable-table',
+    open: (version) => ({ ...version, flushesLinearMap: false }),
+    close: (version) => ({ ...version, flushesLinearMap: true }),
   },
   {
     advisory: '298',

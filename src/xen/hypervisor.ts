@@ -35,6 +35,7 @@ import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
 import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
 import { fixupPageFault } from './ptwr.ts'
+import { systemCall } from './system-call.ts'
 import { traceHypercall } from './trace-hypercall.ts'
 import type { XenVersion } from './version.ts'
 import { refsText, typeText } from './words.ts'
@@ -73,7 +74,8 @@ export type XenFrames = {
  */
 export class Hypervisor implements Host {
   readonly memory: Memory
-  readonly version: XenVersion
+  /** The rules. Searches change them between two runs, to see which hole a sequence needs. */
+  version: XenVersion
   readonly console: Console
   readonly m2p: M2p
   readonly host: HostMemory
@@ -276,6 +278,10 @@ export class Hypervisor implements Host {
     this.clock.advance(HYPERCALL_NS)
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
+    if (!vcpu.kernelMode) {
+      systemCall(this, domain, vcpu)
+      return
+    }
     const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
@@ -337,12 +343,24 @@ export class Hypervisor implements Host {
   /** A frame gets another type: old translations must not remain. One flush since its last use is enough. */
   typeChanges(mfn: number): void {
     // A coherent TLB has no old translations: they went with the entries.
-    if (!this.coherentTlb && (this.lastUse.get(mfn) ?? 0) >= this.tlbClock) this.flushTlbs()
+    if (!this.coherentTlb && this.mayBeCached(mfn)) this.flushTlbs()
   }
 
   /** The last reference to a frame's type is gone, or the frame is free. */
   typeLeft(mfn: number): void {
     if (!this.coherentTlb) this.lastUse.set(mfn, this.tlbClock)
+  }
+
+  /** Whether nothing has been flushed since the frame's last type was given up, so that translations may be left. */
+  mayBeCached(mfn: number): boolean {
+    return (this.lastUse.get(mfn) ?? 0) >= this.tlbClock
+  }
+
+  /** Set the TLB clock so that of all frames just these may be cached: for searches, which go back in time. */
+  setMayBeCached(frames: Iterable<number>): void {
+    this.tlbClock = 1
+    this.lastUse.clear()
+    for (const mfn of frames) this.lastUse.set(mfn, 1)
   }
 
   /** Forget the translation of one page. */
@@ -411,6 +429,8 @@ export class Hypervisor implements Host {
   wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
     const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
     if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
+    const { unscrubbed } = this.version
+    if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed
     const top = this.typeText(type).slice(0, 2)
     return [this.version.freeCount, top + this.version.freeType]
   }

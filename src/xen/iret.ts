@@ -20,14 +20,14 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const stack = vaOf(vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1])
   if (!copyFromGuest(vcpu, stack, frame, 18)) {
     xen.log('iretFault')
-    fail(xen, caller, vcpu, 63)
+    fail(xen, caller, vcpu)
   }
   const word = (i: number): [lo: number, hi: number] => [frame[i * 2], frame[i * 2 + 1]]
   const toUser = (frame[10] & 3) === 3
   if (toUser) {
     if (caller.userRoot === 0) {
       xen.log('iretNoUser')
-      fail(xen, caller, vcpu, 73)
+      fail(xen, caller, vcpu)
     }
     enterUserMode(caller, vcpu)
   }
@@ -45,9 +45,9 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   return 0
 }
 
-function fail(xen: Hypervisor, caller: Domain, vcpu: Vcpu, line: number): never {
+function fail(xen: Hypervisor, caller: Domain, vcpu: Vcpu): never {
   xen.log('iretFatal')
-  // The seed's call is at the line after its message.
-  const place = xen.version.messages === 'seed' ? 'traps.c:318' : `arch/x86/pv/iret.c:${line}`
+  // One place for whatever is wrong; the seed's call is at the line after its message.
+  const place = xen.version.messages === 'seed' ? 'traps.c:318' : 'arch/x86/pv/iret.c:104'
   return crashFrom(xen, caller, vcpu, place)
 }

@@ -2,7 +2,7 @@ import { hex64, PAGE, slotAt, vaHigh, vaOf } from '../bits/address.ts'
 import { EINVAL } from '../bits/errno.ts'
 import { entryFrame, P } from '../bits/pte.ts'
 import { type Trap, type Vcpu, VECTOR_GP, VECTOR_NP, VECTOR_PF } from '../machine/vcpu.ts'
-import { CODE_OR_DATA, FIRST_XEN_DESCRIPTOR } from './descriptors.ts'
+import { ACCESSED, CODE_OR_DATA, FIRST_XEN_DESCRIPTOR } from './descriptors.ts'
 import type { Domain } from './domain.ts'
 import { putPageAndType } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
@@ -100,12 +100,16 @@ export function loadSelector(xen: Hypervisor, vcpu: Vcpu, selector: number): Tra
     table = domain.gdtFrames[index >> 9] ?? -1
     if (table === -1) return refused
   }
-  const hi = xen.memory.u32[xen.memory.frameWords(table) + (index & 511) * 2 + 1]
+  const at = xen.memory.frameWords(table) + (index & 511) * 2 + 1
+  const hi = xen.memory.u32[at]
   const READABLE = 0x0200
   const CODE = 0x0800
   if ((hi & CODE_OR_DATA) === 0 || (hi & (CODE | READABLE)) === CODE) return refused
   // Ring 3 may use what has DPL 3, and conforming code of any.
   const CONFORMING_CODE = 0x0c00
   if ((hi & 0x6000) !== 0x6000 && (hi & CONFORMING_CODE) !== CONFORMING_CODE) return refused
-  return (hi & 0x8000) === 0 ? { ...refused, vector: VECTOR_NP } : null
+  if ((hi & 0x8000) === 0) return { ...refused, vector: VECTOR_NP }
+  // The CPU notes in the descriptor that it was loaded.
+  xen.memory.u32[at] = hi | ACCESSED
+  return null
 }

@@ -327,14 +327,55 @@ export const MESSAGES = {
 
 export type MessageId = keyof typeof MESSAGES
 
+/** A directive of a template, or text between directives. */
+type Piece =
+  | string
+  | {
+      readonly conversion: string
+      readonly alternate: boolean
+      readonly width: number
+      readonly fill: string
+    }
+
+/** Templates by their text, read once. */
+const PIECES = new Map<string, readonly Piece[]>()
+
+function piecesOf(template: string): readonly Piece[] {
+  const known = PIECES.get(template)
+  if (known !== undefined) return known
+  const pieces: Piece[] = []
+  let end = 0
+  for (const match of template.matchAll(/%(#?)(0?)(\d*)(?:l?)(pd|[dux%Xsp])/g)) {
+    const [all, alternate, zero, width, conversion] = match
+    pieces.push(template.slice(end, match.index))
+    end = match.index + all.length
+    if (conversion === '%') pieces.push('%')
+    else
+      pieces.push({
+        conversion,
+        alternate: alternate !== '',
+        width: Number(width),
+        fill: zero === '' ? ' ' : '0',
+      })
+  }
+  pieces.push(template.slice(end))
+  PIECES.set(template, pieces)
+  return pieces
+}
+
 /**
  * printf for the directives that Xen's templates use. Numbers are whole and up to 2^53; 64-bit words come as bigints
  * or as digits already.
  */
 export function format(template: string, args: readonly (number | bigint | string)[]): string {
   let next = 0
-  return template.replace(/%(#?)(0?)(\d*)(?:l?)(pd|[dux%Xsp])/g, (_, alternate, zero, width, conversion) => {
-    if (conversion === '%') return '%'
+  let line = ''
+  for (const piece of piecesOf(template)) {
+    if (typeof piece === 'string') {
+      line += piece
+      continue
+    }
+    const { conversion, alternate, width, fill } = piece
     const arg = args[next++]
     let text: string
     if (conversion === 'd' || conversion === 'u' || conversion === 's' || conversion === 'pd')
@@ -345,6 +386,7 @@ export function format(template: string, args: readonly (number | bigint | strin
     if (conversion === 'X') text = text.toUpperCase()
     // C prints a zero without the prefix.
     if (alternate && arg !== 0) text = `0x${text}`
-    return width === '' ? text : text.padStart(Number(width), zero === '0' ? '0' : ' ')
-  })
+    line += text.padStart(width, fill)
+  }
+  return line
 }

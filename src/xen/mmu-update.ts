@@ -54,7 +54,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     if (rc > 0) upperChanged = true
     rc = 0
   }
-  if (upperChanged) xen.flushTlbs()
+  if (upperChanged && xen.version.flushesLinearMap) xen.flushTlbs()
   if (done !== 0) writeDone(vcpu, done, i)
   return rc
 }

@@ -41,7 +41,11 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
         // The process goes on with the registers that iret has given it.
         inKernel = false
         kept = vcpu.regs.slice()
-        if (xen.version.multicallEndsInUserMode) return answer
+        if (xen.version.multicallEndsInUserMode) {
+          // The result goes where the process has the array, if it has it.
+          copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2)
+          return answer
+        }
       }
       const words = [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]]
       if (!copyToGuest(vcpu, array + i * 64 + 8, words, 2)) rc = EFAULT

@@ -9,6 +9,7 @@ import { getPageOwner, mayActOn } from './foreign.ts'
 import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { throughLinearMap } from './linear-map.ts'
 import { modEntry } from './mod-entry.ts'
 import { ownerOf, typeCodeOf } from './references.ts'
 
@@ -22,7 +23,8 @@ export function updateVaMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu): nu
 
 /** The same, for an entry that maps a frame of another domain: the fourth argument names it. */
 export function updateVaMappingOtherdomain(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3))
+  // A domid_t: 16 bits, whatever else the register holds.
+  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   // 4.17 asks its security policy before anything else; even for dom_io a domU may not.
   if (xen.version.messages !== 'seed' && !mayActOn(caller, pageOwner)) return EPERM
@@ -43,7 +45,9 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
       typeCodeOf(xen, record) === TYPE_CODE.l1
     ) {
       lockPage(xen, record)
-      rc = modEntry(xen, 1, table, slotAt(va, 1), lo, hi, false, caller, pageOwner)
+      // The L1 is locked by its frame and written by its address.
+      const written = throughLinearMap(xen, vcpu, va, table)
+      rc = modEntry(xen, 1, written, slotAt(va, 1), lo, hi, false, caller, pageOwner)
       unlockPage(xen, record)
     }
   }
@@ -85,5 +89,6 @@ export function l1TableOf(xen: Hypervisor, vcpu: Vcpu, va: number, marked: 2 | 3
     if (level < 4 && (lo & PSE) !== 0) return -1
     table = entryFrame(lo, memory.u32[at + 1])
   }
-  return memory.record(table) === -1 ? -1 : table
+  if (memory.record(table) === -1) return -1
+  return marked === 2 ? throughLinearMap(xen, vcpu, va, table) : table
 }

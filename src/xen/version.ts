@@ -39,13 +39,15 @@ export type XenVersion = {
   readonly failedPromotionKeepsType: boolean
   /** Same-level page-table references are counted, so that chains are no longer than one (XSA-240). */
   readonly linearCounted: boolean
+  /** A change of an L2 to L4 flushes what the CPU has cached of Xen's linear map of the tables (XSA-286). */
+  readonly flushesLinearMap: boolean
   /** PSE is accepted at L2 where superpages are allowed; otherwise it is a disallowed flag. */
   readonly superpages: boolean
   /** Cache attributes are tracked per frame (seed), or refused on Xen's own pages only (4.17). */
   readonly tracksCacheAttributes: boolean
   /** A writable mapping with write combining marks its frame, whose cache may then differ from memory (XSA-402). */
   readonly marksNonCoherent: boolean
-  /** Xen turns MMIO mappings without cache bits into uncached ones. */
+  /** Xen turns cached mappings of devices into uncached ones (XSA-154). */
   readonly mmioUncached: boolean
   /** Freeing a pinned frame unpins it (before XSA-252). */
   readonly freeUnpins: boolean
@@ -78,6 +80,8 @@ export type XenVersion = {
   /** Count word of a free frame, and the lower 56 bits of its type word, as printed. */
   readonly freeCount: string
   readonly freeType: string
+  /** Count and type word of a free frame that has to be scrubbed, where that is done later and not at once. */
+  readonly unscrubbed: readonly [caf: string, taf: string] | null
   /** Text address, low half, of the first label at which 4.17 says that a frame could not be pushed; 0: it says nothing. */
   readonly pushFaults: number
   /** What `domain_crash_sync called from entry.S` adds. */
@@ -102,6 +106,7 @@ export const SEED: XenVersion = {
   l4Accessed: false,
   failedPromotionKeepsType: false,
   linearCounted: false,
+  flushesLinearMap: false,
   superpages: true,
   tracksCacheAttributes: true,
   marksNonCoherent: false,
@@ -112,7 +117,7 @@ export const SEED: XenVersion = {
   ownOperations: false,
   checksLdtLimit: false,
   multicallEndsInUserMode: false,
-  holes: ['148', '182', '213', '240', '298'],
+  holes: ['148', '154', '182', '213', '240', '286', '298'],
   stealClearsType: false,
   newBaseptrReturnsCode: false,
   clobber: [0xdeadbeef, 0],
@@ -122,6 +127,7 @@ export const SEED: XenVersion = {
   denysUnaddressable: false,
   freeCount: '180000000000000',
   freeType: '00000000000001',
+  unscrubbed: null,
   pushFaults: 0,
   entryFault: '',
   dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
@@ -145,6 +151,7 @@ export const XEN_417: XenVersion = {
   l4Accessed: true,
   failedPromotionKeepsType: true,
   linearCounted: true,
+  flushesLinearMap: true,
   superpages: false,
   tracksCacheAttributes: false,
   marksNonCoherent: true,
@@ -165,6 +172,7 @@ export const XEN_417: XenVersion = {
   denysUnaddressable: true,
   freeCount: 'c00000000000000',
   freeType: '0000010007ffff',
+  unscrubbed: ['8c00000000000000', '0000000000000000'],
   pushFaults: 0x403738d0,
   entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
   dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
