@@ -51,8 +51,6 @@ export class CodeCache {
   private readonly scratch = new Uint8Array(2 * MAX_LENGTH)
   /** Offsets in pages at which execution is to stop, whatever the page: who stops looks whether it is the right one. */
   breakpoints: ReadonlySet<number> = new Set()
-  /** Told when a page becomes one of code, so that no TLB lets stores to it pass. */
-  onCode: (page: number) => void = () => {}
   /** Told when tables have moved, so that no code TLB finds old ones. */
   onFlush: () => void = () => {}
 
@@ -96,7 +94,7 @@ export class CodeCache {
   private activate(code: CodePage): void {
     if (code.isActive) return
     code.isActive = true
-    this.onCode(code.page)
+    this.memory.pageBecomesCode(code.page)
   }
 
   /** Make room for what one `decodeAt` may need. Tables that were found before are then no longer valid. */
@@ -107,6 +105,7 @@ export class CodeCache {
   flush(): void {
     this.memory.u8.fill(0, this.start, this.next)
     this.next = this.start
+    for (const page of this.pages.keys()) if (this.memory.decoded !== null) this.memory.decoded[page] = 0
     this.pages.clear()
     this.assisted = []
     this.onFlush()
@@ -233,6 +232,8 @@ export class CodeCache {
     const code = this.pages.get(page)
     if (code?.isActive !== true) return
     code.isActive = false
+    // Other cores that share the page may go on seeing every store to it; that costs time alone.
+    if (this.memory.decoded !== null) this.memory.decoded[page] = 0
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
     if (this.memory.u32[(this.state + FIELD.map) >> 2] === code.map) {

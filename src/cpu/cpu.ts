@@ -113,7 +113,10 @@ export class Cpu {
     const size = Math.min(2 ** 25, Math.floor(memory.u8.length / 8 / PAGE) * PAGE)
     const views = { u8: memory.u8, u16: this.u16, i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, options.codeBytes ?? size)
-    this.cache.onCode = (page) => this.tlb.protect(page)
+    memory.addCodeWatcher({
+      becomesCode: (page) => this.tlb.protect(page),
+      touched: (page) => this.cache.drop(page),
+    })
     this.cache.onFlush = () => this.tlb.flushCode()
     this.port = new MemoryPort(memory, this.state, this.tlb, this.cache)
     this.port.stop = () => this.stop()

@@ -1,5 +1,6 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import { D } from '../bits/pte.ts'
+import { BACKING_WORD } from '../machine/frames.ts'
 import type { FaultingStore } from '../machine/host.ts'
 import type { Memory } from '../machine/memory.ts'
 import {
@@ -272,7 +273,8 @@ export class MemoryPort {
     const isWritable = store || (w.writable && (w.lo & D) !== 0)
     const isDevice = this.memory.isDevice(w.mfn, this.memory.record(w.mfn))
     const lo = (va - (va % PAGE)) >>> 0
-    const canWrite = isWritable && !isWatched && !isDevice && !this.cache.isCode(page)
+    const isCode = this.memory.decoded !== null && this.memory.decoded[page] !== 0
+    const canWrite = isWritable && !isWatched && !isDevice && !isCode
     if (!isDevice) this.tlb.fill(lo, vaHigh(va), page, !isWatched, canWrite, w.at)
     return page
   }
@@ -284,7 +286,9 @@ export class MemoryPort {
     if (this.memory.isDevice(w.mfn, record)) {
       return (store ? this.memory.nowhere : this.memory.device(w.mfn)) >>> 10
     }
-    return this.memory.backing(record) >>> 10
+    // The core sees its own stores to code: they need not count as touches of the page.
+    const page = this.memory.u32[record + BACKING_WORD]
+    return page !== 0 ? page : this.memory.backing(record) >>> 10
   }
 
   /** A page fault at an address whose walk was the last; true when the access is to be tried again. */
