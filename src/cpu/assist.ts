@@ -107,6 +107,19 @@ function interruptReturn(cpu: Cpu, i: Instruction): number {
   return JUMP
 }
 
+/** A far return to the same segment: the words of rip and cs have the operand's size. */
+function farReturn(cpu: Cpu, i: Instruction): number {
+  const rip = stackWord(cpu, 0, i.size)
+  if (rip === null) return FAULT
+  const cs = stackWord(cpu, i.size, i.size)
+  if (cs === null) return FAULT
+  if ((cs[0] & 0xffff) !== cpu.selector(1)) return SEGMENT
+  const [released] = i.operands
+  addToStack(cpu, 2 * i.size + (released?.kind === 'immediate' ? released.lo : 0))
+  cpu.setRip(rip[0], rip[1])
+  return JUMP
+}
+
 function readCpuid(cpu: Cpu): number {
   const values = cpu.cpuid(cpu.register(RAX), cpu.register(RCX))
   for (const [n, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[n], 0)
@@ -196,6 +209,7 @@ const ASSISTS: Readonly<Record<string, Assist>> = {
   int: interrupt,
   popf: popFlags,
   iret: interruptReturn,
+  retf: farReturn,
   cpuid: readCpuid,
   rdtsc: readTimeStamp,
   enter,

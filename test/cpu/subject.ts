@@ -82,7 +82,8 @@ export function createSubject(): Subject {
       vector,
       errorCode: error,
       addressLow: va >>> 0,
-      addressHigh: Math.floor(va / 2 ** 32),
+      // The core has 48 bits of the address; bit 47 stands for those above.
+      addressHigh: (Math.floor(va / 2 ** 32) | (va >= 2 ** 47 ? 0xffff_0000 : 0)) >>> 0,
       ripLow: cpu.ripLow,
       ripHigh: cpu.ripHigh,
       state,
