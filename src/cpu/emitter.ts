@@ -89,6 +89,10 @@ export type Emitter = {
   readonly carries: Local<I32>
 
   // ---- where it goes on ----
+  /** Go on with the next instruction; the end of a handler does it by itself. */
+  next(): void
+  /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
+  assistInstead(): void
   nextRip(): I64
   /** Go on at any address, or at the target of a direct jump. */
   jump(target: I64): void

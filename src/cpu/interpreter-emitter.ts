@@ -39,7 +39,7 @@ const KINDS = { read: READ, write: WRITE, modify: MODIFY } as const
 const GENERAL_PROTECTION = 13
 
 /** What a rare handler returns. */
-export const RARE = { next: 0, fault: 1, again: 2 } as const
+export const RARE = { next: 0, fault: 1, again: 2, assist: 3 } as const
 
 /**
  * Emits handlers of the interpreter: operands come from the decoded instruction at `record`. Two functions hold handlers.
@@ -358,6 +358,13 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
       this.saveFlags()
       this.return(i32(RARE.next))
     }
+  }
+
+  assistInstead(): void {
+    if (this.isMain) throw new Error('only rare handlers fall back')
+    // Assisted instructions find their operand's address there.
+    if (this.form !== 'rr') this.setField(FIELD.computed, this.offset(), 8)
+    this.return(i32(RARE.assist))
   }
 
   jump(target: I64): void {

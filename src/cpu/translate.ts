@@ -1,3 +1,4 @@
+import { FAST_FLOAT_KEYS } from './float-fast.ts'
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
 import {
@@ -167,7 +168,7 @@ function planString(i: Instruction): Plan {
 }
 
 /** Handlers whose instruction somebody outside the interpreter looks at. */
-const KEPT = new Set(['assist', 'privileged8rr', 'segment8rr'])
+const KEPT = new Set(['assist', 'privileged8rr', 'segment8rr', ...FAST_FLOAT_KEYS])
 
 /** The views over the machine's memory that records are written through. */
 export type Views = { readonly u8: Uint8Array; readonly u16: Uint16Array; readonly i32: Int32Array }
