@@ -127,7 +127,8 @@ function readCpuid(cpu: Cpu): number {
 }
 
 function readTimeStamp(cpu: Cpu): number {
-  const ticks = cpu.tsc
+  // The running instruction is counted already.
+  const ticks = cpu.tsc - 1
   cpu.setRegister(RAX, ticks >>> 0, 0)
   cpu.setRegister(RDX, Math.floor(ticks / 2 ** 32) >>> 0, 0)
   return DONE
