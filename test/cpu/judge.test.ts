@@ -28,6 +28,15 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
   assert.equal(judge.cases, CASES)
 })
 
+test('the core does the same when it is stopped after every instruction', { skip: unfit }, () => {
+  const host = new Host()
+  const judge = new Judge(() => createSubject(1))
+  const cases = [...generateCases(SEED + 2, 0, 20_000)]
+  judge.judge(cases, host.run(cases), 0)
+  host.close()
+  assert.equal(judge.report(), '')
+})
+
 test('cases stay within their own memory, and the processor gives the same results twice', {
   skip: unfit,
 }, () => {
