@@ -14,7 +14,7 @@ import {
 import type { Cpu } from './cpu.ts'
 import { STATE_INSTRUCTIONS } from './fxsave.ts'
 import type { Instruction } from './instruction.ts'
-import { READ, WRITE } from './interpreter-emitter.ts'
+import { MODIFY, READ, WRITE } from './interpreter-emitter.ts'
 import { SSE_FLOAT } from './sse-float.ts'
 import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
 import { X87_INSTRUCTIONS } from './x87.ts'
@@ -175,7 +175,7 @@ function compareExchangeWide(cpu: Cpu, i: Instruction): number {
   const replacement = wide
     ? [cpu.register(RBX), cpu.registerHigh(RBX), cpu.register(RCX), cpu.registerHigh(RCX)]
     : [cpu.register(RBX), cpu.register(RCX)]
-  const host = at(cpu, lo, hi, 0, bytes, WRITE)
+  const host = at(cpu, lo, hi, 0, bytes, MODIFY)
   if (host === 0) return FAULT
   const old = expected.map((_, n) => read(cpu, host + n * 4, 4)[0])
   const isEqual = old.every((word, n) => word === expected[n])

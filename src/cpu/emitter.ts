@@ -79,8 +79,8 @@ export type Emitter = {
   load(va: I64, bytes: number): I64
   loadVector(va: I64): V128
   store(va: I64, value: Value, bytes: number): void
-  /** Where the bytes at `va` are, for loads or for stores: an address in WebAssembly's memory. */
-  host(va: I64, bytes: number, access: 'read' | 'write'): I32
+  /** Where the bytes at `va` are, for loads, for stores or for both at once: an address in WebAssembly's memory. */
+  host(va: I64, bytes: number, access: Access): I32
   /** The end of a store through `host(va, n, 'write')`. It may fault. */
   commit(host: I32): void
 
@@ -102,6 +102,9 @@ export type Emitter = {
   /** Leave the interpreter before this instruction: its owner carries it out. */
   exit(reason: number): void
 }
+
+/** How memory is accessed. */
+export type Access = 'read' | 'write' | 'modify'
 
 /** How the first two operands are found: register and register, register and memory, memory and register. */
 export type OperandForm = 'rr' | 'rm' | 'mr'

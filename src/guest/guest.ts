@@ -41,6 +41,8 @@ export class Guest {
     this.cpu.setSelector(CS, FLAT_CS)
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
+    // The machine whose recordings judge this one is QEMU's.
+    this.cpu.port.readsFirst = true
     vcpu.code = this.cpu
     vcpu.tlb.follower = {
       flush: () => this.cpu.tlb.flush(),
