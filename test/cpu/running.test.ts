@@ -47,7 +47,7 @@ test('rdtsc counts the instructions before it', () => {
   m.cpu.tscOffset = 1000
   m.cpu.setRip(CODE, 0)
   m.run()
-  assert.equal(m.cpu.register(RBX), 1000 + 5 + 2)
+  assert.equal(m.cpu.register(RBX), 1000 + 6 + 2)
 })
 
 test('a repeated copy counts once for each page, can be interrupted, and goes on', () => {
