@@ -1,5 +1,5 @@
 import { A, D, HI_NX, P, RW, US } from '../../src/bits/pte.ts'
-import { Cpu, type Exit } from '../../src/cpu/cpu.ts'
+import { Cpu, type CpuOptions, type Exit } from '../../src/cpu/cpu.ts'
 import { Memory } from '../../src/machine/memory.ts'
 
 /** The addresses of a small machine: pages of code, of data, and holes behind both. */
@@ -16,7 +16,7 @@ export class SmallMachine {
   readonly memory = new Memory(2 ** 24)
   readonly cpu: Cpu
 
-  constructor() {
+  constructor(options: CpuOptions = {}) {
     this.memory.reset([{ start: 0, end: 64 }], () => {})
     this.entry(L4, 0, L3, P | RW | US)
     this.entry(L3, 0, L2, P | RW | US)
@@ -26,7 +26,7 @@ export class SmallMachine {
       this.map(CODE + i * PAGE, i)
       this.map(DATA + i * PAGE, PAGES + i)
     }
-    this.cpu = new Cpu(this.memory)
+    this.cpu = new Cpu(this.memory, options)
     this.cpu.root = L4
   }
 
