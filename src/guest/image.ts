@@ -70,7 +70,7 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
 /** Notes: sizes of name and content, type, then both, each padded to four bytes. */
 function readNotes(bytes: Uint8Array, notes: Map<number, Uint8Array>): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const padded = (n: number): number => (n + 3) & ~3
+  const padded = (n: number): number => Math.ceil(n / 4) * 4
   for (let at = 0; at + 12 <= bytes.length; ) {
     const [nameBytes, contentBytes] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
     const start = at + 12 + padded(nameBytes)
