@@ -92,7 +92,8 @@ function numberOf(bytes: Uint8Array | undefined): number | undefined {
 function textOf(bytes: Uint8Array | undefined): string | undefined {
   if (bytes === undefined) return undefined
   // Longer than any that means something.
-  return String.fromCharCode(...bytes.subarray(0, 64)).replace(/\0[^]*$/, '')
+  const text = String.fromCharCode(...bytes.subarray(0, 64))
+  return text.split('\0')[0]
 }
 
 /**
