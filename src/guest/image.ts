@@ -61,7 +61,8 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
   const entry = numberOf(notes.get(NOTE.entry)) ?? address(24)
   const virtBase = numberOf(notes.get(NOTE.virtBase)) ?? 0
   const version = textOf(notes.get(NOTE.xenVersion))
-  if (version !== 'xen-3.0') bad(version === undefined ? 'no note XEN_VERSION' : `for ${version}`)
+  if (version !== 'xen-3.0')
+    bad(version === undefined ? 'no note XEN_VERSION' : `for ${JSON.stringify(version)}, not xen-3.0`)
   const holds = (s: Segment): boolean => entry >= s.va && entry < s.va + s.memoryBytes
   if (!segments.some(holds)) bad('its entry lies outside of it')
   return { entry, virtBase, segments, notes }
@@ -90,7 +91,9 @@ function numberOf(bytes: Uint8Array | undefined): number | undefined {
 
 function textOf(bytes: Uint8Array | undefined): string | undefined {
   if (bytes === undefined) return undefined
-  return String.fromCharCode(...bytes).replace(/\0.*$/, '')
+  // Longer than any that means something.
+  const text = String.fromCharCode(...bytes.subarray(0, 64))
+  return text.split('\0')[0]
 }
 
 /**
