@@ -30,6 +30,18 @@ export type FaultingStore = {
   readonly expected?: { readonly lo: number; readonly hi: number }
 }
 
+/**
+ * What a vCPU has besides general registers where it executes code. A model of a kernel has none of it: it is entered by
+ * calls and returns.
+ */
+export type CodeState = {
+  readonly ripLow: number
+  readonly ripHigh: number
+  setRip(lo: number, hi: number): void
+  getFlags(): number
+  setFlags(flags: number): void
+}
+
 /** An exception for the guest: its vector, its error code and, of a page fault, the address. */
 export type Trap = { readonly vector: number; readonly error: number; readonly va: number }
 

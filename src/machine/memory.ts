@@ -9,6 +9,12 @@ const GROUP_PAGES = (GROUP_FRAMES * RECORD_WORDS) / PAGE_WORDS
 /** Frames below 2^31 can have a record: 8 TiB of machine addresses. Above it an mfn is valid nowhere. */
 export const MAX_FRAMES = 2 ** 31
 
+/** Pages that are never handed out: the first 64 KiB, where the registers of vCPUs lie; see src/cpu/state.ts. */
+const FIRST_PAGE = 16
+
+/** A core, as far as its decoded instructions are concerned. */
+export type CodeWatcher = { becomesCode(page: number): void; touched(page: number): void }
+
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }
 
@@ -22,8 +28,10 @@ export class Memory {
   /** The same words, signed: loops over many of them use these, as such numbers stay in integer registers. */
   readonly i32: Int32Array
   readonly u8: Uint8Array
+  /** The memory itself, for the interpreter of guest code. */
+  readonly wasm: WebAssembly.Memory
   /** Number of the next page to hand out. Page 0 is never handed out, so that 0 can mean "no backing". */
-  private nextPage = 1
+  private nextPage = FIRST_PAGE
   private readonly pages: number
   /** Word index of a group's first record, or 0 when nothing in the group has been looked up yet. */
   private groups = new Uint32Array(0)
@@ -31,12 +39,17 @@ export class Memory {
   private covered = new Uint8Array(0)
   /** Whether a frame is memory. What is not reads as zeros, or as a device's registers, and forgets what is stored. */
   isRam: (mfn: number) => boolean = () => true
+  /** Cores that execute what lies in this memory. */
+  private watchers: CodeWatcher[] = []
+  /** Pages with decoded instructions in them, a byte each; null while no core is there. */
+  decoded: Uint8Array | null = null
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
   /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
   constructor(bytes = 2 ** 32) {
     const wasmPages = Math.floor(bytes / 65536)
     const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
+    this.wasm = wasm
     this.u32 = new Uint32Array(wasm.buffer)
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
@@ -54,7 +67,7 @@ export class Memory {
    */
   reset(ranges: readonly FrameRange[], initGroup: (firstMfn: number, firstWord: number) => void): void {
     this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
-    this.nextPage = 1
+    this.nextPage = FIRST_PAGE
     const end = Math.max(0, ...ranges.map((r) => r.end))
     if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
     this.groups = new Uint32Array(Math.ceil(end / GROUP_FRAMES))
@@ -66,6 +79,27 @@ export class Memory {
     this.isRam = () => true
     this.voidPage = 0
     this.devices.clear()
+    this.watchers = []
+    this.decoded = null
+  }
+
+  /** Let a core know of what happens to pages that code lies in. */
+  addCodeWatcher(watcher: CodeWatcher): void {
+    this.decoded ??= new Uint8Array(this.pages)
+    this.watchers.push(watcher)
+  }
+
+  /** A page has decoded instructions from now on: stores to it must be seen. */
+  pageBecomesCode(page: number): void {
+    if (this.decoded !== null) this.decoded[page] = 1
+    for (const watcher of this.watchers) watcher.becomesCode(page)
+  }
+
+  /** Somebody may be about to store to a page, who does not look at what is decoded from it: it is forgotten. */
+  touchPage(page: number): void {
+    if (this.decoded === null || this.decoded[page] === 0) return
+    this.decoded[page] = 0
+    for (const watcher of this.watchers) watcher.touched(page)
   }
 
   private voidPage = 0
@@ -124,7 +158,10 @@ export class Memory {
   /** The same from the record's word index. */
   backing(record: number): number {
     const page = this.u32[record + BACKING_WORD]
-    if (page !== 0) return page * PAGE_WORDS
+    if (page !== 0) {
+      if (this.decoded !== null) this.touchPage(page)
+      return page * PAGE_WORDS
+    }
     const fresh = this.takePages(1)
     this.u32[record + BACKING_WORD] = fresh
     return fresh * PAGE_WORDS
@@ -139,10 +176,13 @@ export class Memory {
   /** Zero a frame; one that was never touched is zero already and stays without backing. */
   clearFrame(mfn: number): void {
     const page = this.u32[this.record(mfn) + BACKING_WORD]
-    if (page !== 0) this.u8.fill(0, page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
+    if (page === 0) return
+    this.touchPage(page)
+    this.u8.fill(0, page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
   }
 
-  private takePages(count: number): number {
+  /** The number of the first of `count` pages in a row, zeroed, for whoever keeps something in the machine's memory. */
+  takePages(count: number): number {
     const page = this.nextPage
     if (page + count > this.pages) {
       const mib = (this.pages * PAGE_WORDS * 4) / 2 ** 20

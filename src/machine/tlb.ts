@@ -8,7 +8,12 @@
 const SLOTS = 256
 const STAGGER = 37
 
+/** Another cache of the same translations, which forgets what this one is told to. */
+export type TlbFollower = { flush(): void; flushPage(va: number): void; flushEntry(entry: number): void }
+
 export class Tlb {
+  /** The TLB of the core that executes the vCPU's code. */
+  follower: TlbFollower | null = null
   private readonly tags = new Float64Array(SLOTS * 2).fill(-1)
   readonly readTag = this.tags.subarray(0, SLOTS)
   readonly writeTag = this.tags.subarray(SLOTS)
@@ -47,6 +52,7 @@ export class Tlb {
   }
 
   flushPage(va: number): void {
+    this.follower?.flushPage(va)
     const slot = tlbSlot(va)
     if (this.readTag[slot] !== va - ((va >>> 0) & 0xfff)) return
     this.readTag[slot] = -1
@@ -55,6 +61,7 @@ export class Tlb {
 
   /** Forget what was translated by the entry at a word index. */
   flushEntry(entry: number): void {
+    this.follower?.flushEntry(entry)
     if (!this.filled) return
     for (let slot = 0; slot < SLOTS; slot++) {
       if (this.entries[slot] !== entry) continue
@@ -64,6 +71,7 @@ export class Tlb {
   }
 
   flush(): void {
+    this.follower?.flush()
     if (!this.filled) return
     this.tags.fill(-1)
     this.linear.clear()

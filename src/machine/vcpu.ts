@@ -1,6 +1,15 @@
 import { PAGE, SLOTS, vaHigh } from '../bits/address.ts'
 import { D } from '../bits/pte.ts'
-import { type FaultingStore, GuestTrap, type Host, RAX, VECTOR_GP, VECTOR_PF, VECTOR_UD } from './host.ts'
+import {
+  type CodeState,
+  type FaultingStore,
+  GuestTrap,
+  type Host,
+  RAX,
+  VECTOR_GP,
+  VECTOR_PF,
+  VECTOR_UD,
+} from './host.ts'
 import type { Memory } from './memory.ts'
 import { markAccessed, markPath, PF_FETCH, PF_PRESENT, PF_USER, PF_WRITE, Walk, walk } from './mmu.ts'
 import { Tlb, tlbSlot } from './tlb.ts'
@@ -17,7 +26,10 @@ export type StoreObserver = (mfn: number, slot: number, count: number, lo: numbe
  * high one in `hi`.
  */
 export class Vcpu {
-  readonly regs = new Uint32Array(32)
+  /** General registers, two words each. Where code is executed this is a view of the core's. */
+  regs: Uint32Array = new Uint32Array(32)
+  /** Where code is executed: rip and rflags; null for a model. */
+  code: CodeState | null = null
   /** Where the guest is, for people: a symbol, as the model kernel has no addresses. Empty when it is not known. */
   rip = ''
   /** cr2: the address of the last page fault that went to the guest. */
@@ -334,7 +346,10 @@ export class Vcpu {
   tryWritable(va: number): number {
     const slot = tlbSlot(va)
     const page = va - ((va >>> 0) & (PAGE - 1))
-    if (this.tlb.writeTag[slot] === page) return this.tlb.words[slot]
+    if (this.tlb.writeTag[slot] === page) {
+      if (this.memory.decoded !== null) this.memory.touchPage(this.tlb.words[slot] >>> 10)
+      return this.tlb.words[slot]
+    }
     const w = walk(this.memory, this.root, va, this.found)
     if (w.missing !== 0 || !w.user || !w.writable) return -1
     return this.cache(page, w, true)

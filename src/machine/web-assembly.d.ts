@@ -1,8 +1,18 @@
-// The one piece of WebAssembly that the machine uses; Node and browsers both have it, and no library of types that
-// suits both is part of the compiler's target.
+// The pieces of WebAssembly that the machine uses; Node and browsers both have them, and no library of types that suits
+// both is part of the compiler's target.
 declare namespace WebAssembly {
   class Memory {
     constructor(descriptor: { initial: number; maximum?: number })
     readonly buffer: ArrayBuffer
+  }
+  class Module {
+    constructor(bytes: Uint8Array<ArrayBuffer>)
+  }
+  class Instance {
+    constructor(
+      module: Module,
+      imports: Record<string, Record<string, Memory | ((...args: number[]) => number)>>,
+    )
+    readonly exports: Record<string, (...args: number[]) => number>
   }
 }

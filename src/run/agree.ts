@@ -69,13 +69,26 @@ export function asReleaseBuild(recording: Recording): Recording {
 export function agreeWith(recording: Recording, after?: ScriptOptions['after']): Agreement {
   const { header } = recording
   const release = header.xen === 'release'
-  const isDomU = header.domain === 'domU' || /flags=0x0 /.test(bootLine(header)) || isDomUByTables(header)
   const result = runScript(scriptOf(recording), {
     xen: release ? '4.17-release' : '4.17',
-    domain: isDomU ? 'domU' : 'dom0',
+    domain: isOfDomU(recording) ? 'domU' : 'dom0',
     frames: recording,
     ...(after === undefined ? {} : { after }),
   })
+  return compareLines(recording, result.lines, result.header.status)
+}
+
+/** Whether a recording is of a domU. */
+export function isOfDomU({ header }: Recording): boolean {
+  return header.domain === 'domU' || /flags=0x0 /.test(bootLine(header)) || isDomUByTables(header)
+}
+
+/** Compare the transcript of a run, however it came about, with a recording. */
+export function compareLines(
+  recording: Recording,
+  lines: readonly TranscriptLine[],
+  status: Agreement['status'],
+): Agreement {
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []
   const memory: RecordingMemory = {
@@ -94,7 +107,7 @@ export function agreeWith(recording: Recording, after?: ScriptOptions['after']):
     const count = byVerb.get(verb) ?? { compared: 0, agree: 0, exempt: 0 }
     byVerb.set(verb, count)
     count.compared++
-    const ours = result.lines[i] ?? { op: 'not reached' }
+    const ours = lines[i] ?? { op: 'not reached' }
     remember(memory, line, verb)
     for (const [page, words] of Object.entries(line.info ?? {})) wordsOfXen.set(page, words)
     for (const [page, words] of Object.entries(ours.info ?? {})) wordsOfOurs.set(page, words)
@@ -119,7 +132,7 @@ export function agreeWith(recording: Recording, after?: ScriptOptions['after']):
       exempt: rule?.name ?? null,
     })
   })
-  return { status: result.header.status, compared, byVerb, differences }
+  return { status, compared, byVerb, differences }
 }
 
 function bootLine(header: object): string {

@@ -43,13 +43,16 @@ const ROWS: readonly (readonly [name: string, register: number])[][] = [
 export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   const line = (text: string): void => xen.console.xen(text)
   const value = (register: number): string =>
-    vcpu.has(register) ? hex64(vcpu.regs[register * 2], vcpu.regs[register * 2 + 1]) : UNKNOWN
+    vcpu.has(register) || vcpu.code !== null
+      ? hex64(vcpu.regs[register * 2], vcpu.regs[register * 2 + 1])
+      : UNKNOWN
   const field = (name: string, digits: string): string => `${`${name}:`.padEnd(4)} ${digits}`
   const named = xen.version.namesVcpu ? ` (d${domain.id}v${domain.vcpus.indexOf(vcpu)})` : ''
 
   line(`----[ ${xen.version.banner} ]----`)
   line('CPU:    0')
-  line(`RIP:    e033:[<${vcpu.rip === '' ? UNKNOWN : vcpu.rip}>]`)
+  const rip = vcpu.code === null ? vcpu.rip : hex64(vcpu.code.ripLow, vcpu.code.ripHigh)
+  line(`RIP:    e033:[<${rip === '' ? UNKNOWN : rip}>]`)
   line(`RFLAGS: ${UNKNOWN}   EM: ${domain.eventsMasked ? 1 : 0}   CONTEXT: pv guest${named}`)
   for (const row of ROWS) line(row.map(([name, register]) => field(name, value(register))).join('   '))
   line([field('r15', value(15)), field('cr0', UNKNOWN), field('cr4', UNKNOWN)].join('   '))

@@ -55,6 +55,9 @@ const TRAP_MNEMONICS = [
 /** Offset of cr2 in the first vcpu_info, which is the beginning of shared_info: Xen's public/xen.h. */
 const CR2_BYTES = 16
 
+/** TF, NT, RF, VM and AC in rflags. */
+const CLEARED_FLAGS = 0x100 | 0x4000 | 0x1_0000 | 0x2_0000 | 0x4_0000
+
 /** Exceptions that push an error code. */
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 
@@ -73,23 +76,28 @@ export function deliverException(
   const handler = domain.traps.get(vector)
   if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
   if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
-  enterGuest(xen, domain, vcpu, handler !== undefined, HAS_ERROR_CODE.has(vector) ? error : null)
+  enterGuest(xen, domain, vcpu, handler?.address ?? null, HAS_ERROR_CODE.has(vector) ? error : null)
   if (handler !== undefined && (handler.flags & 4) !== 0) domain.eventsMasked = true
 }
 
 /**
  * Enter the guest's kernel with a frame on its stack, for an exception or a system call. Where there is nothing to enter,
  * or no room for the frame, the domain ends.
+ *
+ * @param address of the handler, 48 bits; null when there is none
  */
 export function enterGuest(
   xen: Hypervisor,
   domain: Domain,
   vcpu: Vcpu,
-  registered: boolean,
+  address: number | null,
   error: number | null,
 ): void {
   const missed = pushBounceFrame(domain, vcpu, error)
-  if (missed === null && registered) return
+  if (missed === null && address !== null) {
+    enterAt(vcpu, address)
+    return
+  }
   let fault = xen.version.entryFault
   if (missed !== null && fault !== '') {
     // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
@@ -98,6 +106,15 @@ export function enterGuest(
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
+}
+
+/** Go on at an address, where code is executed. A model's driver knows by itself where its handlers are. */
+function enterAt(vcpu: Vcpu, address: number): void {
+  const { code } = vcpu
+  if (code === null) return
+  code.setRip(address >>> 0, vaHigh(address))
+  // TF, NT, RF, VM and AC do not reach a handler.
+  code.setFlags(code.getFlags() & ~CLEARED_FLAGS)
 }
 
 /** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
@@ -147,10 +164,10 @@ function pushBounceFrame(
   const values: [number, number][] = [
     [0xe02b, 0],
     [rspLo, rspHi],
-    [(masked ? 0 : INTERRUPTS_ON) | 2, 0],
+    [(masked ? 0 : INTERRUPTS_ON) | ((vcpu.code?.getFlags() ?? 0) & ~INTERRUPTS_ON) | 2, 0],
     // The ring in the saved cs tells the handler what was interrupted.
     [fromKernel ? KERNEL_CS : USER_CS, masked ? 1 : 0],
-    [0, 0],
+    [vcpu.code?.ripLow ?? 0, vcpu.code?.ripHigh ?? 0],
     ...(error === null ? [] : ([[error, 0]] as [number, number][])),
     [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
     [vcpu.regs[RCX * 2], vcpu.regs[RCX * 2 + 1]],
@@ -164,6 +181,7 @@ function pushBounceFrame(
     vcpu.memory.u32[at] = lo
     vcpu.memory.u32[at + 1] = hi
   }
+  if (vcpu.code !== null) vcpu.setVa(RSP, sp)
   return null
 }
 

@@ -40,6 +40,8 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     vcpu.set(RCX, ...word(4))
   }
   vcpu.rip = hex64(...word(4))
+  vcpu.code?.setRip(...word(4))
+  vcpu.code?.setFlags(frame[12])
   vcpu.set(RSP, ...word(7))
   caller.eventsMasked = (frame[12] & INTERRUPTS_ON) === 0
   return 0

@@ -17,11 +17,20 @@ export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   const callback = domain.callbacks.get(CALLBACK.syscall)
   const registered = callback !== undefined && callback.address !== 0
   if (!registered && xen.version.messages !== 'seed') {
+    stepBack(vcpu)
     deliverException(xen, domain, vcpu, VECTOR_UD, 0)
     throw new GuestTrap(VECTOR_UD, 0, 0)
   }
-  enterGuest(xen, domain, vcpu, registered, null)
+  enterGuest(xen, domain, vcpu, registered ? callback.address : null, null)
   if (callback === undefined) return
   if ((callback.flags & MASKS_EVENTS) !== 0) domain.eventsMasked = true
   vcpu.rip = hexVa(callback.address)
+}
+
+/** rip at the instruction again, which is two bytes long. */
+function stepBack(vcpu: Vcpu): void {
+  const { code } = vcpu
+  if (code === null) return
+  const lo = code.ripLow - 2
+  code.setRip(lo >>> 0, code.ripHigh - (lo < 0 ? 1 : 0))
 }

@@ -1,0 +1,424 @@
+import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
+import type { Memory } from '../machine/memory.ts'
+import { assist } from './assist.ts'
+import { CodeCache } from './code-cache.ts'
+import { type CpuidValues, cpuid } from './cpuid.ts'
+import { DebugRegisters } from './debug-registers.ts'
+import { flagsFromWords, wordsFromFlags } from './flags.ts'
+import type { Instruction } from './instruction.ts'
+import { handlerNumber, instantiate } from './interpreter.ts'
+import { MemoryPort, type Watchpoint } from './memory-port.ts'
+import { SoftTlb } from './soft-tlb.ts'
+import {
+  AC,
+  DF,
+  EXIT,
+  FIELD,
+  GENERAL,
+  ID,
+  IF,
+  MAX_VCPUS,
+  NT,
+  RECORD_BYTES,
+  RF,
+  SELECTORS,
+  STATE_BYTES,
+  stateAt,
+  TF,
+  X87,
+  XMM,
+} from './state.ts'
+
+/**
+ * Why the core came back. Its owner carries out what is not its own: system calls, privileged instructions, loads of
+ * segment registers, and exceptions. rip is at the instruction, except after a system call and after a trap (vectors 1, 3
+ * and 4), where it is behind.
+ */
+export type Exit =
+  | { readonly reason: 'budget' }
+  | { readonly reason: 'syscall' }
+  | { readonly reason: 'privileged' | 'segment'; readonly instruction: Instruction }
+  | {
+      readonly reason: 'exception'
+      readonly vector: number
+      readonly error: number
+      /** Of a page fault, the 48-bit address. */
+      readonly va: number
+    }
+  | { readonly reason: 'breakpoint' }
+  | { readonly reason: 'watchpoint'; readonly watchpoint: Watchpoint }
+
+const BUDGET: Exit = { reason: 'budget' }
+const SYSCALL: Exit = { reason: 'syscall' }
+
+/**
+ * Instructions between two returns from WebAssembly. V8 replaces a function that it has compiled quickly by a fast one when
+ * it is entered, not while it runs.
+ */
+const SLICE = 200_000
+
+/** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
+const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
+
+export const VECTOR_DB = 1
+const VECTOR_GP = 13
+const VECTOR_PF = 14
+
+/** What the decoding of one run may need, several times over. */
+const LEAST_CODE_BYTES = 2 ** 18
+
+export type CpuOptions = {
+  /** Which vCPU's registers these are, 0 to 62. */
+  readonly id?: number
+  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory, at least 256 KiB. */
+  readonly codeBytes?: number
+}
+
+/**
+ * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
+ * executes until the budget of instructions is used up or something is its owner's. A reset of the memory ends its life.
+ */
+export class Cpu {
+  readonly memory: Memory
+  readonly port: MemoryPort
+  readonly tlb: SoftTlb
+  readonly debug = new DebugRegisters()
+  /** Instructions executed so far: the virtual clock. One repeat of a string instruction counts as one. */
+  instructions = 0
+  /** What is added to the count to give the time stamp counter, in ticks. */
+  tscOffset = 0
+  /** What cpuid answers. */
+  cpuid: (leaf: number, subleaf: number) => CpuidValues = cpuid
+  /** Address of the registers in the machine's memory: state.ts has their places. */
+  readonly state: number
+  readonly words: Uint32Array
+  readonly bytes: Uint8Array
+  private readonly cache: CodeCache
+  private readonly execute: (state: number) => number
+  private slice = 0
+  /** What `stop` took from the slice. */
+  private stopped = 0
+  private breakpoints = new Set<number>()
+  /** A breakpoint that execution has stopped at: the next `run` passes it. */
+  private passing = -1
+  private readonly u16: Uint16Array
+
+  constructor(memory: Memory, options: CpuOptions = {}) {
+    const id = options.id ?? 0
+    if (id < 0 || id >= MAX_VCPUS) throw new RangeError(`a machine has at most ${MAX_VCPUS} vCPUs`)
+    this.memory = memory
+    this.words = memory.u32
+    this.bytes = memory.u8
+    this.state = stateAt(id)
+    this.u16 = new Uint16Array(memory.wasm.buffer)
+    this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
+    this.tlb = new SoftTlb(memory)
+    const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
+    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
+    const views = { u8: memory.u8, u16: this.u16, i32: memory.i32 }
+    this.cache = new CodeCache(memory, views, this.state, size)
+    memory.addCodeWatcher({
+      becomesCode: (page) => this.tlb.protect(page),
+      touched: (page) => this.cache.drop(page),
+    })
+    this.cache.onFlush = () => this.tlb.flushCode()
+    this.port = new MemoryPort(memory, this.state, this.tlb, this.cache)
+    this.port.stop = () => this.stop()
+    this.setWord(FIELD.tlb, this.tlb.data)
+    this.setWord(FIELD.codeTlb, this.tlb.code)
+    this.setWord(FIELD.mxcsr, 0x1f80)
+    this.setWord(FIELD.controlWord, 0x37f)
+    this.setFlags(IF | 2)
+    this.execute = instantiate(memory.wasm, {
+      translate: (access, bytes) => this.port.translate(access, bytes),
+      commit: () => (this.port.commit() ? 1 : 0),
+      enter: () => this.enter(),
+      assist: () => assist(this, this.cache.instructionOf(this.word(FIELD.record))),
+    })
+  }
+
+  // ---- the state ----
+
+  word(field: number): number {
+    return this.words[(this.state + field) >> 2]
+  }
+
+  setWord(field: number, value: number): void {
+    this.words[(this.state + field) >> 2] = value
+  }
+
+  /** General register `n`: the low half. `registerHigh` is the other. */
+  register(n: number): number {
+    return this.word(GENERAL + n * 8)
+  }
+
+  registerHigh(n: number): number {
+    return this.word(GENERAL + n * 8 + 4)
+  }
+
+  setRegister(n: number, lo: number, hi: number): void {
+    this.setWord(GENERAL + n * 8, lo)
+    this.setWord(GENERAL + n * 8 + 4, hi)
+  }
+
+  get ripLow(): number {
+    return this.word(FIELD.rip)
+  }
+
+  get ripHigh(): number {
+    return this.word(FIELD.rip + 4)
+  }
+
+  setRip(lo: number, hi: number): void {
+    this.setWord(FIELD.rip, lo)
+    this.setWord(FIELD.rip + 4, hi)
+  }
+
+  /** rflags; bit 1 and IF are always set, and IOPL is 0. */
+  getFlags(): number {
+    const { result, carries, otherFlags } = FIELD
+    const arithmetic = flagsFromWords(this.word(result), this.word(result + 4), this.word(carries))
+    return arithmetic | this.word(otherFlags) | IF | 2
+  }
+
+  /** What cannot be changed in ring 3 is ignored. */
+  setFlags(flags: number): void {
+    const words = wordsFromFlags(flags)
+    this.setWord(FIELD.result, words.result)
+    this.setWord(FIELD.result + 4, 0)
+    this.setWord(FIELD.carries, words.carries)
+    this.setWord(FIELD.otherFlags, flags & OTHER_FLAGS)
+  }
+
+  /** The four words of an xmm register, lowest first: a view. */
+  xmm(n: number): Uint32Array {
+    const at = (this.state + XMM + n * 16) >> 2
+    return this.words.subarray(at, at + 4)
+  }
+
+  /** The ten bytes of a physical x87 register, with six behind them that are not used: a view. */
+  x87(n: number): Uint8Array {
+    return this.bytes.subarray(this.state + X87 + n * 16, this.state + X87 + n * 16 + 16)
+  }
+
+  get mxcsr(): number {
+    return this.word(FIELD.mxcsr)
+  }
+
+  set mxcsr(value: number) {
+    this.setWord(FIELD.mxcsr, value)
+  }
+
+  /** The base of fs or gs: `FIELD.fsBase` or `FIELD.gsBase`. */
+  setBase(field: number, lo: number, hi: number): void {
+    this.setWord(field, lo)
+    this.setWord(field + 4, hi)
+  }
+
+  /** Selector of a segment register, in the CPU's numbering. */
+  selector(n: number): number {
+    return this.word(SELECTORS + n * 8)
+  }
+
+  setSelector(n: number, value: number): void {
+    this.setWord(SELECTORS + n * 8, value)
+  }
+
+  /** Frame of the L4 in use. A new one leaves no translation. */
+  get root(): number {
+    return this.port.root
+  }
+
+  set root(mfn: number) {
+    this.port.root = mfn
+    this.tlb.flush()
+  }
+
+  /** The time stamp counter, in ticks: one for each instruction. Exact inside an instruction, too. */
+  get tsc(): number {
+    return this.instructions + this.inSlice() + this.tscOffset
+  }
+
+  private inSlice(): number {
+    return this.slice === 0 ? 0 : this.slice - this.word(FIELD.left) - this.stopped
+  }
+
+  // ---- stopping ----
+
+  /** Addresses at which `run` stops before the instruction, 48 bits each. */
+  setBreakpoints(addresses: Iterable<number>): void {
+    this.breakpoints = new Set(addresses)
+    this.updateStops()
+  }
+
+  /** Accesses after which `run` stops. */
+  setWatchpoints(points: readonly Watchpoint[]): void {
+    this.watchpoints = points
+    this.updateStops()
+  }
+  private watchpoints: readonly Watchpoint[] = []
+
+  /** Set a debug register, whose break- and watchpoints end in #DB. */
+  setDebugRegister(n: number, lo: number, hi: number): void {
+    this.debug.set(n, lo, hi)
+    this.updateStops()
+  }
+
+  private updateStops(): void {
+    const places = [...this.breakpoints, ...this.debug.breakpoints()]
+    this.cache.breakpoints = new Set(places.map((va) => va % PAGE))
+    this.cache.flush()
+    this.port.watchpoints = [...this.watchpoints, ...this.debug.watchpoints()]
+    this.tlb.flush()
+  }
+
+  /** End the slice after the instruction that is being executed. */
+  stop(): void {
+    const left = this.word(FIELD.left)
+    this.stopped += left
+    this.setWord(FIELD.left, 0)
+  }
+
+  /** Somebody else than this core stored to a page of the machine's memory. */
+  codeWritten(page: number): void {
+    this.cache.drop(page)
+  }
+
+  /** Whether a page of the machine's memory has decoded instructions in it. */
+  isCode(page: number): boolean {
+    return this.cache.isCode(page)
+  }
+
+  // ---- running ----
+
+  /** Execute at most `budget` instructions. */
+  run(budget: number): Exit {
+    let left = budget
+    while (left > 0) {
+      const isStepping = (this.word(FIELD.otherFlags) & TF) !== 0
+      this.slice = isStepping ? 1 : Math.min(left, SLICE)
+      this.stopped = 0
+      this.setWord(FIELD.left, this.slice)
+      const record = this.enter()
+      this.setWord(FIELD.record, record)
+      const reason = record === 0 ? EXIT.exception : this.execute(this.state)
+      const done = this.inSlice()
+      this.slice = 0
+      left -= done
+      this.instructions += done
+      if (reason !== EXIT.budget) {
+        const exit = this.exitOf(reason)
+        if (exit !== null) return exit
+      }
+      if (done > 0) this.passing = -1
+      const watched = this.watched()
+      if (watched !== null) return watched
+      if (isStepping && done === 1) return this.singleStep()
+    }
+    return BUDGET
+  }
+
+  private exitOf(reason: number): Exit | null {
+    switch (reason) {
+      case EXIT.syscall:
+        return this.systemCall()
+      case EXIT.privileged:
+        return { reason: 'privileged', instruction: this.current() }
+      case EXIT.segment:
+        return { reason: 'segment', instruction: this.current() }
+      case EXIT.breakpoint:
+        return this.atBreakpoint()
+      default: {
+        const vector = this.word(FIELD.vector)
+        const va = vector === VECTOR_PF ? this.port.faultAddress : 0
+        return { reason: 'exception', vector, error: this.word(FIELD.errorCode), va }
+      }
+    }
+  }
+
+  /** The architecture's part of SYSCALL: rcx and r11 take rip and rflags. */
+  private systemCall(): Exit {
+    this.instructions++
+    const lo = this.ripLow + 2
+    this.setRip(lo >>> 0, lo > 0xffff_ffff ? this.ripHigh + 1 : this.ripHigh)
+    this.setRegister(1, this.ripLow, this.ripHigh)
+    this.setRegister(11, this.getFlags() & ~RF, 0)
+    return SYSCALL
+  }
+
+  /** The instruction that the interpreter stopped at. */
+  private current(): Instruction {
+    return this.cache.instructionOf(this.word(FIELD.record))
+  }
+
+  private atBreakpoint(): Exit | null {
+    const va = vaOf(this.ripLow, this.ripHigh)
+    const isOwn = this.breakpoints.has(va)
+    const isDebug = this.debug.isBreakpoint(va) && (this.word(FIELD.otherFlags) & RF) === 0
+    this.passing = va
+    if (isOwn) return { reason: 'breakpoint' }
+    if (!isDebug) return null
+    this.debug.hitBreakpoint(va)
+    return { reason: 'exception', vector: VECTOR_DB, error: 0, va: 0 }
+  }
+
+  private watched(): Exit | null {
+    const { hit } = this.port
+    if (hit === null) return null
+    this.port.hit = null
+    if (!this.debug.hitWatchpoint(hit)) return { reason: 'watchpoint', watchpoint: hit }
+    return { reason: 'exception', vector: VECTOR_DB, error: 0, va: 0 }
+  }
+
+  private singleStep(): Exit {
+    this.debug.hitSingleStep()
+    return { reason: 'exception', vector: VECTOR_DB, error: 0, va: 0 }
+  }
+
+  /** The interpreter's import: the record at rip, whose page becomes the running one; 0 after a fault. */
+  private enter(): number {
+    const lo = this.ripLow
+    const hi = this.ripHigh
+    const va = vaOf(lo, hi)
+    if (va === -1) {
+      this.port.setException(VECTOR_GP, 0)
+      return 0
+    }
+    this.cache.reserve()
+    const page = this.port.fetch(va)
+    if (page === -1) return 0
+    const offset = lo & (PAGE - 1)
+    const map = this.cache.mapOf(page)
+    const pageLow = (lo & ~(PAGE - 1)) >>> 0
+    this.tlb.fillCode(pageLow, hi, map, this.port.lastEntry)
+    this.setWord(FIELD.page, pageLow)
+    this.setWord(FIELD.page + 4, hi)
+    this.setWord(FIELD.map, map)
+    let record = this.cache.recordAt(map, offset)
+    if (record === 0) record = this.cache.decodeAt(page, offset, () => this.nextPage(va))
+    if (record !== 0 && this.cache.isBeyond(record)) record = this.acrossPages(record, va, page, offset)
+    if (record !== 0 && this.u16[record >> 1] === BREAKPOINT && this.passing === va) record += RECORD_BYTES
+    return record
+  }
+
+  /** The page behind that of `va`, for an instruction that reaches into it. */
+  private nextPage(va: number): number {
+    const next = (va - (va % PAGE) + PAGE) % 2 ** 48
+    const page = this.port.fetch(next)
+    if (page === -1) return -1
+    this.tlb.fillCode(next >>> 0, vaHigh(next), this.cache.mapOf(page), this.port.lastEntry)
+    return page
+  }
+
+  /** The instruction behind the check that its second page is still the one it was decoded from. */
+  private acrossPages(record: number, va: number, page: number, offset: number): number {
+    const next = this.nextPage(va)
+    if (next === -1) return 0
+    if (this.cache.expectedMap(record) === this.cache.mapOf(next)) return record + RECORD_BYTES
+    this.cache.drop(page)
+    const fresh = this.cache.decodeAt(page, offset, () => next)
+    return fresh === 0 ? 0 : fresh + RECORD_BYTES
+  }
+}
+
+const BREAKPOINT = handlerNumber('breakpoint8rr') as number

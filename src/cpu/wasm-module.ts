@@ -1,0 +1,294 @@
+import {
+  type Code,
+  I32,
+  I64,
+  ofType,
+  TYPE_BYTE,
+  typeOf,
+  unsigned,
+  V128,
+  type Value,
+  type ValueType,
+} from './wasm-values.ts'
+
+/** A place to branch to: a block's end or a loop's start. */
+export type Label = { readonly depth: number }
+
+/** A variable of a function. */
+export type Local<V extends Value> = { readonly index: number; readonly value: V }
+
+const BLOCK = 0x02
+const LOOP = 0x03
+const IF = 0x04
+const ELSE = 0x05
+const END = 0x0b
+const BR = 0x0c
+const BR_IF = 0x0d
+const BR_TABLE = 0x0e
+const RETURN = 0x0f
+const CALL = 0x10
+const EMPTY = 0x40
+
+/** The body of one function, written statement by statement. */
+export class FunctionBody {
+  private readonly out: number[] = []
+  private readonly types: ValueType[] = []
+  private readonly parameters: number
+  private depth = 0
+  /** Variables of finished instructions, for the next one to use again. */
+  private readonly free = new Map<ValueType, number[]>()
+  private readonly taken: [ValueType, number][] = []
+
+  constructor(parameters: readonly ValueType[]) {
+    this.parameters = parameters.length
+    this.types.push(...parameters)
+  }
+
+  parameter<T extends Value>(index: number): Local<T> {
+    return { index, value: ofType(this.types[index], [0x20, ...unsigned(index)]) as T }
+  }
+
+  /** A variable for the whole function; it starts as zero. */
+  local<T extends Value>(type: ValueType): Local<T> {
+    const index = this.types.push(type) - 1
+    return { index, value: ofType(type, [0x20, ...unsigned(index)]) as T }
+  }
+
+  /** Compute a value once: what is returned reads the variable that keeps it until `release`. */
+  let<T extends Value>(value: T): T {
+    const kept = this.variable(typeOf(value))
+    this.set(kept, value)
+    return kept.value as T
+  }
+
+  /** A variable until `release`, which holds anything. */
+  variable<T extends Value>(type: ValueType): Local<T> {
+    const reused = this.free.get(type)?.pop()
+    const index = reused ?? this.types.push(type) - 1
+    this.taken.push([type, index])
+    return { index, value: ofType(type, [0x20, ...unsigned(index)]) as T }
+  }
+
+  /** The end of an instruction: its variables are free again. */
+  release(): void {
+    for (const [type, index] of this.taken) {
+      const list = this.free.get(type)
+      if (list === undefined) this.free.set(type, [index])
+      else list.push(index)
+    }
+    this.taken.length = 0
+  }
+
+  set<T extends Value>(local: Local<T>, value: T): void {
+    this.out.push(...value.code, 0x21, ...unsigned(local.index))
+  }
+
+  emit(code: Code): void {
+    for (const byte of code) this.out.push(byte)
+  }
+
+  /** A block, whose label is its end. */
+  block(body: (label: Label) => void): void {
+    this.out.push(BLOCK, EMPTY)
+    body({ depth: ++this.depth })
+    this.end()
+  }
+
+  /** A loop, whose label is its start; it ends where its body does. */
+  loop(body: (label: Label) => void): void {
+    this.out.push(LOOP, EMPTY)
+    body({ depth: ++this.depth })
+    this.end()
+  }
+
+  if(condition: I32, then: () => void, otherwise?: () => void): void {
+    this.out.push(...condition.code, IF, EMPTY)
+    this.depth++
+    then()
+    if (otherwise !== undefined) {
+      this.out.push(ELSE)
+      otherwise()
+    }
+    this.end()
+  }
+
+  private end(): void {
+    this.out.push(END)
+    this.depth--
+  }
+
+  br(label: Label): void {
+    this.out.push(BR, ...unsigned(this.depth - label.depth))
+  }
+
+  brIf(label: Label, condition: I32): void {
+    this.out.push(...condition.code, BR_IF, ...unsigned(this.depth - label.depth))
+  }
+
+  /**
+   * Branch to the end of the `index`th of the `count` innermost blocks, counted from within; what is beyond goes to the
+   * last.
+   */
+  brTable(index: I32, count: number): void {
+    this.out.push(...index.code, BR_TABLE, ...unsigned(count - 1))
+    for (let i = 0; i < count; i++) this.out.push(...unsigned(i))
+  }
+
+  /** Open `count` blocks at once, for `brTable`; `closeBlock` ends the innermost of them. */
+  openBlocks(count: number): void {
+    for (let i = 0; i < count; i++) this.out.push(BLOCK, EMPTY)
+    this.depth += count
+  }
+
+  closeBlock(): void {
+    this.end()
+  }
+
+  return(value?: Value): void {
+    this.out.push(...(value?.code ?? []), RETURN)
+  }
+
+  unreachable(): void {
+    this.out.push(0x00)
+  }
+
+  /** The bytes of the function for the code section. */
+  bytes(): number[] {
+    const locals: number[] = []
+    let groups = 0
+    for (let i = this.parameters; i < this.types.length; ) {
+      let n = 1
+      while (this.types[i + n] === this.types[i] && i + n < this.types.length) n++
+      locals.push(...unsigned(n), TYPE_BYTE[this.types[i]])
+      groups++
+      i += n
+    }
+    const head = [...unsigned(groups), ...locals]
+    const size = unsigned(head.length + this.out.length + 1)
+    return concat([size, head, this.out, [END]])
+  }
+}
+
+/** The code of a call whose function has a result. */
+export function callCode(index: number, args: readonly Value[]): Code {
+  return [...args.flatMap((a) => a.code), CALL, ...unsigned(index)]
+}
+
+// ---- memory ----
+
+const LOADS = {
+  i64: { 8: 0x29, 4: 0x35, 2: 0x33, 1: 0x31 },
+  i32: { 4: 0x28, 2: 0x2f, 1: 0x2d },
+} as const
+const STORES = { 8: 0x37, 4: 0x3e, 2: 0x3d, 1: 0x3c } as const
+
+/** The bytes at `address` + `offset`, zero extended. */
+export function load64(address: I32, bytes: number, offset = 0): I64 {
+  return new I64([...address.code, LOADS.i64[bytes as 8], 0, ...unsigned(offset)])
+}
+
+export function load32(address: I32, bytes: number, offset = 0): I32 {
+  return new I32([...address.code, LOADS.i32[bytes as 4], 0, ...unsigned(offset)])
+}
+
+export function loadSigned32(address: I32, offset: number): I64 {
+  return new I64([...address.code, 0x34, 0, ...unsigned(offset)])
+}
+
+export function loadVector(address: I32, offset = 0): V128 {
+  return new V128([...address.code, 0xfd, 0x00, 0, ...unsigned(offset)])
+}
+
+/** Four or eight bytes in the low lane of a vector of zeros. */
+export function loadLane(address: I32, bytes: number, offset = 0): V128 {
+  return new V128([...address.code, 0xfd, bytes === 4 ? 0x5c : 0x5d, 0, ...unsigned(offset)])
+}
+
+export function store(address: I32, value: Value, bytes: number, offset = 0): Code {
+  const tail = [0, ...unsigned(offset)]
+  if (value instanceof I64) return [...address.code, ...value.code, STORES[bytes as 8], ...tail]
+  if (value instanceof V128) return [...address.code, ...value.code, 0xfd, 0x0b, ...tail]
+  const opcode = bytes === 4 ? 0x36 : bytes === 2 ? 0x3b : 0x3a
+  return [...address.code, ...value.code, opcode, ...tail]
+}
+
+/** memory.copy of `count` bytes; the ranges may overlap. */
+export function copyBytes(to: I32, from: I32, count: I32): Code {
+  return [...to.code, ...from.code, ...count.code, 0xfc, 0x0a, 0x00, 0x00]
+}
+
+/** memory.fill. */
+export function fillBytes(to: I32, byte: I32, count: I32): Code {
+  return [...to.code, ...byte.code, ...count.code, 0xfc, 0x0b, 0x00]
+}
+
+/** `a` where the condition is not zero, else `b`; both are computed. */
+export function select<T extends Value>(condition: I32, a: T, b: T): T {
+  const code = [...a.code, ...b.code, ...condition.code]
+  // Vectors need the form that names the type.
+  return (
+    a instanceof V128
+      ? ofType('v128', [...code, 0x1c, 1, TYPE_BYTE.v128])
+      : ofType(typeOf(a), [...code, 0x1b])
+  ) as T
+}
+
+// ---- the module ----
+
+export type FunctionType = { readonly parameters: readonly ValueType[]; readonly result: ValueType | null }
+
+/** Pages of 64 KiB in 4 GiB: any memory may be imported. */
+const MAX_PAGES = 65536
+
+/** A module of functions over one imported memory. Imports come before functions in the numbering. */
+export class ModuleBuilder {
+  private readonly imports: { name: string; type: FunctionType }[] = []
+  private readonly functions: { name: string; type: FunctionType; body: FunctionBody }[] = []
+
+  import(name: string, type: FunctionType): number {
+    return this.imports.push({ name, type }) - 1
+  }
+
+  /** Add a function, which is exported under its name; its index. */
+  function(name: string, type: FunctionType, body: FunctionBody): number {
+    return this.imports.length + this.functions.push({ name, type, body }) - 1
+  }
+
+  /** The binary module; its memory and functions are imported from `env`. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    const types = [...this.imports, ...this.functions].map((f) => [
+      0x60,
+      ...vector(f.type.parameters.map((p) => [TYPE_BYTE[p]])),
+      ...vector(f.type.result === null ? [] : [[TYPE_BYTE[f.type.result]]]),
+    ])
+    const imports = this.imports.map((f, i) => [...name('env'), ...name(f.name), 0x00, ...unsigned(i)])
+    imports.push([...name('env'), ...name('memory'), 0x02, 0x01, ...unsigned(1), ...unsigned(MAX_PAGES)])
+    const first = this.imports.length
+    const sections = [
+      section(1, vector(types)),
+      section(2, vector(imports)),
+      section(3, vector(this.functions.map((_, i) => unsigned(first + i)))),
+      section(7, vector(this.functions.map((f, i) => [...name(f.name), 0x00, ...unsigned(first + i)]))),
+      section(10, vector(this.functions.map((f) => f.body.bytes()))),
+    ]
+    return new Uint8Array(concat([[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], ...sections]))
+  }
+}
+
+function concat(parts: readonly (readonly number[])[]): number[] {
+  const all: number[] = []
+  for (const part of parts) for (const byte of part) all.push(byte)
+  return all
+}
+
+function vector(items: readonly (readonly number[])[]): number[] {
+  return concat([unsigned(items.length), ...items])
+}
+
+function section(id: number, content: readonly number[]): number[] {
+  return concat([[id], unsigned(content.length), content])
+}
+
+function name(text: string): number[] {
+  return [...unsigned(text.length), ...[...text].map((c) => c.charCodeAt(0))]
+}

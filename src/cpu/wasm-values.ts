@@ -1,0 +1,343 @@
+/**
+ * Expressions of WebAssembly as typed values: each holds the code that leaves it on the stack. Written out, the semantics
+ * of an instruction then read like arithmetic. The opcodes are the core specification's, section "Instructions".
+ */
+export type Code = readonly number[]
+
+/** An unsigned number of at most 32 bits in LEB128. */
+export function unsigned(n: number): number[] {
+  const bytes: number[] = []
+  let rest = n >>> 0
+  do {
+    const low = rest & 0x7f
+    rest >>>= 7
+    bytes.push(rest === 0 ? low : low | 0x80)
+  } while (rest !== 0)
+  return bytes
+}
+
+/** A signed 64-bit number in two halves in LEB128. */
+function signed(lo: number, hi: number): number[] {
+  const bytes: number[] = []
+  let low = lo | 0
+  let high = hi | 0
+  for (;;) {
+    const byte = low & 0x7f
+    low = (low >>> 7) | (high << 25)
+    high >>= 7
+    const sign = (byte & 0x40) !== 0 ? -1 : 0
+    if (low === sign && high === sign) {
+      bytes.push(byte)
+      return bytes
+    }
+    bytes.push(byte | 0x80)
+  }
+}
+
+export class I32 {
+  readonly code: Code
+  constructor(code: Code) {
+    this.code = code
+  }
+
+  private binary(other: I32 | number, opcode: number): I32 {
+    return new I32([...this.code, ...i32(other).code, opcode])
+  }
+
+  add(other: I32 | number): I32 {
+    return this.binary(other, 0x6a)
+  }
+  sub(other: I32 | number): I32 {
+    return this.binary(other, 0x6b)
+  }
+  mul(other: I32 | number): I32 {
+    return this.binary(other, 0x6c)
+  }
+  and(other: I32 | number): I32 {
+    return this.binary(other, 0x71)
+  }
+  or(other: I32 | number): I32 {
+    return this.binary(other, 0x72)
+  }
+  xor(other: I32 | number): I32 {
+    return this.binary(other, 0x73)
+  }
+  shl(other: I32 | number): I32 {
+    return this.binary(other, 0x74)
+  }
+  sar(other: I32 | number): I32 {
+    return this.binary(other, 0x75)
+  }
+  shr(other: I32 | number): I32 {
+    return this.binary(other, 0x76)
+  }
+  eq(other: I32 | number): I32 {
+    return this.binary(other, 0x46)
+  }
+  ne(other: I32 | number): I32 {
+    return this.binary(other, 0x47)
+  }
+  ltS(other: I32 | number): I32 {
+    return this.binary(other, 0x48)
+  }
+  ltU(other: I32 | number): I32 {
+    return this.binary(other, 0x49)
+  }
+  gtU(other: I32 | number): I32 {
+    return this.binary(other, 0x4b)
+  }
+  leU(other: I32 | number): I32 {
+    return this.binary(other, 0x4d)
+  }
+  geU(other: I32 | number): I32 {
+    return this.binary(other, 0x4f)
+  }
+  eqz(): I32 {
+    return new I32([...this.code, 0x45])
+  }
+  popcnt(): I32 {
+    return new I32([...this.code, 0x69])
+  }
+  extend(): I64 {
+    return new I64([...this.code, 0xad])
+  }
+  extendS(): I64 {
+    return new I64([...this.code, 0xac])
+  }
+  asF32(): F32 {
+    return new F32([...this.code, 0xbe])
+  }
+}
+
+export class I64 {
+  readonly code: Code
+  constructor(code: Code) {
+    this.code = code
+  }
+
+  private binary(other: I64 | number, opcode: number): I64 {
+    return new I64([...this.code, ...i64(other).code, opcode])
+  }
+
+  private compare(other: I64 | number, opcode: number): I32 {
+    return new I32([...this.code, ...i64(other).code, opcode])
+  }
+
+  add(other: I64 | number): I64 {
+    return this.binary(other, 0x7c)
+  }
+  sub(other: I64 | number): I64 {
+    return this.binary(other, 0x7d)
+  }
+  mul(other: I64 | number): I64 {
+    return this.binary(other, 0x7e)
+  }
+  divS(other: I64 | number): I64 {
+    return this.binary(other, 0x7f)
+  }
+  divU(other: I64 | number): I64 {
+    return this.binary(other, 0x80)
+  }
+  remS(other: I64 | number): I64 {
+    return this.binary(other, 0x81)
+  }
+  remU(other: I64 | number): I64 {
+    return this.binary(other, 0x82)
+  }
+  and(other: I64 | number): I64 {
+    return this.binary(other, 0x83)
+  }
+  or(other: I64 | number): I64 {
+    return this.binary(other, 0x84)
+  }
+  xor(other: I64 | number): I64 {
+    return this.binary(other, 0x85)
+  }
+  shl(other: I64 | number): I64 {
+    return this.binary(other, 0x86)
+  }
+  sar(other: I64 | number): I64 {
+    return this.binary(other, 0x87)
+  }
+  shr(other: I64 | number): I64 {
+    return this.binary(other, 0x88)
+  }
+  rotl(other: I64 | number): I64 {
+    return this.binary(other, 0x89)
+  }
+  rotr(other: I64 | number): I64 {
+    return this.binary(other, 0x8a)
+  }
+  not(): I64 {
+    return this.xor(-1)
+  }
+  eq(other: I64 | number): I32 {
+    return this.compare(other, 0x51)
+  }
+  ne(other: I64 | number): I32 {
+    return this.compare(other, 0x52)
+  }
+  ltS(other: I64 | number): I32 {
+    return this.compare(other, 0x53)
+  }
+  ltU(other: I64 | number): I32 {
+    return this.compare(other, 0x54)
+  }
+  gtU(other: I64 | number): I32 {
+    return this.compare(other, 0x56)
+  }
+  leU(other: I64 | number): I32 {
+    return this.compare(other, 0x58)
+  }
+  geU(other: I64 | number): I32 {
+    return this.compare(other, 0x5a)
+  }
+  eqz(): I32 {
+    return new I32([...this.code, 0x50])
+  }
+  clz(): I64 {
+    return new I64([...this.code, 0x79])
+  }
+  ctz(): I64 {
+    return new I64([...this.code, 0x7a])
+  }
+  wrap(): I32 {
+    return new I32([...this.code, 0xa7])
+  }
+  asF64(): F64 {
+    return new F64([...this.code, 0xbf])
+  }
+  /** Of a value of `bytes` bytes, the sign extended or the rest cleared. */
+  signExtend(bytes: number): I64 {
+    if (bytes === 8) return this
+    return new I64([...this.code, bytes === 1 ? 0xc2 : bytes === 2 ? 0xc3 : 0xc4])
+  }
+  zeroExtend(bytes: number): I64 {
+    if (bytes === 8) return this
+    return this.and(bytes === 1 ? 0xff : bytes === 2 ? 0xffff : i64(-1, 0))
+  }
+}
+
+/** Floating point is computed by WebAssembly where it and SSE agree. */
+export class F32 {
+  readonly code: Code
+  constructor(code: Code) {
+    this.code = code
+  }
+  asI32(): I32 {
+    return new I32([...this.code, 0xbc])
+  }
+}
+
+export class F64 {
+  readonly code: Code
+  constructor(code: Code) {
+    this.code = code
+  }
+  private binary(other: F64, opcode: number): F64 {
+    return new F64([...this.code, ...other.code, opcode])
+  }
+  add(other: F64): F64 {
+    return this.binary(other, 0xa0)
+  }
+  sub(other: F64): F64 {
+    return this.binary(other, 0xa1)
+  }
+  mul(other: F64): F64 {
+    return this.binary(other, 0xa2)
+  }
+  div(other: F64): F64 {
+    return this.binary(other, 0xa3)
+  }
+  asI64(): I64 {
+    return new I64([...this.code, 0xbd])
+  }
+}
+
+export class V128 {
+  readonly code: Code
+  constructor(code: Code) {
+    this.code = code
+  }
+  /** A SIMD instruction of one or two vectors. */
+  simd(opcode: number, ...others: V128[]): V128 {
+    return new V128([...this.code, ...others.flatMap((o) => o.code), 0xfd, ...unsigned(opcode)])
+  }
+  /** A shift by a number of bits; WebAssembly takes it modulo the lane's width. */
+  shift(opcode: number, bits: I32): V128 {
+    return new V128([...this.code, ...bits.code, 0xfd, ...unsigned(opcode)])
+  }
+  /** Bytes chosen from this and `other`, 0 to 31. */
+  shuffle(other: V128, lanes: readonly number[]): V128 {
+    return new V128([...this.code, ...other.code, 0xfd, 0x0d, ...lanes])
+  }
+  /** A SIMD instruction with a number as its result. */
+  bits(opcode: number): I32 {
+    return new I32([...this.code, 0xfd, ...unsigned(opcode)])
+  }
+  lane64(lane: number): I64 {
+    return new I64([...this.code, 0xfd, 0x1d, lane])
+  }
+  lane32(lane: number): I32 {
+    return new I32([...this.code, 0xfd, 0x1b, lane])
+  }
+  withLane64(lane: number, value: I64): V128 {
+    return new V128([...this.code, ...value.code, 0xfd, 0x1e, lane])
+  }
+  withLane32(lane: number, value: I32): V128 {
+    return new V128([...this.code, ...value.code, 0xfd, 0x1c, lane])
+  }
+}
+
+export type Value = I32 | I64 | F32 | F64 | V128
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
+
+export const TYPE_BYTE: Readonly<Record<ValueType, number>> = {
+  i32: 0x7f,
+  i64: 0x7e,
+  f32: 0x7d,
+  f64: 0x7c,
+  v128: 0x7b,
+}
+
+export function typeOf(value: Value): ValueType {
+  if (value instanceof I32) return 'i32'
+  if (value instanceof I64) return 'i64'
+  if (value instanceof F32) return 'f32'
+  return value instanceof F64 ? 'f64' : 'v128'
+}
+
+/** A value of a type from code that leaves it on the stack. */
+export function ofType(type: ValueType, code: Code): Value {
+  switch (type) {
+    case 'i32':
+      return new I32(code)
+    case 'i64':
+      return new I64(code)
+    case 'f32':
+      return new F32(code)
+    case 'f64':
+      return new F64(code)
+    default:
+      return new V128(code)
+  }
+}
+
+/** A constant, or a value as it is. */
+export function i32(n: I32 | number): I32 {
+  return typeof n === 'number' ? new I32([0x41, ...signed(n | 0, (n | 0) >> 31)]) : n
+}
+
+/** A constant of 32 bits, sign extended; of two halves; or a value as it is. */
+export function i64(n: I64 | number, high?: number): I64 {
+  if (typeof n !== 'number') return n
+  return new I64([0x42, ...signed(n, high ?? (n | 0) >> 31)])
+}
+
+/** A vector of four words, lowest first. */
+export function v128(words: readonly number[]): V128 {
+  const bytes = words.flatMap((w) => [w & 0xff, (w >>> 8) & 0xff, (w >>> 16) & 0xff, w >>> 24])
+  return new V128([0xfd, 0x0c, ...bytes])
+}
+
+export const ZERO_VECTOR = v128([0, 0, 0, 0])
