@@ -89,6 +89,13 @@ export type Emitter = {
   readonly carries: Local<I32>
 
   // ---- where it goes on ----
+  /**
+   * Count the second of two instructions that one handler carries out. Where the budget has no room for it, the handler
+   * ends here, and the plain records behind its own follow.
+   */
+  countSecond(): void
+  /** Go on behind `records` records more than usual. */
+  skip(records: number): void
   /** Go on with the next instruction; the end of a handler does it by itself. */
   next(): void
   /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */

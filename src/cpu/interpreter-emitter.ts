@@ -399,6 +399,20 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     }
   }
 
+  countSecond(): void {
+    const { next } = this.mainLabels()
+    this.if(this.left.value.eqz(), () => {
+      this.uncount()
+      this.advance()
+      this.br(next)
+    })
+    this.set(this.left, this.left.value.sub(1))
+  }
+
+  skip(records: number): void {
+    this.set(this.record, this.record.value.add(records * RECORD_BYTES))
+  }
+
   /** What is no instruction of the guest does not count. */
   uncount(): void {
     this.set(this.left, this.left.value.add(1))
