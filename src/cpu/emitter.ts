@@ -126,7 +126,18 @@ export type Handler = {
   readonly size: 1 | 2 | 4 | 8
   readonly form: OperandForm
   readonly write: (e: Emitter) => void
+  /** For memory operands that are a base and a displacement alone: most are. */
+  readonly isSimple?: true
 }
+
+/** The handlers of memory forms twice: for any address, and under another key for simple ones. */
+export function withSimple(handlers: readonly Handler[]): Handler[] {
+  const inMemory = handlers.filter(({ form }) => form !== 'rr')
+  return [...handlers, ...inMemory.map((h) => ({ ...h, key: `${h.key}${SIMPLE}`, isSimple: true as const }))]
+}
+
+/** What the key of a handler for simple addresses ends with. */
+export const SIMPLE = '+'
 
 export const SIZES = [1, 2, 4, 8] as const
 

@@ -97,6 +97,7 @@ function rareFunction(calls: Calls): InterpreterEmitter {
 function writeHandler(e: InterpreterEmitter, handler: Handler): void {
   e.size = handler.size
   e.form = handler.form
+  e.isSimple = handler.isSimple ?? false
   handler.write(e)
   e.next()
   e.release()

@@ -1,3 +1,4 @@
+import { SIMPLE } from './emitter.ts'
 import { FAST_FLOAT_KEYS } from './float-fast.ts'
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
@@ -249,7 +250,7 @@ export class RecordWriter {
       this.address(memory, 0, memory.base === RIP ? offset + i.length : 0)
       this.at += RECORD_BYTES
     }
-    this.begin(chosen.key, offset, i.length)
+    this.begin(keyFor(chosen.key, memory, needsAddress), offset, i.length)
     if (memory !== undefined) {
       if (needsAddress || isString) this.computed(memory)
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
@@ -320,6 +321,14 @@ export class RecordWriter {
     this.views.u16[(this.at + RECORD.base) >> 1] = this.general(RBX)
     this.views.u16[(this.at + RECORD.segment) >> 1] = this.segment(segment)
   }
+}
+
+/** The handler for simple addresses, where there is one and the address is. */
+function keyFor(key: string, memory: MemoryOperand | undefined, isComputed: boolean): string {
+  if (memory === undefined || memory.segment !== NONE) return key
+  if (!isComputed && memory.index !== NONE) return key
+  const simple = key + SIMPLE
+  return handlerNumber(simple) === undefined ? key : simple
 }
 
 /** Whether a record holds an address: with 64 bits, and a displacement that stays within 32. */
