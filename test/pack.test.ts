@@ -78,6 +78,15 @@ test('npx xenolith runs from an empty folder', (t) => {
   assert.equal(wrong.status, 2)
 })
 
+test('a verb that works on threads runs from an empty folder', (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const words = ['explore', '--holes', '182', '--pages', '1', '--threads', '2', '--json']
+  const explored = run('npx', ['--no-install', 'xenolith', ...words])
+  assert.equal(explored.status, 0, explored.stderr)
+  const { found, property } = JSON.parse(explored.stdout)
+  assert.deepEqual({ found, property }, { found: true, property: 'writable-table' })
+})
+
 test('it can be imported, with types', (t) => {
   if (unreachable) return t.skip(unreachable)
   const consumer = `import { BadInput, type BootResult, boot, bootOptions, createMachine, type FrameInfo } from 'xenolith'

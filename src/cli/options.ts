@@ -1,6 +1,7 @@
 import { shippedMaps } from '../run/maps.ts'
 import { xenNames } from '../run/script.ts'
 import type { Io } from './io.ts'
+import { QUEUE_OPTION, sweepVerbs } from './sweep-options.ts'
 
 /**
  * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
@@ -203,9 +204,9 @@ const script: Verb = {
     { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
   ],
   examples: [
-    { command: 'xenolith script pin.txt', does: "the operations, their results, Xen's lines" },
+    { command: 'xenolith script pin.txt', does: "results and Xen's lines" },
     { command: 'xenolith script --xen seed --domu pin.txt', does: 'an older Xen, an ordinary guest' },
-    { command: 'xenolith script --json - < pin.txt', does: 'a transcript for programs' },
+    { command: 'xenolith script --json pin.txt', does: 'a transcript for programs' },
   ],
   statuses: [
     [0, 'the script was run and told, whatever Xen answered'],
@@ -315,6 +316,8 @@ const exploreVerb: Verb = {
     { name: 'length', kind: 'string', argument: 'N', help: 'moves of a walk', default: '40' },
     { name: 'seed', kind: 'string', argument: 'N', help: 'of the walks', default: '1' },
     { name: 'all', kind: 'flag', help: 'go on when every open hole has a finding' },
+    { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N of the walks' },
+    { ...QUEUE_OPTION, help: "hand the walks to 'xenolith worker' by NATS" },
     { name: 'threads', kind: 'string', argument: 'N', help: 'default: all cores; changes no result' },
     {
       name: 'checkpoint',
@@ -459,6 +462,7 @@ export const VERBS: readonly Verb[] = [
   whyVerb,
   replayVerb,
   exploreVerb,
+  ...sweepVerbs(MACHINE, mapNames),
   maps,
   completion,
   help,
