@@ -329,6 +329,8 @@ export class Cpu {
       case EXIT.breakpoint:
         return this.atBreakpoint()
       default: {
+        // The instruction did not happen; it will meet its watchpoint again.
+        this.port.hit = null
         const vector = this.word(FIELD.vector)
         const va = vector === VECTOR_PF ? this.port.faultAddress : 0
         return { reason: 'exception', vector, error: this.word(FIELD.errorCode), va }

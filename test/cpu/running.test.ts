@@ -184,6 +184,18 @@ test('watchpoints stop behind the access', () => {
   assert.equal(m.at, 8)
 })
 
+test('an instruction that faults has not met its watchpoint', () => {
+  const m = new SmallMachine()
+  // push [rdi]: the load is watched, the store to the stack faults.
+  m.code('ff37 f4')
+  m.set({ [RDI]: DATA, [RSP]: DATA + 0x10000 })
+  m.cpu.setWatchpoints([{ va: DATA, bytes: 8, read: true, write: false }])
+  assert.equal(m.run().reason, 'exception')
+  m.set({ [RSP]: DATA + 0x1000 })
+  assert.equal(m.run().reason, 'watchpoint')
+  assert.equal(m.run().reason, 'privileged')
+})
+
 test('debug registers raise #DB and say in dr6 which', () => {
   const m = new SmallMachine()
   m.code('90 90 890f f4')
