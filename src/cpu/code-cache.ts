@@ -106,7 +106,8 @@ export class CodeCache {
   flush(): void {
     this.memory.u8.fill(0, this.start, this.next)
     this.next = this.start
-    for (const page of this.pages.keys()) if (this.memory.decoded !== null) this.memory.decoded[page] = 0
+    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone.
+    for (const page of this.pages.keys()) this.memory.touchPage(page)
     this.pages.clear()
     this.assisted = []
     this.onFlush()
@@ -250,8 +251,6 @@ export class CodeCache {
     const code = this.pages.get(page)
     if (code?.isActive !== true) return
     code.isActive = false
-    // Other cores that share the page may go on seeing every store to it; that costs time alone.
-    if (this.memory.decoded !== null) this.memory.decoded[page] = 0
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
     if (this.memory.u32[(this.state + FIELD.map) >> 2] === code.map) {

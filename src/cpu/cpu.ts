@@ -281,7 +281,7 @@ export class Cpu {
 
   /** Somebody else than this core stored to a page of the machine's memory. */
   codeWritten(page: number): void {
-    this.cache.drop(page)
+    this.memory.touchPage(page)
   }
 
   /** Whether a page of the machine's memory has decoded instructions in it. */

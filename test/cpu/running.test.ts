@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { A, D, P, RW, US } from '../../src/bits/pte.ts'
+import { Cpu } from '../../src/cpu/cpu.ts'
 import type { FaultingStore } from '../../src/machine/host.ts'
 import { CODE, DATA, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SmallMachine } from './small-machine.ts'
 
@@ -92,6 +93,22 @@ test('code that somebody else changes is decoded anew', () => {
   m.cpu.setRip(CODE, 0)
   m.run()
   assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [1, 1])
+})
+
+test('a store of one core is seen by another', () => {
+  const m = new SmallMachine()
+  const other = new Cpu(m.memory, { id: 1, codeBytes: 2 ** 18 })
+  other.root = m.cpu.root
+  m.code('c6042501000010c3 f4', 0x1000)
+  m.code('ffc0 f4')
+  for (const expected of [0, 1]) {
+    other.setRip(CODE, 0)
+    assert.equal(other.run(100).reason, 'privileged')
+    assert.deepEqual([other.register(RAX), other.register(RBX)], [1, expected])
+    // The first core makes `inc ebx` of the other's `inc eax`.
+    m.cpu.setRip(CODE + 0x1000, 0)
+    assert.equal(m.run().reason, 'privileged')
+  }
 })
 
 test('an instruction across pages is another one when its second page is', () => {
