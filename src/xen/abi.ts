@@ -76,13 +76,17 @@ export const MMUEXT = {
 export const VM_ASSIST = { writable_pagetables: 2 } as const
 
 /** Flags of start_info. */
-export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2 } as const
+export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const
 
 /** Byte offsets in start_info, the page at which a PV guest's life begins: Xen's public/xen.h. */
 export const START_INFO = {
   nr_pages: 32,
   shared_info: 40,
   flags: 48,
+  store_mfn: 56,
+  store_evtchn: 64,
+  console_mfn: 72,
+  console_evtchn: 80,
   pt_base: 88,
   nr_pt_frames: 96,
   mfn_list: 104,
@@ -90,6 +94,8 @@ export const START_INFO = {
   mod_len: 120,
   cmd_line: 128,
   cmd_line_bytes: 1024,
+  first_p2m_pfn: 1152,
+  nr_p2m_frames: 1160,
 } as const
 
 /** Command bits of an mmu_update request's pointer. */
