@@ -17,6 +17,7 @@ import type { Domain } from './domain.ts'
 import type { DomainLayout } from './domain-layout.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { fillM2pSlot, initXenSlots } from './tables.ts'
+import { initSharedInfo } from './vcpu-info.ts'
 
 /** What a domain is to be made of. */
 export type DomainPlan = {
@@ -56,6 +57,7 @@ export function buildDomain(xen: Hypervisor, plan: DomainPlan): { domain: Domain
   domain.maxPages = nrPages
   domain.memoryMap = plan.memoryMap
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
+  initSharedInfo(xen, domain.sharedInfo)
 
   const runs = takeFrames(xen, nrPages, layout.vEnd / PAGE)
   const p2m = new P2m(runs)
