@@ -211,6 +211,16 @@ export class Cpu {
     this.setWord(field + 4, hi)
   }
 
+  /** The same by name. */
+  segmentBase(which: 'fs' | 'gs'): readonly [lo: number, hi: number] {
+    const field = which === 'fs' ? FIELD.fsBase : FIELD.gsBase
+    return [this.word(field), this.word(field + 4)]
+  }
+
+  setSegmentBase(which: 'fs' | 'gs', lo: number, hi: number): void {
+    this.setBase(which === 'fs' ? FIELD.fsBase : FIELD.gsBase, lo, hi)
+  }
+
   /** Selector of a segment register, in the CPU's numbering. */
   selector(n: number): number {
     return this.word(SELECTORS + n * 8)
@@ -253,6 +263,11 @@ export class Cpu {
     this.updateStops()
   }
   private watchpoints: readonly Watchpoint[] = []
+
+  /** A debug register: two halves. */
+  debugRegister(n: number): readonly [lo: number, hi: number] {
+    return [this.debug.words[n * 2], this.debug.words[n * 2 + 1]]
+  }
 
   /** Set a debug register, whose break- and watchpoints end in #DB. */
   setDebugRegister(n: number, lo: number, hi: number): void {

@@ -7,7 +7,8 @@ import { RSI, RSP, Vcpu } from '../machine/vcpu.ts'
 import { SIF, START_INFO } from '../xen/abi.ts'
 import type { Domain } from '../xen/domain.ts'
 import { addGuest, ownFrames, P2m, takeFrames } from '../xen/domain-frames.ts'
-import { fillHypercallPage } from '../xen/hypercall-page.ts'
+import { FLAT_SS } from '../xen/exceptions.ts'
+import { HYPERCALL_PAGE } from '../xen/hypercall-page.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { fillM2pSlot, initXenSlots } from '../xen/tables.ts'
 import { type Image, loadImage } from './image.ts'
@@ -70,7 +71,7 @@ export function buildStartOfDay(xen: Hypervisor, plan: StartOfDayPlan): StartOfD
   const pfnOf = (va: number): number => (va - image.virtBase) / PAGE
   loadImage(image, xen.memory.u8, (va) => wordsOf(pfnOf(va)) * 4, plan.source)
   if (image.hypercallPage !== null) {
-    fillHypercallPage(xen.memory.u8, wordsOf(pfnOf(image.hypercallPage)) * 4)
+    xen.memory.u8.set(HYPERCALL_PAGE, wordsOf(pfnOf(image.hypercallPage)) * 4)
   }
   for (let done = 0; initrd !== null && done < initrd.length; done += PAGE) {
     xen.memory.u8.set(initrd.subarray(done, done + PAGE), wordsOf(layout.initrd + done / PAGE) * 4)
@@ -99,9 +100,6 @@ export function buildStartOfDay(xen: Hypervisor, plan: StartOfDayPlan): StartOfD
 
 /** What the toolstack lets a guest have beyond its memory: LIBXL_MAXMEM_CONSTANT. */
 const SPARE_PAGES = (1 << 20) / PAGE
-/** The flat selector of data and stack that Xen has for guests. */
-const FLAT_SS = 0xe02b
-
 /**
  * Page tables and what they make of the frames in them: a page that is mapped writable is writable, a table has the type of
  * its level and is mapped read-only if at all. Xen has added its own flags to the kernel's L1 entries. Returns the root.

@@ -11,6 +11,7 @@ import {
 } from '../machine/frames.ts'
 import type { Domain } from './domain.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { initSharedInfo } from './vcpu-info.ts'
 
 /** A run of the p2m: `count` pfns from `pfn` on have the frames from `mfn` on. */
 export type P2mRun = { readonly pfn: number; readonly mfn: number; readonly count: number }
@@ -21,6 +22,7 @@ export function addGuest(xen: Hypervisor, id: number, privileged: boolean, nrPag
   domain.totPages = nrPages
   domain.maxPages = nrPages
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
+  initSharedInfo(xen, domain.sharedInfo)
   return domain
 }
 

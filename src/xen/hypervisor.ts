@@ -282,7 +282,8 @@ export class Hypervisor implements Host {
       systemCall(this, domain, vcpu)
       return
     }
-    const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
+    const number = vcpu.regs[RAX * 2]
+    const handler = hypercallOf(number, vcpu.regs[RAX * 2 + 1])
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {
@@ -292,7 +293,7 @@ export class Hypervisor implements Host {
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
-    if (this.sink !== null) traceHypercall(this.sink, vcpu.regs[RAX * 2], rc)
+    if (this.sink !== null) traceHypercall(this.sink, number, rc)
     if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
@@ -309,6 +310,12 @@ export class Hypervisor implements Host {
   deliver(vcpu: Vcpu, vector: number, error: number): void {
     this.current = vcpu
     deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  }
+
+  /** int n of a vector that the guest allows: like an exception, but without an error code. */
+  deliverSoftware(vcpu: Vcpu, vector: number): void {
+    this.current = vcpu
+    deliverException(this, this.domainOf(vcpu), vcpu, vector, null)
   }
 
   loadSegment(vcpu: Vcpu, selector: number): Trap | null {
