@@ -6,7 +6,7 @@ import type { Domain } from '../xen/domain.ts'
 import { deliverEvents } from '../xen/events.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/exceptions.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { updateRunstate } from '../xen/time.ts'
+import { initTime, updateRunstate } from '../xen/time.ts'
 import { fireTimers, nextDeadline } from '../xen/timers.ts'
 import { forcedCpuid, guestCpuid } from './cpuid.ts'
 import { emulatePrivileged } from './emulate.ts'
@@ -22,6 +22,9 @@ export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped' | 'idle'
 const SLICE = 1_000_000
 
 const [CS, SS] = [1, 2]
+
+/** Every run begins at the same moment, or none would be like another: 2026-01-01. */
+const WALL_CLOCK = 1_767_225_600
 
 /**
  * A PV guest's vCPU that executes code: the core on one side, Xen on the other. The core's general registers are the
@@ -40,8 +43,11 @@ export class Guest {
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
   whenIdle: 'skip' | 'return' = 'skip'
 
-  /** @param entry where the guest begins, a 48-bit address */
-  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number) {
+  /**
+   * @param entry where the guest begins, a 48-bit address
+   * @param wallClock when the machine was switched on, for the guest: seconds since 1970
+   */
+  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
     this.xen = xen
     this.vcpu = vcpu
     this.domain = xen.domainOf(vcpu)
@@ -53,6 +59,7 @@ export class Guest {
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
     this.cpu.tscOffset = xen.clock.now
+    initTime(xen, this.domain, wallClock)
     vcpu.code = this.cpu
     vcpu.tlb.follower = {
       flush: () => this.cpu.tlb.flush(),
