@@ -172,6 +172,8 @@ export class Guest {
   private exception(vector: number, error: number, va: number): void {
     if (vector === VECTOR_UD && forcedCpuid(this.cpu, this.vcpu)) return
     if (vector === VECTOR_GP && (error & FROM_IDT) !== 0 && this.softwareInterrupt(error >>> 3)) return
+    // Xen clears the flag before the guest hears of it.
+    if (vector === VECTOR_NM) this.cpu.fpuTraps = false
     if (vector === VECTOR_PF) {
       this.vcpu.faultAddress = va
       // The CPU knows ring 3 only; the guest is told whether it was a process.
@@ -215,3 +217,4 @@ export class Guest {
 const FROM_IDT = 2
 /** int n is two bytes long. */
 const INT_BYTES = 2
+const VECTOR_NM = 7
