@@ -10,7 +10,7 @@ import { initTime, updateRunstate } from '../xen/time.ts'
 import { fireTimers, nextDeadline } from '../xen/timers.ts'
 import { forcedCpuid, guestCpuid } from './cpuid.ts'
 import { emulatePrivileged } from './emulate.ts'
-import { loadsSegment } from './segments.ts'
+import { segmentInstruction } from './segments.ts'
 
 /**
  * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an
@@ -159,7 +159,7 @@ export class Guest {
         this.exception(exit.vector, exit.error, exit.va)
         return true
       case 'segment':
-        if (!loadsSegment(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
+        if (!segmentInstruction(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       case 'privileged':
         if (!emulatePrivileged(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
