@@ -25,6 +25,8 @@ export type KernelOptions = {
   readonly name?: string
   /** The version profile of Xen, default `4.17`. */
   readonly xen?: string
+  /** When the guest's clock begins: nothing else is random to it. Default 0. */
+  readonly seed?: number
 }
 
 /** How far the making of a machine has come: told before each step, which may take seconds. */
@@ -35,6 +37,8 @@ const USUAL_PAGES = 0x20000
 const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
 const FIRST_FRAME = 0x100
+/** A prime number of nanoseconds: many seeds, many moments. */
+const SEED_STEP = 654_435_761
 /** The toolstack allocates these first, in this order. */
 const STORE_PORT = 1
 const CONSOLE_PORT = 2
@@ -92,6 +96,8 @@ export function buildKernelMachine(
   })
   const xenstore = new Xenstore(xen, start.domain, start.storeMfn, storeNodes(name, nrPages, start))
   const console = new ConsoleRing(xen, start.domain, start.consoleMfn, onOutput)
+  // Two seeds give two moments of the first second.
+  xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
   const guest = new Guest(xen, start.vcpu, image.entry)
   return { xen, start, guest, console, xenstore, image, elf }
 }
