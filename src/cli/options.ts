@@ -237,7 +237,7 @@ const boot: Verb = {
       does: 'another generation, checked',
     },
     {
-      command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M --append quiet',
+      command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M',
       does: 'a real kernel, with a terminal; ^] leaves it',
     },
   ],
