@@ -75,7 +75,9 @@ function unpackedXen(): string {
   return path
 }
 
-function builtProbe(): string {
+/** The probe's image, made when it is not there: its path. */
+export function builtProbe(): string {
+  mkdirSync(cache, { recursive: true })
   const sources = readdirSync(probeSource).filter((file) => /\.(c|h|S)$|^Makefile$/.test(file))
   const path = join(
     cache,

@@ -13,7 +13,7 @@ export const LOOPS: readonly { readonly key: string; readonly rounds: number }[]
   { key: 'calls', rounds: 20_000 },
   { key: 'copy_repeat', rounds: 64 },
   { key: 'copy_loop', rounds: 400 },
-  { key: 'sse', rounds: 4000 },
+  { key: 'sse', rounds: 600 },
 ]
 
 const FLAGS =

@@ -63,7 +63,7 @@ export function runRandomBytes(
     const exit = cpu.run(BUDGET)
     if (exit.reason !== 'budget') exceptions++
     // New bytes now and then: what executes also stores, and would wear the randomness out.
-    if (runs % 64 === 0) scramble(cpu, memory, random)
+    if (runs % 256 === 0) scramble(cpu, memory, random)
     if (runs % LOOK_EVERY === 0) {
       look(memory, before)
       report(`${Math.round(cpu.instructions / 1e6)} million random instructions in ${runs} runs`)

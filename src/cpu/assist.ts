@@ -14,7 +14,7 @@ import {
 import type { Cpu } from './cpu.ts'
 import { STATE_INSTRUCTIONS } from './fxsave.ts'
 import type { Instruction } from './instruction.ts'
-import { READ, WRITE } from './interpreter-emitter.ts'
+import { MODIFY, READ, WRITE } from './interpreter-emitter.ts'
 import { SSE_FLOAT } from './sse-float.ts'
 import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from './state.ts'
 import { X87_INSTRUCTIONS } from './x87.ts'
@@ -107,6 +107,19 @@ function interruptReturn(cpu: Cpu, i: Instruction): number {
   return JUMP
 }
 
+/** A far return to the same segment: the words of rip and cs have the operand's size. */
+function farReturn(cpu: Cpu, i: Instruction): number {
+  const rip = stackWord(cpu, 0, i.size)
+  if (rip === null) return FAULT
+  const cs = stackWord(cpu, i.size, i.size)
+  if (cs === null) return FAULT
+  if ((cs[0] & 0xffff) !== cpu.selector(1)) return SEGMENT
+  const [released] = i.operands
+  addToStack(cpu, 2 * i.size + (released?.kind === 'immediate' ? released.lo : 0))
+  cpu.setRip(rip[0], rip[1])
+  return JUMP
+}
+
 function readCpuid(cpu: Cpu): number {
   const values = cpu.cpuid(cpu.register(RAX), cpu.register(RCX))
   for (const [n, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[n], 0)
@@ -114,7 +127,8 @@ function readCpuid(cpu: Cpu): number {
 }
 
 function readTimeStamp(cpu: Cpu): number {
-  const ticks = cpu.tsc
+  // The running instruction is counted already.
+  const ticks = cpu.tsc - 1
   cpu.setRegister(RAX, ticks >>> 0, 0)
   cpu.setRegister(RDX, Math.floor(ticks / 2 ** 32) >>> 0, 0)
   return DONE
@@ -162,7 +176,7 @@ function compareExchangeWide(cpu: Cpu, i: Instruction): number {
   const replacement = wide
     ? [cpu.register(RBX), cpu.registerHigh(RBX), cpu.register(RCX), cpu.registerHigh(RCX)]
     : [cpu.register(RBX), cpu.register(RCX)]
-  const host = at(cpu, lo, hi, 0, bytes, WRITE)
+  const host = at(cpu, lo, hi, 0, bytes, MODIFY)
   if (host === 0) return FAULT
   const old = expected.map((_, n) => read(cpu, host + n * 4, 4)[0])
   const isEqual = old.every((word, n) => word === expected[n])
@@ -196,6 +210,7 @@ const ASSISTS: Readonly<Record<string, Assist>> = {
   int: interrupt,
   popf: popFlags,
   iret: interruptReturn,
+  retf: farReturn,
   cpuid: readCpuid,
   rdtsc: readTimeStamp,
   enter,

@@ -30,7 +30,7 @@ function testFarBit(change: Change | null): (e: Emitter) => void {
     const n = e.let(e.second().signExtend(e.size))
     const at = e.let(e.address().add(n.sar(3).and(-e.size)))
     const low = e.let(n.and(e.size * 8 - 1))
-    const host = e.let(e.host(at, e.size, change === null ? 'read' : 'write'))
+    const host = e.let(e.host(at, e.size, change === null ? 'read' : 'modify'))
     const value = e.let(load64(host, e.size))
     if (change !== null) {
       e.emit(store(host, change(value, i64(1).shl(low)), e.size))

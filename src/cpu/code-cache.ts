@@ -209,7 +209,8 @@ export class CodeCache {
     }
     this.mark(behind, 0, decoded.length - here)
     this.writer.instruction(decoded, at, this.keep)
-    this.writer.plain('continue', at, at + decoded.length)
+    // Where the slice may end: behind the instruction, in the next page.
+    this.writer.plain('continue', at + decoded.length, at + decoded.length)
     this.next = this.writer.at
     return first
   }

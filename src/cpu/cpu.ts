@@ -64,10 +64,13 @@ export const VECTOR_DB = 1
 const VECTOR_GP = 13
 const VECTOR_PF = 14
 
+/** What the decoding of one run may need, several times over. */
+const LEAST_CODE_BYTES = 2 ** 18
+
 export type CpuOptions = {
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
-  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory. */
+  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory, at least 256 KiB. */
   readonly codeBytes?: number
 }
 
@@ -110,9 +113,10 @@ export class Cpu {
     this.u16 = new Uint16Array(memory.wasm.buffer)
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
     this.tlb = new SoftTlb(memory)
-    const size = Math.min(2 ** 25, Math.floor(memory.u8.length / 8 / PAGE) * PAGE)
+    const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
+    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: this.u16, i32: memory.i32 }
-    this.cache = new CodeCache(memory, views, this.state, options.codeBytes ?? size)
+    this.cache = new CodeCache(memory, views, this.state, size)
     memory.addCodeWatcher({
       becomesCode: (page) => this.tlb.protect(page),
       touched: (page) => this.cache.drop(page),

@@ -79,8 +79,8 @@ export type Emitter = {
   load(va: I64, bytes: number): I64
   loadVector(va: I64): V128
   store(va: I64, value: Value, bytes: number): void
-  /** Where the bytes at `va` are, for loads or for stores: an address in WebAssembly's memory. */
-  host(va: I64, bytes: number, access: 'read' | 'write'): I32
+  /** Where the bytes at `va` are, for loads, for stores or for both at once: an address in WebAssembly's memory. */
+  host(va: I64, bytes: number, access: Access): I32
   /** The end of a store through `host(va, n, 'write')`. It may fault. */
   commit(host: I32): void
 
@@ -89,6 +89,10 @@ export type Emitter = {
   readonly carries: Local<I32>
 
   // ---- where it goes on ----
+  /** Go on with the next instruction; the end of a handler does it by itself. */
+  next(): void
+  /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
+  assistInstead(): void
   nextRip(): I64
   /** Go on at any address, or at the target of a direct jump. */
   jump(target: I64): void
@@ -102,6 +106,9 @@ export type Emitter = {
   /** Leave the interpreter before this instruction: its owner carries it out. */
   exit(reason: number): void
 }
+
+/** How memory is accessed. */
+export type Access = 'read' | 'write' | 'modify'
 
 /** How the first two operands are found: register and register, register and memory, memory and register. */
 export type OperandForm = 'rr' | 'rm' | 'mr'

@@ -1,4 +1,4 @@
-import type { Emitter, OperandForm } from './emitter.ts'
+import type { Access, Emitter, OperandForm } from './emitter.ts'
 import {
   EXIT,
   FIELD,
@@ -31,11 +31,15 @@ export type Calls = { readonly translate: number; readonly commit: number; reado
 /** Access kinds of `translate`, as the imported function takes them. */
 export const READ = 0
 export const WRITE = 1
+/** A store to what was just loaded, as one access. */
+export const MODIFY = 2
+
+const KINDS = { read: READ, write: WRITE, modify: MODIFY } as const
 
 const GENERAL_PROTECTION = 13
 
 /** What a rare handler returns. */
-export const RARE = { next: 0, fault: 1, again: 2 } as const
+export const RARE = { next: 0, fault: 1, again: 2, assist: 3 } as const
 
 /**
  * Emits handlers of the interpreter: operands come from the decoded instruction at `record`. Two functions hold handlers.
@@ -137,7 +141,7 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
 
   modify(): I64 {
     if (this.form !== 'mr') return this.destination()
-    this.modified = this.let(this.host(this.address(), this.size, 'write'))
+    this.modified = this.let(this.host(this.address(), this.size, 'modify'))
     return load64(this.modified, this.size)
   }
 
@@ -256,7 +260,7 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
    * One look at the TLB: the tag is that of the page of the access's last byte, in the entry of its first one's, so that an
    * access to two pages never hits.
    */
-  host(va: I64, bytes: number, access: 'read' | 'write'): I32 {
+  host(va: I64, bytes: number, access: Access): I32 {
     const at = this.let(va)
     const place = this.variable<I32>('i32')
     const number = this.let(at.shr(12).wrap())
@@ -271,7 +275,7 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
       () => {
         this.setField(FIELD.va, at, 8)
         this.spill()
-        const kind = i32(access === 'read' ? READ : WRITE)
+        const kind = i32(KINDS[access])
         this.set(place, new I32(callCode(this.calls.translate, [kind, i32(bytes)])))
         this.unspill()
         this.ifFault(place.value.eqz())
@@ -354,6 +358,13 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
       this.saveFlags()
       this.return(i32(RARE.next))
     }
+  }
+
+  assistInstead(): void {
+    if (this.isMain) throw new Error('only rare handlers fall back')
+    // Assisted instructions find their operand's address there.
+    if (this.form !== 'rr') this.setField(FIELD.computed, this.offset(), 8)
+    this.return(i32(RARE.assist))
   }
 
   jump(target: I64): void {

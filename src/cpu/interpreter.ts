@@ -196,6 +196,7 @@ function callRare(e: InterpreterEmitter, rare: number): void {
   e.brIf(fault, outcome.eq(RARE.fault))
   e.loadFlags()
   e.brIf(next, outcome.eq(RARE.again))
+  e.if(outcome.eq(RARE.assist), () => e.assist())
   e.advance()
   e.br(next)
   e.release()

@@ -14,7 +14,7 @@ import {
   walk,
 } from '../machine/mmu.ts'
 import type { CodeCache } from './code-cache.ts'
-import { READ } from './interpreter-emitter.ts'
+import { MODIFY, READ } from './interpreter-emitter.ts'
 import type { SoftTlb } from './soft-tlb.ts'
 import { BOUNCE, FIELD, GENERAL, RECORD, STACK_BASE_MARK, STACK_MARK } from './state.ts'
 
@@ -51,6 +51,11 @@ export class MemoryPort {
   /** Frame of the L4 in use. */
   root = 0
   onPageFault: PageFaultHandler | null = null
+  /**
+   * Whether an access that loads and stores faults as a load where nothing is mapped, as QEMU's does. A processor's faults as a
+   * store.
+   */
+  readsFirst = false
   watchpoints: readonly Watchpoint[] = []
   /** A watchpoint that was hit since it was last looked at. */
   hit: Watchpoint | null = null
@@ -85,7 +90,13 @@ export class MemoryPort {
     if (!isWhole && !(va >= 2 ** 47 && last >= 2 ** 48)) return this.notCanonical()
     const offset = lo & (PAGE - 1)
     if (access === READ) return offset + bytes > PAGE ? this.readTwo(va, bytes) : this.readOne(va, bytes)
+    if (access === MODIFY && this.readsFirst && !this.isReadable(va, bytes)) return 0
     return this.prepareStore(va, bytes)
+  }
+
+  private isReadable(va: number, bytes: number): boolean {
+    const here = PAGE - (va % PAGE)
+    return this.readable(va) !== 0 && (here >= bytes || this.readable(wrap(va + here)) !== 0)
   }
 
   /** Non-canonical addresses: #SS through rsp and rbp without a segment prefix, else #GP. */
@@ -148,6 +159,14 @@ export class MemoryPort {
     return this.cachePage(va, w, false) * PAGE + (va % PAGE)
   }
 
+  /** Address of the byte at `va` as the last walk found it, with no sign of an access. */
+  private peek(va: number): number {
+    const { mfn } = this.found
+    const record = this.memory.record(mfn)
+    if (this.memory.isDevice(mfn, record)) return this.memory.device(mfn) * 4 + (va % PAGE)
+    return this.memory.backing(record) * 4 + (va % PAGE)
+  }
+
   // ---- stores ----
 
   private prepareStore(va: number, bytes: number): number {
@@ -177,7 +196,7 @@ export class MemoryPort {
       const { missing, user } = this.found
       if (this.onPageFault !== null && missing === 0 && user && bytes <= 16) {
         this.isRefused = true
-        return this.tryReadable(va)
+        return this.peek(va)
       }
       if (!this.raise(va, PF_WRITE)) return 0
     }
@@ -193,8 +212,11 @@ export class MemoryPort {
   commit(): boolean {
     const bytes = this.word(FIELD.pendingBytes)
     const va = vaOf(this.word(FIELD.pendingVa), this.word(FIELD.pendingVa + 4))
+    const expects = this.word(FIELD.expects) !== 0
+    // The instruction does not come back to clear it when the store faults.
+    this.memory.u32[(this.state + FIELD.expects) >> 2] = 0
     if (this.isRefused) {
-      const outcome = this.emulate(va, bytes)
+      const outcome = this.emulate(va, bytes, expects)
       if (outcome !== 'retry') return outcome === 'emulated'
     }
     const buffer = this.state + BOUNCE
@@ -226,11 +248,10 @@ export class MemoryPort {
   }
 
   /** Ask whoever handles page faults about a store that the tables refuse, with what it would store. */
-  private emulate(va: number, bytes: number): 'emulated' | 'retry' | 'fault' {
+  private emulate(va: number, bytes: number, expects: boolean): 'emulated' | 'retry' | 'fault' {
     const { u32 } = this.memory
     const at = (this.state + BOUNCE) >> 2
     const mask = bytes < 4 ? 2 ** (8 * bytes) - 1 : 0xffff_ffff
-    const expects = this.word(FIELD.expects) !== 0
     const expected = { lo: this.word(FIELD.expected), hi: this.word(FIELD.expected + 4) }
     const store: FaultingStore = {
       va,

@@ -6,6 +6,7 @@ import { i64 } from './wasm-values.ts'
 /** Moves between registers and memory, stack operations among them. */
 const RAX = 0
 const RDX = 2
+const RBX = 3
 const RSP = 4
 const RBP = 5
 
@@ -125,6 +126,12 @@ export function moveHandlers(): Handler[] {
     }),
     ...operation('xlat', [1], ['rr'], (e) => {
       const value = e.let(e.load(e.address().add(e.register(RAX, 1)), 1))
+      e.setRegister(RAX, value, 1)
+    }),
+    // With 32-bit addresses the sum is cut, and then the segment's base is added.
+    ...operation('xlatshort', [1], ['rr'], (e) => {
+      const sum = e.register(RBX, 4).add(e.register(RAX, 1)).and(i64(-1, 0))
+      const value = e.let(e.load(e.let(sum.add(e.segmentBase())), 1))
       e.setRegister(RAX, value, 1)
     }),
   ]

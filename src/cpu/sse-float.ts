@@ -1,93 +1,34 @@
-import { at, DONE, FAULT, operandAddress, raise, read } from './assist-access.ts'
+import { DONE, FAULT, raise } from './assist-access.ts'
 import type { Cpu } from './cpu.ts'
-import type { Instruction, Operand } from './instruction.ts'
-import { READ } from './interpreter-emitter.ts'
+import type { Instruction } from './instruction.ts'
 import type { Environment, Float, Format } from './soft-float.ts'
 import * as soft from './soft-float.ts'
-import { AF, CF, FIELD, OF, PF, SF, ZF } from './state.ts'
+import { convert } from './sse-convert.ts'
+import {
+  ElementFlags,
+  type Elements,
+  environment,
+  FORMATS,
+  isNan,
+  nanOf,
+  noteDenormals,
+  pack,
+  SIMD_EXCEPTION,
+  settle,
+  source,
+  stops,
+  unpack,
+  type Width,
+} from './sse-elements.ts'
+import { AF, CF, OF, PF, SF, ZF } from './state.ts'
 
 /**
  * SSE's floating-point arithmetic, with MXCSR's rounding, exceptions, flush to zero and denormals as zeros.
  *
  *     mxcsr   15 FZ | 14..13 rounding | 12..7 masks PM UM OM ZM DM IM | 6 DAZ | 5..0 flags PE UE OE ZE DE IE
  */
-const SIMD_EXCEPTION = 19
-
-type Width = 4 | 8
-
-const FORMATS: Readonly<Record<Width, Format>> = { 4: soft.SINGLE, 8: soft.DOUBLE }
-
-function environment(cpu: Cpu): Environment {
-  const { mxcsr } = cpu
-  const masks = (mxcsr >>> 7) & 0x3f
-  return {
-    mode: (mxcsr >>> 13) & 3,
-    flags: 0,
-    masks,
-    flushToZero: (mxcsr & 0x8000) !== 0,
-    denormalsAreZero: (mxcsr & 0x40) !== 0,
-    scale: 0,
-  }
-}
-
-/** Elements as their words, and back. */
-type Elements = Uint32Array
-
-function unpack(env: Environment, words: Elements, n: number, width: Width): Float {
-  const f = width === 4 ? soft.unpackSingle(words[n]) : soft.unpackDouble(words[n * 2], words[n * 2 + 1])
-  return f.isDenormal && env.denormalsAreZero ? soft.float(soft.ZERO, f.sign) : f
-}
-
-function pack(words: Elements, n: number, width: Width, f: Float): void {
-  if (width === 4) words[n] = soft.packSingle(f)
-  else words.set(soft.packDouble(f), n * 2)
-}
-
-/** The second operand's words: a register, or memory, which of 16 bytes has to be aligned. Null after a fault. */
-function source(cpu: Cpu, operand: Operand): Elements | null {
-  if (operand.kind === 'register')
-    return operand.class === 'xmm' ? cpu.xmm(operand.number).slice() : mmx(cpu, operand.number)
-  if (operand.kind !== 'memory') return null
-  const [lo, hi] = operandAddress(cpu)
-  if (operand.size === 16 && (lo & 15) !== 0) {
-    raise(cpu, 13)
-    return null
-  }
-  const host = at(cpu, lo, hi, 0, operand.size, READ)
-  if (host === 0) return null
-  const words = new Uint32Array(4)
-  for (let i = 0; i < operand.size / 4; i++) words[i] = read(cpu, host + i * 4, 4)[0]
-  return words
-}
-
-function mmx(cpu: Cpu, n: number): Elements {
-  const bytes = cpu.x87(n)
-  const words = new Uint32Array(4)
-  for (let i = 0; i < 8; i++) words[i >> 2] |= bytes[i] << (8 * (i & 3))
-  return words
-}
-
-/** Take over the flags; when one is not masked, nothing is written and #XM follows. */
-function settle(cpu: Cpu, env: Environment): boolean {
-  cpu.mxcsr |= env.flags
-  return (env.flags & ~env.masks) === 0
-}
-
 /** An operation on one element: its exceptions go into the environment. */
 type Operation = (env: Environment, format: Format, a: Float, b: Float) => Float
-
-const isNan = (f: Float): boolean => f.kind >= soft.QUIET
-
-function noteDenormals(env: Environment, ...operands: Float[]): void {
-  if (operands.some((f) => f.isDenormal)) env.flags |= soft.DENORMAL
-}
-
-/** The result when an operand is a NaN: the first of them, made quiet; or null. */
-function nanOf(env: Environment, a: Float, b: Float): Float | null {
-  if (!isNan(a) && !isNan(b)) return null
-  if (a.kind === soft.SIGNALLING || b.kind === soft.SIGNALLING) env.flags |= soft.INVALID
-  return soft.quiet(isNan(a) ? a : b)
-}
 
 function invalid(env: Environment): Float {
   env.flags |= soft.INVALID
@@ -102,37 +43,6 @@ function add(env: Environment, format: Format, a: Float, b: Float): Float {
   if (stops(env)) return a
   if (a.kind === soft.INFINITE) return a
   return b.kind === soft.INFINITE ? b : soft.add(env, format, a, b)
-}
-
-/** Whether an exception found in the operands is unmasked, so that there is no result. */
-function stops(env: Environment): boolean {
-  return (env.flags & ~env.masks & (soft.INVALID | soft.DENORMAL | soft.DIVIDE)) !== 0
-}
-
-/**
- * The exceptions of several elements. One of any element's operands that is not masked comes before those of results, which
- * are then not looked at.
- */
-class ElementFlags {
-  private all = 0
-  private isStopped = false
-  private readonly env: Environment
-
-  constructor(env: Environment) {
-    this.env = env
-  }
-
-  /** Before each element: collect those of the one before. */
-  take(): void {
-    this.isStopped ||= stops(this.env)
-    this.all |= this.env.flags
-    this.env.flags = 0
-  }
-
-  end(): void {
-    this.take()
-    this.env.flags = this.isStopped ? this.all & (soft.INVALID | soft.DENORMAL | soft.DIVIDE) : this.all
-  }
 }
 
 const negate = (f: Float): Float => (isNan(f) ? f : { ...f, sign: f.sign ^ 1 })
@@ -310,102 +220,6 @@ function compareFlags(cpu: Cpu, i: Instruction): number {
 export function orderFlags(order: number): number {
   if (order === soft.UNORDERED) return ZF | PF | CF
   return order === soft.LESS ? CF : order === soft.EQUAL ? ZF : 0
-}
-
-// ---- conversion ----
-
-type Kind = 'ps' | 'pd' | 'ss' | 'sd' | 'dq' | 'pi' | 'si'
-
-/** cvt and cvtt: from and to, whether fractions are cut off, and how many elements. */
-function convert(cpu: Cpu, i: Instruction): number {
-  const match = /^cvt(t?)(..)2(..)$/.exec(i.name)
-  if (match === null) return raise(cpu, 6)
-  const from = match[2] as Kind
-  const to = match[3] as Kind
-  const target = i.operands[0] as { class: string; number: number; size: number }
-  const usesMmx = from === 'pi' || to === 'pi'
-  const pending =
-    usesMmx && (i.operands[1].kind === 'register' || to === 'pi') && (cpu.word(FIELD.statusWord) & 0x80) !== 0
-  if (pending) return raise(cpu, 16)
-  const words = from === 'si' ? integerSource(cpu, i) : source(cpu, i.operands[1])
-  if (words === null) return FAULT
-  const env = environment(cpu)
-  if (match[1] === 't') env.mode = soft.TRUNCATE
-  const result = elements(env, i, from, to, words)
-  // That MMX registers are in use holds even when the conversion then raises #XM.
-  if (usesMmx && (to === 'pi' || i.operands[1].kind === 'register')) enterMmx(cpu)
-  if (!settle(cpu, env)) return raise(cpu, SIMD_EXCEPTION)
-  writeConverted(cpu, target, to, from, result)
-  return DONE
-}
-
-function enterMmx(cpu: Cpu): void {
-  cpu.setWord(FIELD.statusWord, cpu.word(FIELD.statusWord) & ~0x3800)
-  cpu.setWord(FIELD.tagWord, 0xff)
-}
-
-function integerSource(cpu: Cpu, i: Instruction): Elements | null {
-  const operand = i.operands[1]
-  if (operand.kind === 'memory') return source(cpu, operand)
-  const n = (operand as { number: number }).number
-  return new Uint32Array([cpu.register(n), cpu.registerHigh(n), 0, 0])
-}
-
-function elements(env: Environment, i: Instruction, from: Kind, to: Kind, words: Elements): Elements {
-  const result = new Uint32Array(4)
-  const isScalar = from === 'ss' || from === 'sd' || from === 'si'
-  const width: Width = from === 'ps' || from === 'ss' ? 4 : 8
-  const toWidth: Width = to === 'ps' || to === 'ss' ? 4 : 8
-  const isWide = from === 'pd' || to === 'pd' || from === 'pi' || to === 'pi'
-  const count = isScalar ? 1 : isWide ? 2 : 4
-  const flags = new ElementFlags(env)
-  for (let n = 0; n < count; n++) {
-    flags.take()
-    if (from === 'dq' || from === 'pi' || from === 'si') {
-      const operand = i.operands[1] as { size: number }
-      const isLong = from === 'si' && operand.size === 8
-      const hi = isLong ? words[1] : (words[n] | 0) >> 31
-      pack(result, n, toWidth, soft.convert(env, FORMATS[toWidth], soft.fromInteger(words[n], hi >>> 0)))
-      continue
-    }
-    const f = unpack(env, words, n, width)
-    if (to === 'dq' || to === 'pi' || to === 'si') {
-      const bits = to === 'si' && (i.operands[0] as { size: number }).size === 8 ? 64 : 32
-      const value = soft.toInteger(env, f, bits)
-      if (value === null) env.flags |= soft.INVALID
-      const stored = value ?? (bits === 64 ? [0, 0x8000_0000] : [0x8000_0000, 0])
-      if (bits === 64) result.set(stored)
-      else result[n] = stored[0]
-      continue
-    }
-    const nan = nanOf(env, f, f)
-    if (nan === null) noteDenormals(env, f)
-    pack(result, n, toWidth, nan ?? (stops(env) ? f : soft.convert(env, FORMATS[toWidth], f)))
-  }
-  flags.end()
-  return result
-}
-
-function writeConverted(
-  cpu: Cpu,
-  target: { number: number; size: number },
-  to: Kind,
-  from: Kind,
-  result: Elements,
-): void {
-  if (to === 'si') {
-    cpu.setRegister(target.number, result[0], target.size === 8 ? result[1] : 0)
-  } else if (to === 'pi') {
-    const bytes = cpu.x87(target.number)
-    for (let n = 0; n < 8; n++) bytes[n] = result[n >> 2] >>> (8 * (n & 3))
-    bytes[8] = 0xff
-    bytes[9] = 0xff
-  } else {
-    const words = cpu.xmm(target.number)
-    // Scalars, and two singles of integers, leave the rest of the register.
-    const count = to === 'ss' ? 1 : to === 'sd' || (from === 'pi' && to === 'ps') ? 2 : 4
-    for (let n = 0; n < count; n++) words[n] = result[n]
-  }
 }
 
 /** rcp and rsqrt approximate; this gives the nearest value with their twelve bits. */

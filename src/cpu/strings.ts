@@ -1,6 +1,6 @@
 import type { Emitter, Handler } from './emitter.ts'
 import { flagsOfSub } from './flags.ts'
-import { DF, FIELD, LOW_END } from './state.ts'
+import { DF, FIELD, LOW_END, TF } from './state.ts'
 import { copyBytes, fillBytes, type Local, load64, select, store } from './wasm-module.ts'
 import { type I32, type I64, i32, i64 } from './wasm-values.ts'
 
@@ -74,6 +74,11 @@ function element(s: String, name: string): void {
   }
 }
 
+/** With TF set there is a trap behind every element. */
+function isSteppingOver(e: Emitter): I32 {
+  return e.field(FIELD.otherFlags).and(TF).ne(0)
+}
+
 /** Carry out `n` elements of movs or stos between places in WebAssembly's memory. */
 function bulk(s: String, name: string, n: I64, from: I32, to: I32): void {
   const { e } = s
@@ -123,7 +128,7 @@ function repeatMove(e: Emitter, address: 4 | 8, name: 'movs' | 'stos'): void {
     e.set(done, i64(1))
     e.block((end) => {
       e.block((single) => {
-        e.brIf(single, n.leU(1))
+        e.brIf(single, n.leU(1).or(isSteppingOver(e)))
         const source = name === 'movs' ? e.let(e.host(from, e.size, 'read')) : i32(0)
         const destination = e.let(e.host(to, e.size, 'write'))
         e.brIf(single, destination.ltU(LOW_END).or(source.ltU(name === 'movs' ? LOW_END : 0)))
@@ -172,7 +177,7 @@ function repeatCompare(e: Emitter, address: 4 | 8, name: 'cmps' | 'scas', whileE
     const b = e.variable<I64>('i64')
     e.block((end) => {
       e.block((single) => {
-        e.brIf(single, n.leU(1))
+        e.brIf(single, n.leU(1).or(isSteppingOver(e)))
         const source = e.variable<I32>('i32')
         const destination = e.variable<I32>('i32')
         e.set(source, name === 'cmps' ? e.host(first, e.size, 'read') : i32(0))

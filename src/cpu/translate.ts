@@ -1,3 +1,4 @@
+import { FAST_FLOAT_KEYS } from './float-fast.ts'
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
 import {
@@ -26,7 +27,7 @@ const PRIVILEGED = new Set(
   ).split(' '),
 )
 /** Instructions that read descriptors. */
-const SEGMENT = new Set('lar lsl verr verw lss lfs lgs callf jmpf retf'.split(' '))
+const SEGMENT = new Set('lar lsl verr verw lss lfs lgs callf jmpf'.split(' '))
 /** Instructions without the processor being there for them: #UD. */
 const UNDEFINED = new Set('ud1 ud2 popcnt clac stac xgetbv xsetbv rdtscp sysenter'.split(' '))
 const NO_OPERATION = new Set('nop pause endbr64 prefetch lfence mfence sfence'.split(' '))
@@ -45,7 +46,7 @@ const STRING = new Set('movs stos lods cmps scas'.split(' '))
 const LOOPS = new Set('loop loope loopne jrcxz'.split(' '))
 
 /** Instructions that use the stack without naming it: addresses near rsp that are not canonical raise #SS. */
-const STACK = new Set('push pop call ret leave enter pushf popf iret'.split(' '))
+const STACK = new Set('push pop call ret leave enter pushf popf iret retf'.split(' '))
 
 /** The handler of an instruction, and which of its operands are the record's: numbers into its list, or -1. */
 export type Plan = {
@@ -115,7 +116,7 @@ function planOther(i: Instruction, isNear: boolean): Plan {
   if (PLAIN.has(name)) return plan(`${name}8rr`)
   if (SIZED.has(name)) return plan(`${name}${size}rr`)
   if (LOOPS.has(name)) return plan(`${name}${addressSize}:${reach(isNear)}8rr`)
-  if (name === 'xlat') return plan('xlat1rr')
+  if (name === 'xlat') return plan(addressSize === 4 ? 'xlatshort1rr' : 'xlat1rr')
   if (name === 'enter' && kindOf(operands[1]) === 'immediate' && isZero(operands[1])) {
     return plan(`enter${size}rr`)
   }
@@ -167,7 +168,7 @@ function planString(i: Instruction): Plan {
 }
 
 /** Handlers whose instruction somebody outside the interpreter looks at. */
-const KEPT = new Set(['assist', 'privileged8rr', 'segment8rr'])
+const KEPT = new Set(['assist', 'privileged8rr', 'segment8rr', ...FAST_FLOAT_KEYS])
 
 /** The views over the machine's memory that records are written through. */
 export type Views = { readonly u8: Uint8Array; readonly u16: Uint16Array; readonly i32: Int32Array }

@@ -1,5 +1,6 @@
 import type { Emitter, Handler, OperandForm } from './emitter.ts'
-import type { Instruction } from './instruction.ts'
+import { fastFloatHandlers } from './float-fast.ts'
+import type { Instruction, Operand } from './instruction.ts'
 import { mmxHandlers, mmxPlan } from './mmx.ts'
 import { SHIFTS, VECTOR_OPERATIONS, type VectorShift, vectorShift } from './vector-operations.ts'
 import { load64, store } from './wasm-module.ts'
@@ -173,6 +174,7 @@ export function vectorHandlers(): Handler[] {
       }),
     ),
     ...Object.entries(SHIFTS).flatMap(([name, shift]) => shiftHandlers(name, shift)),
+    ...fastFloatHandlers(),
     ...mmxHandlers(),
   ]
 }
@@ -222,7 +224,12 @@ export function vectorKey(i: Instruction): VectorPlan | null {
   return known({ key: `${name}rr`, a: 0, b: 1, memory: -1 }, name)
 }
 
+const sizeOf = (operand: Operand): number => (operand.kind === 'target' ? 0 : operand.size)
+
 function nameOf(i: Instruction): string {
+  const conversion = /^cvtsi2(s[sd])$|^cvtt(s[sd])2si$/.exec(i.name)
+  if (conversion?.[1] !== undefined) return `cvtsi${sizeOf(i.operands[1])}2${conversion[1]}`
+  if (conversion?.[2] !== undefined) return `cvtt${conversion[2]}2si${sizeOf(i.operands[0])}`
   const to = i.operands[0]
   if (i.name === 'movd') {
     const isTo = to.kind === 'register' && to.class === 'xmm'

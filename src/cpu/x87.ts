@@ -16,6 +16,7 @@ import {
   squareRoot,
 } from './x87-arithmetic.ts'
 import { ENVIRONMENT } from './x87-environment.ts'
+import { angle, powerLessOne, timesLogarithm, timesLogarithmOfOneMore } from './x87-functions.ts'
 import {
   CONDITIONS,
   CONSTANTS,
@@ -93,6 +94,16 @@ function scaleTop(stack: Stack): number {
   const isEmpty = stack.isEmpty(0) || stack.isEmpty(1)
   compute(stack, 0, isEmpty, (env, format) => scale(env, format, a, b))
   return DONE
+}
+
+/** A function of st(1) and st(0), in this order, whose result replaces both. */
+function ofTwo(operation: (env: Environment, y: Float, x: Float) => Float): Handler {
+  return (stack) => {
+    const [x, y] = [stack.read(0), stack.read(1)]
+    compute(stack, 1, stack.isEmpty(0) || stack.isEmpty(1), (env) => operation(env, y, x))
+    if (!stack.isStopped) stack.pop()
+    return DONE
+  }
 }
 
 function partialRemainder(isNearest: boolean): Handler {
@@ -209,6 +220,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   fsqrt: unary(squareRoot),
   frndint: unary(roundInteger),
   fscale: scaleTop,
+  f2xm1: unary((env, _format, a) => powerLessOne(env, a)),
+  fyl2x: ofTwo(timesLogarithm),
+  fyl2xp1: ofTwo(timesLogarithmOfOneMore),
+  fpatan: ofTwo(angle),
   fprem: partialRemainder(false),
   fprem1: partialRemainder(true),
   fxtract: extract,

@@ -60,6 +60,8 @@ export class Guest {
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
     this.cpu.tscOffset = xen.clock.now
     initTime(xen, this.domain, wallClock)
+    // The machine whose recordings judge this one is QEMU's.
+    this.cpu.port.readsFirst = true
     vcpu.code = this.cpu
     vcpu.tlb.follower = {
       flush: () => this.cpu.tlb.flush(),

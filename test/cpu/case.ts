@@ -80,8 +80,8 @@ export type Loose = {
   readonly near?: Near
 }
 
-/** Words of an xmm register that are single-precision numbers, or ST(0). */
-export type Near = { readonly xmm: number; readonly words: number } | 'st(0)'
+/** Words of an xmm register that are single-precision numbers; or ST(0), near or not looked at. */
+export type Near = { readonly xmm: number; readonly words: number } | 'st(0)' | 'any st(0)'
 
 export type CpuResult = {
   /** The exception that ended the case, or NO_VECTOR. */

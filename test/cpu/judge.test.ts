@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CpuResult, Subject } from './case.ts'
 import { RSP } from './cases/draft.ts'
-import { GROUP_NAMES, generateCases } from './cases/generate.ts'
+import { FORM_NAMES, GROUP_NAMES, generateCases } from './cases/generate.ts'
 import { Host, hostUnfit } from './host.ts'
 import { Judge } from './judging.ts'
 import { createSubject } from './subject.ts'
@@ -26,6 +26,19 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
   }
   assert.equal(judge.report(), '')
   assert.equal(judge.cases, CASES)
+  assert.deepEqual(
+    [...FORM_NAMES].filter((name) => !judge.forms.has(name)),
+    [],
+  )
+})
+
+test('the core does the same when it is stopped after every instruction', { skip: unfit }, () => {
+  const host = new Host()
+  const judge = new Judge(() => createSubject(1))
+  const cases = [...generateCases(SEED + 2, 0, 20_000)]
+  judge.judge(cases, host.run(cases), 0)
+  host.close()
+  assert.equal(judge.report(), '')
 })
 
 test('cases stay within their own memory, and the processor gives the same results twice', {
@@ -83,10 +96,10 @@ test('the judge sees a wrong bit anywhere, but where the manuals leave it undefi
     [everywhere, (result) => result.errorCode++],
     [everywhere, (result) => result.ripLow++],
     [everywhere, ({ state }) => state.gpr[2 * RSP]++],
-    [withFpu, ({ state }) => state.xmm[63]++],
+    [withFpu, ({ state }) => state.xmm.set([state.xmm[63] ^ 0x4000_0000], 63)],
     [withFpu, ({ state }) => state.mxcsr++],
     [withFpu, ({ state }) => state.fcw++],
-    [withFpu, ({ state }) => state.st[9]++],
+    [withFpu, ({ state }) => state.st[16 + 9]++],
   ]
   for (const [differing, spoil] of spoils) assert.equal(count(spoil), differing, String(spoil))
   // AF is undefined after some, and compared after the others.

@@ -12,8 +12,12 @@ const PAGE_FAULT_VECTOR = 14
 /** More than any case needs; one that runs on has a bug. */
 const BUDGET = 100_000
 
-/** The core with a case's address space around it. */
-export function createSubject(): Subject {
+/**
+ * The core with a case's address space around it.
+ *
+ * @param slice instructions that it executes at a time; all of a case's when left out
+ */
+export function createSubject(slice = BUDGET): Subject {
   const memory = new Memory(2 ** 24)
   memory.reset([{ start: 0, end: FRAME.end }], () => {})
   const entry = (table: number, slot: number, frame: number, flags: number, high = 0): void => {
@@ -82,7 +86,8 @@ export function createSubject(): Subject {
       vector,
       errorCode: error,
       addressLow: va >>> 0,
-      addressHigh: Math.floor(va / 2 ** 32),
+      // The core has 48 bits of the address; bit 47 stands for those above.
+      addressHigh: (Math.floor(va / 2 ** 32) | (va >= 2 ** 47 ? 0xffff_0000 : 0)) >>> 0,
       ripLow: cpu.ripLow,
       ripHigh: cpu.ripHigh,
       state,
@@ -92,7 +97,8 @@ export function createSubject(): Subject {
   return {
     run(one) {
       load(one)
-      const exit = cpu.run(BUDGET)
+      let exit = cpu.run(slice)
+      for (let done = slice; exit.reason === 'budget' && done < BUDGET; done += slice) exit = cpu.run(slice)
       // Behind the code, and at its target, stands int3.
       const last = cpu.ripLow - 1 - SPACE.code
       const isAtEnd = last === one.codeAt + one.code.length || last === one.target

@@ -27,11 +27,11 @@ const MIDDLE: Window = { at: PAGE - 64, bytes: 128 }
 const AT_READ_ONLY: Window = { at: 2 * PAGE - 64, bytes: 64 }
 /** From the first byte on: below it nothing is mapped. */
 const AT_START: Window = { at: 0, bytes: 64 }
-/** For the images of FXSAVE. */
+/** For the images of FXSAVE and the like: which of their stores a fault is told of is the processor's choice, so none faults. */
 const LARGE: Window = { at: PAGE - 512, bytes: 1024 }
 
 function pickWindow(form: Form, bytes: number, choice: number): Window {
-  if (bytes > 64 || form.mnemonic.startsWith('enter')) return LARGE
+  if (bytes > 16 || form.mnemonic.startsWith('enter')) return LARGE
   if ((choice & 0x3f) === 0) return AT_READ_ONLY
   return (choice & 0x7f) === 1 ? AT_START : MIDDLE
 }

@@ -95,4 +95,14 @@ export function loosenApproximation(draft: Draft): void {
   }
 }
 
+/**
+ * FPREM and FPREM1: where the exponents are 64 or more apart they reduce in part only, by "an implementation-dependent number
+ * between 32 and 63" of bits.
+ */
+export function loosenPartialRemainder(draft: Draft): void {
+  const { st } = draft.state
+  const exponent = (i: number) => st[16 * i + 8] | ((st[16 * i + 9] & 0x7f) << 8)
+  if (exponent(0) - exponent(1) >= 64) draft.loose.near = 'any st(0)'
+}
+
 const APPROXIMATE = /^(f2xm1|fyl2x|fyl2xp1|fpatan)$/

@@ -167,8 +167,9 @@ const stack: Need = (draft) => {
 }
 
 const leave: Need = (draft) => {
-  const slot = pinStack(draft)
-  if (slot >= 0) draft.pinAddress(RBP, slot)
+  pinStack(draft)
+  // It is rbp that it pops from.
+  draft.pin(RBP, draft.state.gpr[2 * RSP], draft.state.gpr[2 * RSP + 1])
   draft.pin(RSP, draft.random.bits(), draft.random.bits())
 }
 

@@ -1,7 +1,7 @@
 import { SPACE } from '../case.ts'
 import { type Draft, RDI } from './draft.ts'
 import { segmentBase } from './encode.ts'
-import { loosenApproximation, loosenConditionCodes } from './loose.ts'
+import { loosenApproximation, loosenConditionCodes, loosenPartialRemainder } from './loose.ts'
 import { ordinaryOperands } from './needs-integer.ts'
 import type { Form } from './notation.ts'
 
@@ -167,6 +167,7 @@ export function x87(draft: Draft): void {
   // The two operands of a comparison or subtraction are equal now and then.
   if (random.once(8)) draft.state.st.copyWithin(16, 0, 16)
   if (/^(f2xm1|fyl2xp1)$/.test(mnemonic)) pickSmall(draft)
+  if (mnemonic.startsWith('fprem')) loosenPartialRemainder(draft)
   loosenConditionCodes(draft)
   loosenApproximation(draft)
   loosenPointers(draft)
