@@ -209,6 +209,15 @@ export class Cpu {
     this.setWord(FIELD.mxcsr, value)
   }
 
+  /** Whether the next use of the FPU raises #NM: the TS flag of cr0. */
+  get fpuTraps(): boolean {
+    return this.word(FIELD.fpuTraps) !== 0
+  }
+
+  set fpuTraps(value: boolean) {
+    this.setWord(FIELD.fpuTraps, value ? 1 : 0)
+  }
+
   /** The base of fs or gs: `FIELD.fsBase` or `FIELD.gsBase`. */
   setBase(field: number, lo: number, hi: number): void {
     this.setWord(field, lo)

@@ -56,8 +56,8 @@ function inKernel(emulation: Emulation): Emulation {
   return (at, i) => at.vcpu.kernelMode && emulation(at, i)
 }
 
-const clearTaskSwitched: Emulation = ({ domain }) => {
-  domain.fpuTraps = false
+const clearTaskSwitched: Emulation = ({ cpu }) => {
+  cpu.fpuTraps = false
   return true
 }
 
@@ -113,10 +113,10 @@ function aliased(n: number): number {
   return n === 4 || n === 5 ? n + 2 : n
 }
 
-function readControl({ vcpu, domain }: Place, n: number): readonly [number, number] | null {
+function readControl({ cpu, vcpu }: Place, n: number): readonly [number, number] | null {
   switch (n) {
     case 0:
-      return [((CR0 & ~TASK_SWITCHED) | (domain.fpuTraps ? TASK_SWITCHED : 0)) >>> 0, 0]
+      return [((CR0 & ~TASK_SWITCHED) | (cpu.fpuTraps ? TASK_SWITCHED : 0)) >>> 0, 0]
     case 2:
       return [vcpu.faultAddress >>> 0, vaHigh(vcpu.faultAddress)]
     case 3: {
@@ -131,12 +131,12 @@ function readControl({ vcpu, domain }: Place, n: number): readonly [number, numb
 }
 
 function writeControl(at: Place, n: number, lo: number, hi: number): boolean {
-  const { xen, domain, vcpu } = at
+  const { cpu, xen, domain, vcpu } = at
   switch (n) {
     case 0:
       // Of cr0 only TS may change.
       if (((lo ^ CR0) & ~TASK_SWITCHED) !== 0) return false
-      domain.fpuTraps = (lo & TASK_SWITCHED) !== 0
+      cpu.fpuTraps = (lo & TASK_SWITCHED) !== 0
       return true
     case 2: {
       const va = vaOf(lo, hi)

@@ -10,7 +10,7 @@ import { initTime, updateRunstate } from '../xen/time.ts'
 import { fireTimers, nextDeadline } from '../xen/timers.ts'
 import { forcedCpuid, guestCpuid } from './cpuid.ts'
 import { emulatePrivileged } from './emulate.ts'
-import { loadsSegment } from './segments.ts'
+import { segmentInstruction } from './segments.ts'
 
 /**
  * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an
@@ -159,7 +159,7 @@ export class Guest {
         this.exception(exit.vector, exit.error, exit.va)
         return true
       case 'segment':
-        if (!loadsSegment(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
+        if (!segmentInstruction(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       case 'privileged':
         if (!emulatePrivileged(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
@@ -172,6 +172,8 @@ export class Guest {
   private exception(vector: number, error: number, va: number): void {
     if (vector === VECTOR_UD && forcedCpuid(this.cpu, this.vcpu)) return
     if (vector === VECTOR_GP && (error & FROM_IDT) !== 0 && this.softwareInterrupt(error >>> 3)) return
+    // Xen clears the flag before the guest hears of it.
+    if (vector === VECTOR_NM) this.cpu.fpuTraps = false
     if (vector === VECTOR_PF) {
       this.vcpu.faultAddress = va
       // The CPU knows ring 3 only; the guest is told whether it was a process.
@@ -215,3 +217,4 @@ export class Guest {
 const FROM_IDT = 2
 /** int n is two bytes long. */
 const INT_BYTES = 2
+const VECTOR_NM = 7

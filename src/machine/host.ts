@@ -46,6 +46,8 @@ export type CodeState = {
   /** Base of fs or gs, two halves. */
   segmentBase(which: 'fs' | 'gs'): readonly [lo: number, hi: number]
   setSegmentBase(which: 'fs' | 'gs', lo: number, hi: number): void
+  /** Whether the next use of the FPU raises #NM: the TS flag of cr0. */
+  fpuTraps: boolean
   /** dr0 to dr7, two halves. */
   debugRegister(n: number): readonly [lo: number, hi: number]
   setDebugRegister(n: number, lo: number, hi: number): void

@@ -53,8 +53,6 @@ export type Domain = {
   blockedNs: number
   /** The I/O privilege level that the guest believes to have. */
   iopl: number
-  /** The guest's next use of its FPU is to trap: the TS flag of its CR0. */
-  fpuTraps: boolean
   /** Bases of gs in the mode that does not run: the other one of kernel and processes. Two halves. */
   otherGsBase: readonly [lo: number, hi: number]
   /** Frames of the grant table. */
@@ -98,7 +96,6 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     runstateAt: -1,
     blockedNs: 0,
     iopl: 0,
-    fpuTraps: false,
     otherGsBase: [0, 0],
     grantFrames: [],
     gdtFrames: [],

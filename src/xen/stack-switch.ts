@@ -13,8 +13,8 @@ export function stackSwitch(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): numbe
 }
 
 /** fpu_taskswitch(set): whether the guest's next use of its FPU is to trap. Xen: do_fpu_taskswitch(). */
-export function fpuTaskswitch(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  caller.fpuTraps = arg32(vcpu, 0) !== 0
+export function fpuTaskswitch(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
+  if (vcpu.code !== null) vcpu.code.fpuTraps = arg32(vcpu, 0) !== 0
   return 0
 }
 
