@@ -50,6 +50,7 @@ function unitOf(key: string): string {
     [/_ms$/, 'ms'],
     [/_ns$|^ns_per_/, 'ns'],
     [/_mib$/, 'MiB'],
+    [/_kb$/, 'kB'],
     [/_per_s$/, '/s'],
     [/_ratio$/, 'times'],
   ]

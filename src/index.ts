@@ -78,6 +78,21 @@ export type { RunSpec, ScriptRun } from './run/rerun.ts'
 export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
 export { type WhyResult, why } from './run/why.ts'
 
+// ---- Searches for sequences of operations that break Xen's safety ----
+
+export {
+  type Explored,
+  type ExplorePlan,
+  type ExploreRun,
+  explore,
+  type Finding,
+  resume,
+  type SearchSpec,
+  type Space,
+  scriptOf,
+} from './explore/explore.ts'
+export type { Done } from './explore/jobs/progress.ts'
+
 // ---- Explain a pasted log: from its lines to the cause ----
 
 export type { Cause, Confidence, Fix } from './explain/causes/cause.ts'

@@ -162,7 +162,10 @@ test('lists add up, options keep what looks like another option', async () => {
     ['boot', '--mfn', '1=2', '--mfn=3=4', '--append', '--debug', '--v-end', '4M', '--color=never'],
     watched,
   )
-  assert.deepEqual(seen, { mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' })
+  assert.deepEqual(
+    { ...seen },
+    { config: undefined, mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' },
+  )
 })
 
 test('an internal error is one line and 70; its stack comes with --debug', async () => {

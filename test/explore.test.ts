@@ -200,7 +200,9 @@ test('^C once saves and ends, and --resume goes on', async () => {
   child.stderr.on('data', (text) => {
     err += text
   })
-  await new Promise((resolve) => setTimeout(resolve, 2500))
+  // It heeds signals from before its first word on.
+  while (!out.includes('all sequences of')) await new Promise((resolve) => setTimeout(resolve, 50))
+  await new Promise((resolve) => setTimeout(resolve, 500))
   child.kill('SIGINT')
   const status = await new Promise((resolve) => child.on('exit', resolve))
   assert.equal(status, 130, err)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,11 +50,15 @@ test('the package has what it runs on and nothing else', () => {
     'dist/index.js',
     'dist/index.d.ts',
     'man/xenolith.1',
+    'web/dist/index.html',
   ]) {
     assert.ok(files.includes(file), file)
   }
   const strange = files.filter(
-    (file) => !/^(bin|data|dist|man)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md)$/.test(file),
+    (file) =>
+      !/^(bin|data|dist|man)\/|^web\/dist\/index\.html$|^(package\.json|LICENSE|README\.md|CHANGELOG\.md)$/.test(
+        file,
+      ),
   )
   assert.deepEqual(strange, [])
 })
@@ -76,6 +81,35 @@ test('npx xenolith runs from an empty folder', (t) => {
   assert.equal(JSON.parse(listed.stdout).maps.length, shippedMaps().length)
   const wrong = run('npx', ['--no-install', 'xenolith', 'boot', '--memory', '0'])
   assert.equal(wrong.status, 2)
+})
+
+test('the page is served from an empty folder', async (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const child = spawn('npx', ['--no-install', 'xenolith', 'serve', '--port', '0'], {
+    cwd: home,
+    detached: true,
+  })
+  try {
+    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    const address = /http:\/\/localhost:\d+\//.exec(String(line))?.[0]
+    assert.ok(address, String(line))
+    const answer = await fetch(address)
+    assert.equal(answer.status, 200)
+    assert.match(await answer.text(), /<title>Xenolith<\/title>/)
+  } finally {
+    // npx starts the program as a child of its own: the signal is for all of them.
+    process.kill(-child.pid!, 'SIGINT')
+    await once(child, 'exit')
+  }
+})
+
+test('a verb that works on threads runs from an empty folder', (t) => {
+  if (unreachable) return t.skip(unreachable)
+  const words = ['explore', '--holes', '182', '--pages', '1', '--threads', '2', '--json']
+  const explored = run('npx', ['--no-install', 'xenolith', ...words])
+  assert.equal(explored.status, 0, explored.stderr)
+  const { found, property } = JSON.parse(explored.stdout)
+  assert.deepEqual({ found, property }, { found: true, property: 'writable-table' })
 })
 
 test('it can be imported, with types', (t) => {

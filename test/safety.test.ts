@@ -37,9 +37,9 @@ const MORE = PAGES.flatMap((p) => [
   `mmu ${p}[1] = C|P|US , ${p}[0] = D|P|RW|US , ${p}[2] = NORAM|P`,
   `pin1 ${p} , pin2 A , unpin ${p}`,
 ])
-/** A root without the kernel ends the guest, and with it the sequence. */
-const isFatal = (line: string): boolean => /^baseptr [A-D]/.test(line)
-const LINES = [...MOVES.filter((line) => !isFatal(line)), 'baseptr A', ...MORE]
+/** A root without the kernel, and a process without one, end the guest, and with it the sequence. */
+const isFatal = (line: string): boolean => /^(baseptr [A-D]|multi iret)/.test(line)
+const LINES = [...MOVES.filter((line) => !isFatal(line)), 'baseptr A', 'multi iret , tlblocal', ...MORE]
 
 const runs = fc.record({
   xen: fc.constantFrom('4.17', '4.17-release', 'seed'),

@@ -83,3 +83,18 @@ test('every generation that boots lets a memory test write to all that is free',
     assert.equal(result.call, 1, linux)
   }
 })
+
+test('where Xen has fewer frames than were given back, memory ends at the last that it gives', () => {
+  // All the RAM of the machine but some frames: Xen needs a few itself, so that not all come again.
+  const result = boot({
+    linux: 'E',
+    map: 'supermicro-x10-10g',
+    domain: 'dom0',
+    memory: 0x1f9952,
+    vEnd: 96 << 20,
+  })
+  assert.equal(ending(result), 'booted')
+  const [, added] = /^Populating 1f9952-\w+ pfn range: (\d+) pages added$/m.exec(result.console.join('\n'))!
+  const [, released] = /^Released (\d+) pages/m.exec(result.console.join('\n'))!
+  assert.ok(Number(added) < Number(released))
+})

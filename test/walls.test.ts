@@ -34,7 +34,11 @@ const forbidden: [file: string, imported: string][] = [
   ['src/cpu/planted.ts', '../xen/abi.ts'],
   ['src/run/planted.ts', '../cli/main.ts'],
   ['src/explain/planted.ts', '../xen/frame-type.ts'],
+  ['src/explore/planted.ts', '../xen/frame-type.ts'],
+  ['src/explore/sweep/planted.ts', '../../linux/generation.ts'],
   ['src/cli/planted.ts', '../xen/frame-type.ts'],
+  ['web/src/planted.ts', '../../src/xen/frame-type.ts'],
+  ['web/src/parts/planted.ts', '../../../src/linux/kernel.ts'],
 ]
 for (const [file, imported] of forbidden) {
   test(`${dirname(file)} may not import ${imported}`, () => {
@@ -43,7 +47,8 @@ for (const [file, imported] of forbidden) {
       `import { planted } from '${imported}'\n\nexport const used = planted\n`,
     )
     assert.equal(status, 1, output)
-    assert.match(output, new RegExp(`${dirname(file)} may import .* only; see the table of rooms`))
+    const room = file.startsWith('web/') ? 'web' : dirname(file).split('/').slice(0, 2).join('/')
+    assert.match(output, new RegExp(`${room} may import .* only; see the table of rooms`))
   })
 }
 
@@ -53,7 +58,11 @@ const allowed: [file: string, imported: string][] = [
   ['src/linux/plain.ts', '../xen/abi.ts'],
   ['src/linux/plain-too.ts', '../machine/vcpu.ts'],
   ['src/run/plain.ts', '../linux/generation.ts'],
+  ['src/explore/queue/plain.ts', '../jobs/job.ts'],
+  ['src/explore/report/plain.ts', '../sweep/summary.ts'],
   ['src/cli/plain.ts', '../run/boot.ts'],
+  ['web/src/plain.ts', '../../src/run/film.ts'],
+  ['web/src/parts/plain.ts', '../../../src/explain/explain.ts'],
 ]
 for (const [file, imported] of allowed) {
   test(`${dirname(file)} may import ${imported}`, () => {

@@ -2,6 +2,7 @@ import {
   coreCount,
   type Explored,
   type ExplorePlan,
+  type ExploreRun,
   explore,
   type Finding,
   onInterrupt,
@@ -11,6 +12,7 @@ import {
   scriptOf,
   wholeNumber,
 } from '../explore/explore.ts'
+import { parseShard } from '../explore/jobs/job.ts'
 import { BadInput } from '../run/boot-options.ts'
 import { readText } from './files.ts'
 import type { Io } from './io.ts'
@@ -28,6 +30,8 @@ export type ExploreFlags = {
   readonly length?: string
   readonly seed?: string
   readonly all?: boolean
+  readonly shard?: string
+  readonly queue?: string
   readonly threads?: string
   readonly checkpoint?: string
   readonly resume?: string
@@ -49,8 +53,10 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
     () => progress.tell(),
   )
   let explored: Explored
+  const queue = options.queue === undefined ? null : await openedQueue(options.queue)
   try {
     const how = {
+      ...(queue === null ? {} : { walksBy: queue.walksBy }),
       threads,
       signal: interrupt.signal,
       checkpoint,
@@ -68,6 +74,7 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   } finally {
     progress.end()
     interrupt.release()
+    await queue?.close()
   }
   if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
   else for (const line of summary(explored, progress.seconds)) io.out(line)
@@ -79,6 +86,19 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   if (options.expect === undefined || options.expect === outcome) return 0
   io.err(`xenolith: expected ${options.expect}, but the outcome was ${outcome}`)
   return 1
+}
+
+/** Walks by other machines; nothing of the queue is loaded without the option. */
+async function openedQueue(
+  address: string,
+): Promise<{ walksBy: NonNullable<ExploreRun['walksBy']>; close: () => Promise<void> }> {
+  const { coordinate } = await import('../explore/queue/coordinate.ts')
+  const { openQueue } = await import('../explore/queue/open-queue.ts')
+  const queue = await openQueue(address)
+  return {
+    walksBy: (job, shard, from, signal, take) => coordinate(queue, job, shard, from, signal, { take }),
+    close: () => queue.close(),
+  }
 }
 
 /** A search that goes on is the one it was. */
@@ -101,6 +121,7 @@ const PLAN_OPTIONS = [
   'length',
   'seed',
   'all',
+  'shard',
 ] as const
 
 function planFrom(options: ExploreFlags): ExplorePlan {
@@ -123,6 +144,7 @@ function planFrom(options: ExploreFlags): ExplorePlan {
     length: number('length', 100_000) ?? 40,
     seed: number('seed', 2 ** 32 - 1) ?? 1,
     all: options.all === true,
+    ...(options.shard === undefined ? {} : { shard: parseShard(options.shard) }),
   }
 }
 

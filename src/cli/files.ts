@@ -157,8 +157,8 @@ const FLUSH_AT = 2 ** 16
  * Lines go to `FILE.partial`, which is renamed at the end. It is opened at once, so that a folder that cannot be
  * written is found before the work and not after it. A device or a pipe has no name to take over: it is written as is.
  */
-export function lineWriter(file: string): LineWriter {
-  if (file === '') throw new BadInput('--trace is empty; give the name of a file')
+export function lineWriter(file: string, option = '--trace'): LineWriter {
+  if (file === '') throw new BadInput(`${option} is empty; give the name of a file`)
   const { target, special } = destination(file)
   const partial = special ? target : `${target}.partial`
   const descriptor = attempt(file, () => openSync(partial, 'w'))
@@ -173,7 +173,7 @@ export function lineWriter(file: string): LineWriter {
     line(text) {
       total += text.length + 1
       if (total > LARGEST_TRACE) {
-        throw new BadInput(`--trace ${file}: more than ${LARGEST_TRACE} bytes; trace a smaller guest`)
+        throw new BadInput(`${option} ${file}: more than ${LARGEST_TRACE} bytes; write less`)
       }
       waiting += `${text}\n`
       if (waiting.length >= FLUSH_AT) attempt(file, flush)

@@ -1,6 +1,7 @@
 import { shippedMaps } from '../run/maps.ts'
 import { xenNames } from '../run/script.ts'
 import type { Io } from './io.ts'
+import { QUEUE_OPTION, sweepVerbs } from './sweep-options.ts'
 
 /**
  * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
@@ -237,7 +238,7 @@ const boot: Verb = {
       does: 'another generation, checked',
     },
     {
-      command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M --append quiet',
+      command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M',
       does: 'a real kernel, with a terminal; ^] leaves it',
     },
   ],
@@ -289,9 +290,9 @@ const script: Verb = {
     { name: 'json', kind: 'flag', help: 'print JSON lines, as the recordings have them' },
   ],
   examples: [
-    { command: 'xenolith script pin.txt', does: "the operations, their results, Xen's lines" },
+    { command: 'xenolith script pin.txt', does: "results and Xen's lines" },
     { command: 'xenolith script --xen seed --domu pin.txt', does: 'an older Xen, an ordinary guest' },
-    { command: 'xenolith script --json - < pin.txt', does: 'a transcript for programs' },
+    { command: 'xenolith script --json pin.txt', does: 'a transcript for programs' },
   ],
   statuses: [
     [0, 'the script was run and told, whatever Xen answered'],
@@ -401,6 +402,8 @@ const exploreVerb: Verb = {
     { name: 'length', kind: 'string', argument: 'N', help: 'moves of a walk', default: '40' },
     { name: 'seed', kind: 'string', argument: 'N', help: 'of the walks', default: '1' },
     { name: 'all', kind: 'flag', help: 'go on when every open hole has a finding' },
+    { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N of the walks' },
+    { ...QUEUE_OPTION, help: "hand the walks to 'xenolith worker' by NATS" },
     { name: 'threads', kind: 'string', argument: 'N', help: 'default: all cores; changes no result' },
     {
       name: 'checkpoint',
@@ -494,6 +497,28 @@ const maps: Verb = {
   load: () => import('./maps.ts'),
 }
 
+const serve: Verb = {
+  name: 'serve',
+  summary: 'Serve the page in which a boot can be seen, to this machine only',
+  options: [
+    {
+      name: 'port',
+      kind: 'string',
+      argument: 'NUMBER',
+      help: 'where to listen; 0 takes any that is free',
+      default: '7780',
+    },
+    { name: 'open', kind: 'flag', help: 'open it in the browser' },
+  ],
+  examples: [
+    { command: 'xenolith serve --open', does: 'the page, in the browser' },
+    { command: 'xenolith serve --port 8080', does: 'at another port' },
+    { command: 'xenolith serve --port 0', does: 'at any port that is free' },
+  ],
+  note: 'The page is one file and needs no server: web/dist/index.html opens as it is.',
+  load: () => import('./serve.ts'),
+}
+
 const completion: Verb = {
   name: 'completion',
   summary: 'Print the completion script of a shell',
@@ -575,7 +600,9 @@ export const VERBS: readonly Verb[] = [
   whyVerb,
   replayVerb,
   exploreVerb,
+  ...sweepVerbs(MACHINE, mapNames),
   maps,
+  serve,
   completion,
   help,
 ]

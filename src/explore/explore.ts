@@ -1,6 +1,7 @@
 import { BadInput } from '../bits/bad-input.ts'
 import { movesOf, type Space } from './search/space.ts'
 
+export type { SearchSpec } from '../run/search/search-machine.ts'
 export { onInterrupt } from './jobs/interrupt.ts'
 export { coreCount } from './jobs/pool.ts'
 export { Progress } from './jobs/progress.ts'
@@ -13,6 +14,7 @@ export {
   resume,
 } from './search/explore.ts'
 export type { Finding } from './search/finding.ts'
+export type { Space } from './search/space.ts'
 
 /** The lines of a script that makes these moves, its pages first. */
 export function scriptOf(space: Space, sequence: readonly number[]): string[] {

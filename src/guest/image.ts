@@ -59,10 +59,13 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
   if (loads.length === 0) bad('nothing in it is to be loaded')
   const notes = notesOf(elf, headers)
   const version = notes.text(NOTE.xenVersion)
-  if (version !== 'xen-3.0') bad(version === undefined ? "it has no notes of Xen's" : `made for ${version}`)
+  if (version !== 'xen-3.0')
+    bad(
+      version === undefined ? "it has no notes of Xen's" : `made for ${JSON.stringify(version)}, not xen-3.0`,
+    )
   const loader = notes.text(NOTE.loader)
   const isGeneric = loader === 'generic' || notes.text(NOTE.guestOs)?.startsWith('linux') === true
-  if (loader !== undefined && !isGeneric) bad(`it wants the loader ${loader}`)
+  if (loader !== undefined && !isGeneric) bad(`it wants the loader ${JSON.stringify(loader)}`)
   if (/!auto_translated_physmap/.test(notes.text(NOTE.features) ?? '')) bad('no PV kernel')
 
   // The image's physical addresses say where it goes: the virtual ones may be those of another part of its life.

@@ -1,5 +1,6 @@
 import { ENTRY_BYTES, PAGE } from '../bits/address.ts'
 import { kernelPhysicalMappingInit } from './direct-map.ts'
+import type { Generation } from './generation.ts'
 import { bytesOf, hex64Of, type Kernel, panic, printk } from './kernel.ts'
 import { setRwTheRange } from './mark-rw-past-pgt.ts'
 import { earlyMemtest } from './memtest.ts'
@@ -19,10 +20,15 @@ export function earlyTablePagesOf(start: number, end: number): number {
   return earlyTablePages(end - start)
 }
 
+/** Pages that a call sizes its buffer for, by the generation's rule. */
+export function bufferPages(generation: Generation, start: number, end: number): number {
+  return generation.sizing === 'ranges' ? earlyTablePagesOf(start, end) : earlyTablePages(end)
+}
+
 /** find_early_table_space(): where the tables of a call go. The search is from the top down. */
 function findEarlyTableSpace(kernel: Kernel, start: number, end: number): void {
   const { generation } = kernel
-  const pages = generation.sizing === 'ranges' ? earlyTablePagesOf(start, end) : earlyTablePages(end)
+  const pages = bufferPages(generation, start, end)
   const highest = generation.placement === 'high' ? end : bytesOf(kernel.maxPfnMapped)
   const base = kernel.memblock.findInRange(generation.searchFrom, highest, pages * PAGE, PAGE)
   if (base === null) panic(kernel, 'Cannot find space for the kernel page tables')

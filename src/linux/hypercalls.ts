@@ -122,12 +122,19 @@ export function decreaseReservation(vcpu: Vcpu, mfns: Uint32Array, count: number
   return reservation(vcpu, MEMORY_OP.decrease_reservation, count)
 }
 
-/** populate_physmap of one pfn: the frame that Xen gave, or -1. */
-export function populatePhysmap(vcpu: Vcpu, pfn: number): number {
-  vcpu.store64(EXTENT_LIST, pfn >>> 0, Math.floor(pfn / TWO_32))
-  if (reservation(vcpu, MEMORY_OP.populate_physmap, 1) !== 1) return -1
-  const lo = vcpu.load64(EXTENT_LIST)
-  return vcpu.hi * TWO_32 + lo
+/**
+ * populate_physmap of `count` pfns from `pfn` on, at most EXTENTS: how many frames Xen gave, which go into `mfns` as pairs
+ * of halves. It stops at the first that it does not have. Linux makes one call for each frame.
+ */
+export function populatePhysmap(vcpu: Vcpu, pfn: number, count: number, mfns: Uint32Array): number {
+  for (let i = 0; i < count; i++) {
+    mfns[i * 2] = (pfn + i) >>> 0
+    mfns[i * 2 + 1] = Math.floor((pfn + i) / TWO_32)
+  }
+  vcpu.storeEntries(EXTENT_LIST, mfns, count)
+  const done = reservation(vcpu, MEMORY_OP.populate_physmap, count)
+  if (done > 0) vcpu.loadEntries(EXTENT_LIST, mfns, done)
+  return Math.max(0, done)
 }
 
 /** {u64 extents*, u64 count, u32 order, u32 flags, u16 domain}: single frames of this domain. */

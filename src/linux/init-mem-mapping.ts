@@ -4,11 +4,11 @@ import { bytesOf, type Kernel, panic, printk } from './kernel.ts'
 import { earlyMemtest } from './memtest.ts'
 import { pfnOf, SYMBOLS } from './symbols.ts'
 
-const ISA_END = 0x10_0000
+export const ISA_END = 0x10_0000
 /** Pages of the brk for the first tables; the check that 3.9 had leaves the last of them unused. */
-const BRK_TABLES = 6
+export const BRK_TABLES = 6
 /** How much the step grows once a round has mapped more than all before: 32 times. */
-const STEP_SHIFT = 5
+export const STEP_SHIFT = 5
 
 /** early_alloc_pgt_buf(): the first pages for tables come from the kernel's own bss, which is mapped from the start. */
 export function earlyAllocPgtBuf(kernel: Kernel): void {

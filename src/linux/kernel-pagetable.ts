@@ -15,7 +15,7 @@ import {
 import { kernelVa, pfnOf, SYMBOLS } from './symbols.ts'
 
 /** L1 pages that the image has for the first part of the direct map: LEVEL1_IDENT_ENTRIES is 4 * 512. */
-const IDENT_L1_PAGES = 4
+export const IDENT_L1_PAGES = 4
 
 const IMAGE_TABLES = [
   SYMBOLS.init_level4_pgt,

@@ -1,5 +1,6 @@
 import { PAGE } from '../bits/address.ts'
-import { bytesOf, type Kernel, printk } from './kernel.ts'
+import { bytesOf, type Kernel, type PageTableBuffer, printk } from './kernel.ts'
+import type { Memblock } from './memblock.ts'
 import { makeLowmemPageReadwrite } from './pgtable.ts'
 import { directVa } from './symbols.ts'
 
@@ -83,29 +84,39 @@ export function markRwPastPgt(kernel: Kernel, site: MarkSite, times: number): vo
 export type MarkSite = 'mask_rw_pte' | 'xen_post_allocator_init'
 
 function step(kernel: Kernel): MarkBranch {
-  const { mark, memblock, pgtBuf } = kernel
-  const { start, end, top } = pgtBuf
+  const { branch, release } = markStep(kernel.mark, kernel.memblock, kernel.pgtBuf)
+  if (release !== null) setRwTheRange(kernel, release.from, release.to)
+  return branch
+}
+
+/** What the function decides: the branch, and the tail [from, to) (pfns) that is to have its write permission back. */
+export function markStep(
+  mark: MarkState,
+  memblock: Memblock,
+  { start, end, top }: PageTableBuffer,
+): { branch: MarkBranch; release: { from: number; to: number } | null } {
+  const only = (branch: MarkBranch) => ({ branch, release: null })
   // Between the search for a buffer and its first page the new buffer is known and empty; the old tail waits.
-  if (!(end > start)) return 'nothing-allocated'
+  if (!(end > start)) return only('nothing-allocated')
   if (mark.s === 0) {
     mark.s = start
     mark.e = end
     mark.t = top
-    return 'first-call'
+    return only('first-call')
   }
   // The first free byte from s on. If that is s itself, nobody has reserved the buffer yet: it is still being built.
   if (memblock.findInRangeSize(bytesOf(mark.s), PAGE) === bytesOf(mark.s)) {
     mark.e = end
     mark.t = top
-    return 'not-reserved-yet'
+    return only('not-reserved-yet')
   }
-  if (mark.e === mark.lastRw) return 'already-released'
-  setRwTheRange(kernel, mark.e, mark.t)
+  if (mark.e === mark.lastRw) return only('already-released')
+  const release = { from: mark.e, to: mark.t }
   mark.lastRw = mark.e
   mark.s = start
   mark.e = end
   mark.t = top
-  return 'release'
+  return { branch: 'release', release }
 }
 
 /** Give the pages [from, to) (pfns) their write permission back, with the line that both repairs print. */

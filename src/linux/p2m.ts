@@ -18,8 +18,8 @@ export class P2m {
   private readonly list: number
   private readonly nrPages: number
   private identity: readonly PfnRange[] = []
-  /** Leaves that the kernel added after Xen's list, by pfn / 512. */
-  private readonly added = new Map<number, Float64Array>()
+  /** Leaves that the kernel added after Xen's list, by pfn / 512: pairs of halves. */
+  private readonly added = new Map<number, Uint32Array>()
 
   constructor(vcpu: Vcpu, listPhysical: number, nrPages: number) {
     this.vcpu = vcpu
@@ -30,9 +30,13 @@ export class P2m {
   /** get_phys_to_machine(): a frame, `IDENTITY` plus the frame, or INVALID_P2M. */
   get(pfn: number): number {
     if (this.isIdentity(pfn)) return IDENTITY + pfn
-    if (pfn >= this.nrPages) return this.added.get(Math.floor(pfn / SLOTS))?.[pfn % SLOTS] ?? INVALID_P2M
+    if (pfn >= this.nrPages) {
+      const leaf = this.added.get(Math.floor(pfn / SLOTS))
+      const at = (pfn % SLOTS) * 2
+      return leaf === undefined ? INVALID_P2M : frameOf(leaf[at], leaf[at + 1])
+    }
     const lo = this.vcpu.load64(this.list + pfn * 8)
-    return this.vcpu.hi === 0xffffffff ? INVALID_P2M : this.vcpu.hi * 0x1_0000_0000 + lo
+    return frameOf(lo, this.vcpu.hi)
   }
 
   /**
@@ -45,7 +49,11 @@ export class P2m {
       this.vcpu.loadEntries(this.list + first * 8, out, SLOTS)
       return 'plain'
     }
-    return first >= this.nrPages && !this.added.has(first / SLOTS) ? 'empty' : 'mixed'
+    if (first < this.nrPages) return 'mixed'
+    const leaf = this.added.get(first / SLOTS)
+    if (leaf === undefined) return 'empty'
+    out.set(leaf)
+    return 'plain'
   }
 
   /** The frame of a pfn that must have one: pfn_to_mfn() for a table. */
@@ -65,15 +73,19 @@ export class P2m {
     return taken
   }
 
-  /** A frame for a pfn beyond Xen's list: the kernel's own leaves. */
-  extend(pfn: number, mfn: number): void {
-    const leaf = Math.floor(pfn / SLOTS)
-    let frames = this.added.get(leaf)
-    if (frames === undefined) {
-      frames = new Float64Array(SLOTS).fill(INVALID_P2M)
-      this.added.set(leaf, frames)
+  /** Frames for `count` pfns beyond Xen's list, given as pairs of halves: the kernel's own leaves. */
+  extend(pfn: number, count: number, mfns: Uint32Array): void {
+    for (let i = 0; i < count; i++) {
+      const number = Math.floor((pfn + i) / SLOTS)
+      let leaf = this.added.get(number)
+      if (leaf === undefined) {
+        leaf = INVALID_LEAF.slice()
+        this.added.set(number, leaf)
+      }
+      const at = ((pfn + i) % SLOTS) * 2
+      leaf[at] = mfns[i * 2]
+      leaf[at + 1] = mfns[i * 2 + 1]
     }
-    frames[pfn % SLOTS] = mfn
   }
 
   setIdentity(ranges: readonly PfnRange[]): void {
@@ -103,6 +115,10 @@ export function mfnsToPfns(vcpu: Vcpu, mfns: Uint32Array, pfns: Uint32Array, fro
 
 /** A page of the list without a frame. */
 const INVALID_LEAF = new Uint32Array(SLOTS * 2).fill(0xffffffff)
+
+function frameOf(lo: number, hi: number): number {
+  return hi === 0xffffffff ? INVALID_P2M : hi * 0x1_0000_0000 + lo
+}
 
 /** mfn_to_pfn(): what Xen's table says of a frame. */
 export function mfnToPfn(vcpu: Vcpu, mfn: number): number {

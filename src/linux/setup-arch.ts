@@ -17,14 +17,14 @@ import { cleanupHighmap } from './kernel-pagetable.ts'
 import { flushMarkReport, markRwPastPgt } from './mark-rw-past-pgt.ts'
 import { applyMapOptions } from './memory-map-options.ts'
 import { directVa, SYMBOLS } from './symbols.ts'
-import { xenMemorySetup } from './xen-memory-setup.ts'
+import { type MemorySetupInput, type PfnRange, pages, xenMemorySetup } from './xen-memory-setup.ts'
 import { xenMemorySetupRepopulating } from './xen-memory-setup-repopulate.ts'
 
 /** Handlers that early_trap_init() installs: #DB, #BP, #PF. None yet for #UD, which BUG() raises. */
 const EARLY_TRAPS = [1, 3, 14]
 /** Frames of the node's own structure: 20 KiB. */
-const NODE_DATA_PAGES = 5
-const TRAMPOLINE_PAGES = 2
+export const NODE_DATA_PAGES = 5
+export const TRAMPOLINE_PAGES = 2
 
 /** setup_arch(), as far as it touches memory: arch/x86/kernel/setup.c, in its order. */
 export function setupArch(kernel: Kernel): void {
@@ -75,14 +75,15 @@ function setupMemoryMap(kernel: Kernel): void {
   const rawMap = memoryMap(vcpu, kernel.dom0)
   if (rawMap === null && kernel.dom0) bug(vcpu, 'xen_memory_setup')
   const repopulates = kernel.generation.released === 'repopulated'
-  const setup = (repopulates ? xenMemorySetupRepopulating : xenMemorySetup)({
+  const input: MemorySetupInput = {
     rawMap,
     nrPages: kernel.nrPages,
     dom0: kernel.dom0,
     generation: kernel.generation,
     mfnList: kernel.mfnList,
     ptBase: kernel.ptBase,
-  })
+  }
+  let setup = (repopulates ? xenMemorySetupRepopulating : xenMemorySetup)(input)
   for (const { start, end } of setup.release) {
     for (let pfn = start; pfn < end; ) {
       const taken = p2m.takeOut(pfn, Math.min(EXTENTS, end - pfn), extents)
@@ -91,12 +92,9 @@ function setupMemoryMap(kernel: Kernel): void {
     }
   }
   p2m.setIdentity(setup.identity)
-  for (const { start, end } of setup.populate ?? []) {
-    for (let pfn = start; pfn < end; pfn++) {
-      const mfn = populatePhysmap(vcpu, pfn)
-      if (mfn !== -1) p2m.extend(pfn, mfn)
-    }
-  }
+  const granted = populate(kernel, setup.populate ?? [])
+  // Where Xen has fewer frames than were asked for, memory ends at the last that it gave: xen_populate_chunk().
+  if (granted < pages(setup.populate ?? [])) setup = xenMemorySetupRepopulating({ ...input, granted })
   for (const { base, end } of setup.reservations) memblock.reserve(base, end)
   for (const line of setup.lines) printk(kernel, line)
   const user = applyMapOptions(setup.e820, kernel.commandLine)
@@ -104,6 +102,22 @@ function setupMemoryMap(kernel: Kernel): void {
   const trimmed = trimBiosRange(user.map)
   for (const line of trimmed.lines) printk(kernel, line)
   kernel.e820 = trimmed.map
+}
+
+/** Ask Xen for frames again, range by range until it has no more. Returns how many came. */
+function populate(kernel: Kernel, ranges: readonly PfnRange[]): number {
+  let granted = 0
+  for (const { start, end } of ranges) {
+    for (let pfn = start; pfn < end; ) {
+      const count = Math.min(EXTENTS, end - pfn)
+      const done = populatePhysmap(kernel.vcpu, pfn, count, extents)
+      kernel.p2m.extend(pfn, done, extents)
+      granted += done
+      if (done < count) return granted
+      pfn += done
+    }
+  }
+  return granted
 }
 
 function findLimits(kernel: Kernel): void {

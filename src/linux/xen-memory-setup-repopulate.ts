@@ -21,7 +21,7 @@ export function xenMemorySetupRepopulating(input: MemorySetupInput): MemorySetup
     .map(({ start, end }) => ({ start, end: Math.min(end, nrPages) }))
     .filter((r) => r.start < r.end)
   const released = pages(release)
-  const populate = ramBeyond(raw, nrPages, released)
+  const populate = ramBeyond(raw, nrPages, Math.min(released, input.granted ?? released))
   const added = pages(populate)
   const lastPfn = populate.at(-1)?.end ?? nrPages
 

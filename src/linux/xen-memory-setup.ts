@@ -25,6 +25,8 @@ export type MemorySetupInput = {
   /** Physical bytes: the mfn list and the start info lie in [mfnList, ptBase). */
   readonly mfnList: number
   readonly ptBase: number
+  /** Frames that Xen gave when it was asked for those released again; left out while that is not known. */
+  readonly granted?: number
 }
 
 /** What the function decides. Nothing is carried out: the caller talks to Xen and to memblock. */

@@ -91,7 +91,12 @@ export function compareLines(
 ): Agreement {
   const byVerb = new Map<string, { compared: number; agree: number; exempt: number }>()
   const differences: Difference[] = []
-  const memory: RecordingMemory = { kept: new Set(), unwritten: new Set(), strangeFrame: false }
+  const memory: RecordingMemory = {
+    kept: new Set(),
+    unwritten: new Set(),
+    undoUnderWay: false,
+    strangeFrame: false,
+  }
   const wordsOfXen = new Map<string, string>()
   const wordsOfOurs = new Map<string, string>()
   let compared = 0

@@ -57,7 +57,7 @@ export function planBoot(options: BootOptions): BootPlan {
   const usesSeed = options.map === undefined && options.domain !== 'domU'
   const map = chooseMap(options, usesSeed)
   const dom0 = options.domain === undefined ? map === null || map.kind === 'host' : options.domain === 'dom0'
-  const nrPages = options.memory ?? (usesSeed ? SEED_SCENARIO.memory : map?.nrPages) ?? allMemory(map)
+  const nrPages = options.memory ?? (usesSeed ? SEED_SCENARIO.memory : ownPages(map))
   const layout = chooseLayout(options, usesSeed, map, nrPages)
   if (layout.vEnd > KERNEL_WINDOW) {
     throw new BadInput(
@@ -90,7 +90,8 @@ function checkNumbers({ memory, vEnd, kernelSize, initrdSize, mfn }: BootOptions
   }
 }
 
-function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
+/** The map that the options name, sorted; null where they name none. Throws BadInput for a map that no kernel starts in. */
+export function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
   if (usesSeed) return findMap(SEED_SCENARIO.map)
   if (options.map === undefined) return null
   const map = typeof options.map === 'string' ? findMap(options.map) : checkMap(options.map)
@@ -98,6 +99,11 @@ function chooseMap(options: BootOptions, usesSeed: boolean): MemoryMap | null {
   if (!low)
     throw new BadInput(`${map.name}: the map has no RAM between 1 MiB and 4 GiB; a kernel cannot start there`)
   return { ...map, entries: map.entries.toSorted((a, b) => a.start - b.start) }
+}
+
+/** Frames that a guest has when nobody says otherwise: the log's, or all the RAM of the map. */
+export function ownPages(map: MemoryMap | null): number {
+  return map?.nrPages ?? allMemory(map)
 }
 
 /** All the RAM of a map, the first MiB's included, in whole frames: what a guest has when nobody says otherwise. */

@@ -9,6 +9,7 @@ import { buildDomain } from '../xen/domain-builder.ts'
 import { Hypervisor } from '../xen/hypervisor.ts'
 import type { BootResult } from './boot.ts'
 import type { BootPlan } from './boot-plan.ts'
+import { machineBytes } from './reserve.ts'
 
 /** How a boot ended: numbers are -1 where there is none. */
 export type Ending = {
@@ -21,6 +22,26 @@ export type Ending = {
 
 /** One machine's memory, kept from boot to boot: it is reset, not made again. */
 let spare: Memory | null = null
+
+/** What a machine reserves when nobody says otherwise: all that it can, as it costs only what is touched. */
+const MOST_BYTES = 2 ** 32
+
+let bytesFor: (plan: BootPlan) => number = () => MOST_BYTES
+
+/** From here on reserve for a boot what it needs, and no more: for a page, where address space is scarcer. */
+export function reserveAsNeeded(): void {
+  bytesFor = machineBytes
+}
+
+function memoryFor(plan: BootPlan): Memory {
+  const bytes = bytesFor(plan)
+  if (spare === null || spare.u8.length < bytes) {
+    // The old one goes first, so that never both are reserved.
+    spare = null
+    spare = new Memory(bytes)
+  }
+  return spare
+}
 
 /** Forget the memory that is kept between boots: 4 GiB of address space, of which what was touched is in use. */
 export function releaseMemory(): void {
@@ -42,9 +63,7 @@ export type BootWatch = {
 
 /** Run a planned boot once. */
 export function runBoot(plan: BootPlan, { sink, kernel: told, ready }: BootWatch = {}): BootRun {
-  const memory = spare ?? new Memory()
-  spare = memory
-  const { xen, domain, vcpu } = buildMachine(plan, memory)
+  const { xen, domain, vcpu } = buildMachine(plan, memoryFor(plan))
   const events = sink === undefined ? null : new FillEvents(sink)
   xen.sink = events && ((event) => events.add(event))
   if (events !== null)

@@ -53,7 +53,7 @@ export class RandomOperations {
       case 'clear':
         return `clear ${pages.chance(0.05) ? pages.strange() : page}`
       case 'copy':
-        return `copy ${page} ${pages.chance(0.05) ? pages.pick(['NORAM', 'XPERD', 'SHINFO']) : pages.page()}`
+        return `copy ${page} ${pages.chance(0.05) ? pages.pick(['NORAM', 'XPERD', 'KL3']) : pages.page()}`
       case 'emulated':
         return this.emulated()
       case 'segments':
@@ -368,7 +368,7 @@ export class RandomOperations {
     const { pages } = this
     return pages.pick([
       `mmu ${page}+${pages.random(512) * 8 + 4} = 0`,
-      `mmu ma:0x${(pages.random(2 ** 20) * 4096).toString(16)} = 0`,
+      `mmu ma:${pages.pick(['0xb8000', '0x1000000000', '0xfee00000', '0xffffffffff000'])} = 0`,
       'hc 1 0 1 0 0x7ff0',
       `hc 1 @${page} 0 0 0x7ff0`,
       `hc 26 @${page} 0 0 0x7ff0`,

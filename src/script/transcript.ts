@@ -43,6 +43,8 @@ export class Transcript {
   private readonly now = new Map<string, number>()
   private readonly generations = new Map<string, number>()
   private readonly lastWords = new Map<string, string>()
+  /** The last line about each frame, by how it begins: most words are asked for again and again without a change. */
+  private readonly lastLines = new Map<string, string>()
   private readonly self: string
   private line: TranscriptLine | null = null
 
@@ -59,6 +61,7 @@ export class Transcript {
   /** A name got a frame. */
   named(symbol: ScriptSymbol): void {
     const { name, mfn, pfn } = symbol
+    this.lastLines.clear()
     const old = this.now.get(name)
     if (old !== undefined && old !== mfn) {
       const names = this.byMfn.get(old)
@@ -154,6 +157,9 @@ export class Transcript {
   words(lines: readonly string[], always: boolean): void {
     const line = this.line as TranscriptLine
     for (const text of lines) {
+      const about = text.slice(0, text.indexOf(':'))
+      if (!always && this.lastLines.get(about) === text) continue
+      this.lastLines.set(about, text)
       const match = WORDS.exec(text)
       if (match === null) continue
       const [, frame, owner, caf, taf] = match

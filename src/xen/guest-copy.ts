@@ -60,6 +60,16 @@ export function copyByteFromGuest(vcpu: Vcpu, va: number): number {
 
 /** Write `count` u32 words to `va`. False when a byte of them cannot be written; what came before it is written. */
 export function copyToGuest(vcpu: Vcpu, va: number, words: ArrayLike<number>, count: number): boolean {
+  if ((va & 3) === 0) {
+    // An aligned word lies in one page.
+    for (let i = 0; i < count; i++) {
+      const at = va + i * 4
+      const page = isGuestAddress(at) ? vcpu.tryWritable(at) : -1
+      if (page === -1) return false
+      vcpu.memory.u32[page + (((at >>> 0) & (PAGE - 1)) >>> 2)] = words[i]
+    }
+    return true
+  }
   for (let i = 0; i < count * 4; i++) {
     const at = va + i
     const page = isGuestAddress(at) ? vcpu.tryWritable(at) : -1

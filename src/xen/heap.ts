@@ -17,6 +17,8 @@ export class Heap {
   private readonly unscrubbed = new Set<number>()
   /** Frames to give out next, where they are free: the choices of another run. */
   wishes: number[] = []
+  /** Told of every single frame that is given out or freed while something watches; null otherwise. */
+  observer: ((mfn: number) => void) | null = null
 
   constructor(ram: readonly FrameRange[]) {
     // The first MiB is never given out.
@@ -73,6 +75,12 @@ export class Heap {
 
   /** One frame, or -1 when there is none. */
   take(): number {
+    const mfn = this.takeAny()
+    if (this.observer !== null) this.observer(mfn)
+    return mfn
+  }
+
+  private takeAny(): number {
     const wished = this.wishes.shift()
     if (wished !== undefined && this.takeFrame(wished)) return wished
     const last = this.freed.at(-1)
@@ -104,6 +112,7 @@ export class Heap {
   }
 
   free(mfn: number): void {
+    if (this.observer !== null) this.observer(mfn)
     const last = this.freed.at(-1)
     if (last !== undefined && last.end === mfn) last.end++
     else this.freed.push({ start: mfn, end: mfn + 1 })

@@ -439,6 +439,9 @@ export class Hypervisor implements Host {
     const { unscrubbed } = this.version
     if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed
     const top = this.typeText(type).slice(0, 2)
-    return [this.version.freeCount, top + this.version.freeType]
+    // A frame and the one behind it are one piece of the heap; its head says where the part begins that is to be scrubbed.
+    const isHead = unscrubbed !== null && mfn % 2 === 0 && this.heap.isUnscrubbed(mfn + 1)
+    const { freeCount, freeType } = this.version
+    return [freeCount, top + (isHead ? `${freeType.slice(0, -8)}00000001` : freeType)]
   }
 }

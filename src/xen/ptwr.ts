@@ -45,8 +45,10 @@ function emulateWrite(
 ): boolean {
   const table = tableMappedAt(xen, vcpu, va)
   if (table === -1) return false
-  // dom0's stores to registers that it may only read are carried out by dropping them.
-  if (domain.privileged && isReadOnlyDevice(table)) return store.bytes <= 8 && va % store.bytes === 0
+  // dom0's stores to registers that it may only read are carried out by dropping them. What would read them first is not.
+  if (domain.privileged && isReadOnlyDevice(table)) {
+    return store.expected === undefined && store.bytes <= 8 && va % store.bytes === 0
+  }
   const record = xen.memory.record(table)
   if (record === -1 || !getPage(xen, table, record, domain)) {
     xen.log('pageRef', table)

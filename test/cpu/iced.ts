@@ -166,8 +166,6 @@ export function icedWords(iced: Iced, ours: Instruction): string {
     : ''
   const operands: string[] = []
   for (let i = 0; i < iced.opCount; i++) {
-    // The address of maskmovq stands among iced's operands alone.
-    if (i === 0 && name.startsWith('maskmov')) continue
     operands.push(icedOperand(iced, i, ours))
   }
   return `${prefixes}${repeat} ${name} ${operands.join(', ')}`
@@ -185,6 +183,10 @@ function icedOperand(iced: Iced, i: number, ours: Instruction): string {
     case OpKind.MemorySegRSI:
     case OpKind.MemorySegESI:
       return implied(iced, 6, kind === OpKind.MemorySegESI, segmentWord(iced.memorySegment))
+    case OpKind.MemorySegRDI:
+    case OpKind.MemorySegEDI:
+      // maskmovq and maskmovdqu, whose size the core leaves open.
+      return `[${segmentWord(iced.memorySegment)} 7 ${NONE}*1 0/${kind === OpKind.MemorySegEDI ? 4 : 8}] of 0`
     case OpKind.MemoryESRDI:
     case OpKind.MemoryESEDI:
       return implied(iced, 7, kind === OpKind.MemoryESEDI, '')

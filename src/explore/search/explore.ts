@@ -1,9 +1,11 @@
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from '../jobs/checkpoint.ts'
+import { type Job, piecesOf, type Shard } from '../jobs/job.ts'
 import { openPool, type Pool, runInOrder } from '../jobs/pool.ts'
 import type { Done } from '../jobs/progress.ts'
 import { type Finding, shrink, signatureOf } from './finding.ts'
 import { type Space, walkerOf } from './space.ts'
 import { Visited } from './visited.ts'
+import { WALKS_A_PIECE, type WalksSpec, walksJob, walksOf, walkTask } from './walk-piece.ts'
 import {
   keyNow,
   type LevelResult,
@@ -24,6 +26,8 @@ export type ExplorePlan = {
   readonly seed: number
   /** Go on when there is a finding for every hole that is open. */
   readonly all: boolean
+  /** Only a part of the walks. The sequences are searched by the first part alone. */
+  readonly shard?: Shard
 }
 
 export type Explored = {
@@ -51,12 +55,20 @@ export type ExploreRun = {
   /** Told when the plan is a good one and the checkpoint can be written. */
   readonly started?: () => void
   readonly progress?: (done: Done) => void
+  /** Who carries out the walks, other than threads of this machine: as `coordinate` does. */
+  readonly walksBy?: (
+    job: Job,
+    shard: Shard,
+    from: number,
+    signal: AbortSignal,
+    take: (result: unknown) => boolean,
+  ) => Promise<void>
   /** Told of every finding at once. */
   readonly found?: (finding: Finding) => void
 }
 
 const SEQUENCES_A_TASK = 64
-const WALKS_A_TASK = 32
+const WHOLE: Shard = { index: 1, of: 1 }
 const SAVE_EVERY_MS = 30_000
 
 /** What a checkpoint says in JSON; the sets of states lie behind it. */
@@ -160,6 +172,7 @@ class Search {
   // ---- all sequences, depth by depth ----
 
   private async searchDepths(pool: Pool<LevelTask, LevelResult>): Promise<void> {
+    if ((this.plan.shard ?? WHOLE).index > 1) return
     while (this.depth < this.plan.depth && this.goesOn) {
       await runInOrder(pool, this.levelTasks(), this.run.signal, (result, task) => {
         this.takeLevel(result, task)
@@ -215,21 +228,25 @@ class Search {
 
   private async takeWalks(pool: Pool<WalkTask, WalkResult>): Promise<void> {
     if (!this.goesOn) return
-    await runInOrder(pool, this.walkTasks(), this.run.signal, ({ findings, steps }, { count }) => {
+    const { space, seed, walks, length, shard = WHOLE } = this.plan
+    const spec: WalksSpec = { space, seed, walks, length }
+    const of = walksOf(spec, shard)
+    // A checkpoint is written between pieces, and only the last one may be a small one.
+    const from = Math.ceil(this.walks / WALKS_A_PIECE)
+    const take = ({ findings, steps }: WalkResult): boolean => {
       this.steps += steps
-      this.walks += count
+      this.walks = Math.min(of, this.walks + WALKS_A_PIECE)
       for (const finding of findings) this.take(finding)
-      this.tell({ stage: 'walks', done: this.walks, of: this.plan.walks, unit: 'walks' })
+      this.tell({ stage: 'walks', done: this.walks, of, unit: 'walks' })
       this.saveNowAndThen()
       return !this.isEnough
-    })
-  }
-
-  private *walkTasks(): Generator<WalkTask> {
-    const { space, seed, length, walks } = this.plan
-    for (let first = this.walks; first < walks; first += WALKS_A_TASK) {
-      yield { kind: 'walks', space, seed, first, count: Math.min(WALKS_A_TASK, walks - first), length }
     }
+    const job = walksJob(spec)
+    if (this.run.walksBy !== undefined) {
+      await this.run.walksBy(job, shard, from, this.run.signal, (result) => take(result as WalkResult))
+      return
+    }
+    await runInOrder(pool, walkTasks(spec, piecesOf(job, shard, from)), this.run.signal, take)
   }
 
   // ---- findings, and where the search is ----
@@ -273,6 +290,10 @@ class Search {
     this.level = Sequences.of(depth, new Uint16Array(parts.level.buffer))
     this.next = Sequences.of(depth + 1, new Uint16Array(parts.next.buffer))
   }
+}
+
+function* walkTasks(spec: WalksSpec, pieces: Iterable<number>): Generator<WalkTask> {
+  for (const piece of pieces) yield walkTask(spec, piece)
 }
 
 function bytesOf(words: Int32Array | Uint16Array): Uint8Array {

@@ -4,6 +4,8 @@ import { runScript } from '../src/run/script.ts'
 import { PROBE } from '../src/script/layout.ts'
 import type { Hypervisor } from '../src/xen/hypervisor.ts'
 
+/** What real Xen did that the machine did not, and system calls of processes. */
+
 /** A process whose tables have the kernel's memory too. */
 const PROCESS = `page U
 set U[511] = KL3|P|RW|US|A|D
@@ -101,4 +103,16 @@ test('a descriptor that was loaded is marked as accessed', () => {
   const script = 'page A\ndesc A[1] = 0x00affa000000ffff\nro A\ngdt 512 A\nldsel 0xb\nget A[1]'
   const last = runScript(script).lines.at(-1)
   assert.equal(last?.raw ?? last?.val, '0xaffb000000ffff')
+})
+
+test("dom0's plain stores to the IO-APIC's page are dropped, its locked instructions fault", () => {
+  const script = `page A
+uvm W0 = IOAPIC|P|US
+${['set W0 = 5', 'set1 W0 = 5', 'or W0 1', 'btr W0 1', 'cas W0 0 1', 'cas4 W0 0 1', 'xchg W0 1', 'set W0+1 = 1'].join('\n')}`
+  const results = runScript(script).lines.slice(2)
+  assert.deepEqual(
+    results.map(({ rc }) => rc),
+    [0, 0, -14, -14, -14, -14, -14, -14],
+  )
+  assert.ok(results.slice(2).every(({ fault }) => fault === 'PF:0x3'))
 })

@@ -1,0 +1,35 @@
+import type { BootOptions } from '../../run/boot.ts'
+import { isLaidOutToday } from '../../run/layout-outcome.ts'
+
+/**
+ * The command that carries these options out alone. A map that does not ship stands as its name: the file is the user's.
+ * The layouts of today are `sweep`'s alone.
+ */
+export function bootCommand(options: BootOptions): string {
+  const words = [isLaidOutToday(options.linux) ? 'xenolith sweep --no-shrink' : 'xenolith boot']
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined) words.push(`--${name} ${quoted(value)}`)
+  }
+  add('linux', options.linux)
+  for (const hash of options.with ?? []) add('with', hash)
+  for (const hash of options.without ?? []) add('without', hash)
+  if (options.xen !== 'seed') add('xen', options.xen)
+  add('holes', options.holes)
+  add('map', typeof options.map === 'object' ? options.map.name : options.map)
+  if (options.domain !== undefined) words.push(options.domain === 'dom0' ? '--dom0' : '--domu')
+  if (options.firmwareMap) words.push('--firmware-map')
+  add('memory', options.memory === undefined ? undefined : `0x${options.memory.toString(16)}p`)
+  add('v-end', hexOf(options.vEnd))
+  add('kernel-size', hexOf(options.kernelSize))
+  add('initrd-size', hexOf(options.initrdSize))
+  if (options.append !== '') add('append', options.append)
+  return words.join(' ')
+}
+
+function hexOf(n: number | undefined): string | undefined {
+  return n === undefined ? undefined : `0x${n.toString(16)}`
+}
+
+function quoted(word: string): string {
+  return /^[\w.,:/+@=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}

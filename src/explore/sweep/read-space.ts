@@ -1,0 +1,231 @@
+import { BadInput, nearest } from '../../bits/bad-input.ts'
+import { bootOptions, type RawBootOptions } from '../../run/boot-options.ts'
+import { planBoot } from '../../run/boot-plan.ts'
+import { type MemoryMap, shippedMaps } from '../../run/maps.ts'
+import { parseSize } from '../../run/numbers.ts'
+import { MOST_MACHINES, type NumberRange, type Numbers, type Space } from './space.ts'
+
+/** The axes of a sweep as they are typed, or stand in a sweep file under the same names. */
+export type RawSpace = {
+  readonly map?: readonly (string | MemoryMap)[]
+  readonly memory?: readonly string[]
+  readonly memoryCap?: string
+  readonly vEnd?: readonly string[]
+  readonly kernelSize?: readonly string[]
+  readonly initrdSize?: readonly string[]
+  readonly append?: readonly string[]
+  readonly xen?: readonly string[]
+  readonly linux?: readonly string[]
+  readonly with?: readonly string[]
+  readonly without?: readonly string[]
+  readonly holes?: string
+  readonly dom0?: boolean
+  readonly domu?: boolean
+  readonly firmwareMap?: boolean
+}
+
+/** What stands for several maps. */
+const MAP_SETS: Readonly<Record<string, (map: MemoryMap) => boolean>> = {
+  all: () => true,
+  hosts: (map) => map.kind === 'host',
+  guests: (map) => map.kind === 'guest',
+}
+
+/**
+ * The space that was typed. Every complaint names the option, the value and the way out. Lists may also be commas inside
+ * one string, except those of `append`.
+ *
+ * @param load gives the map in a file; shipped maps and the words for several are known here
+ */
+export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Space {
+  const sizes = raw.kernelSize !== undefined
+  if (sizes && raw.vEnd !== undefined)
+    throw new BadInput(
+      '--v-end and --kernel-size exclude each other: v_end follows from the sizes; keep one of them',
+    )
+  if (!sizes && raw.initrdSize !== undefined)
+    throw new BadInput(
+      "--initrd-size needs --kernel-size too: v_end follows from both; give the kernel's size",
+    )
+  const { domain, firmwareMap, with: added, without, holes } = bootOptions(pick(raw))
+  const maps = (raw.map ?? ['hosts']).flatMap((one) =>
+    typeof one === 'string' ? words([one]).flatMap((word) => mapsNamed(word, load)) : [one],
+  )
+  if (maps.includes(null) && domain === 'dom0')
+    throw new BadInput('--map none with --dom0: a dom0 needs a machine; name a map')
+  const space: Space = {
+    maps: unique(maps),
+    memory: numbers('--memory', raw.memory, memoryPages),
+    memoryCap: raw.memoryCap === undefined ? null : memoryPages(raw.memoryCap),
+    vEnd: numbers('--v-end', raw.vEnd, (text) => bootOptions({ vEnd: text }).vEnd!),
+    kernelSize: numbers('--kernel-size', raw.kernelSize, (t) => bootOptions({ kernelSize: t }).kernelSize!),
+    initrdSize: numbers('--initrd-size', raw.initrdSize, initrdBytes),
+    append: raw.append === undefined ? [null] : unique(raw.append.map(checkedAppend)),
+    xen: unique(raw.xen === undefined ? ['seed'] : words(raw.xen)),
+    linux: unique(raw.linux === undefined ? ['B'] : words(raw.linux)),
+    common: {
+      ...(domain === undefined ? {} : { domain }),
+      ...(firmwareMap === undefined ? {} : { firmwareMap }),
+      ...(added === undefined ? {} : { with: added }),
+      ...(without === undefined ? {} : { without }),
+      ...(holes === undefined ? {} : { holes }),
+    },
+  }
+  for (const [axis, values] of Object.entries(space))
+    if (Array.isArray(values) && values.length === 0)
+      throw new BadInput(`--${dashed(axis)} is empty; give a value`)
+  // What is no kernel and no profile of Xen is said once, here, and not of every machine.
+  for (const linux of space.linux) planBoot({ ...space.common, domain: 'domU', linux })
+  for (const xen of space.xen) planBoot({ ...space.common, domain: 'domU', xen })
+  return space
+}
+
+function pick({ with: added, without, holes, dom0, domu, firmwareMap }: RawSpace): RawBootOptions {
+  return {
+    ...(added === undefined ? {} : { with: added }),
+    ...(without === undefined ? {} : { without }),
+    ...(holes === undefined ? {} : { holes }),
+    ...(dom0 === undefined ? {} : { dom0 }),
+    ...(domu === undefined ? {} : { domu }),
+    ...(firmwareMap === undefined ? {} : { firmwareMap }),
+  }
+}
+
+/** A set's maps by their names; `none` is a machine without a map; else a shipped map or a file. */
+function mapsNamed(word: string, load: (name: string) => MemoryMap): (string | MemoryMap | null)[] {
+  if (word === 'none') return [null]
+  const isMember = Object.hasOwn(MAP_SETS, word) ? MAP_SETS[word] : undefined
+  if (isMember !== undefined)
+    return shippedMaps()
+      .filter(isMember)
+      .map((map) => map.name)
+  const map = load(word)
+  return [shippedMaps().includes(map) ? map.name : map]
+}
+
+function words(list: readonly string[]): string[] {
+  return list
+    .flatMap((text) => text.split(','))
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
+}
+
+function unique<T>(list: readonly T[]): T[] {
+  return [...new Set(list)]
+}
+
+/** Values, ranges FROM..TO+STEP, and `own` for what a boot takes by itself. */
+function numbers(
+  option: string,
+  given: readonly string[] | undefined,
+  value: (text: string) => number,
+): Numbers {
+  if (given === undefined) return [null]
+  return words(given).map((word) => {
+    if (word === 'own') return null
+    const dots = word.indexOf('..')
+    return dots === -1 ? value(word) : range(option, word, dots, value)
+  })
+}
+
+function range(option: string, word: string, dots: number, value: (text: string) => number): NumberRange {
+  const plus = word.indexOf('+', dots)
+  if (plus === -1)
+    throw new BadInput(`${option} '${word}' is a range without a step; write it as in 32M..348M+4M`)
+  const from = value(word.slice(0, dots))
+  const to = value(word.slice(dots + 2, plus))
+  const step = value(word.slice(plus + 1))
+  if (to < from) throw new BadInput(`${option} '${word}' ends before it begins; exchange its ends`)
+  if (step === 0) throw new BadInput(`${option} '${word}' has no step; give one above 0`)
+  if ((to - from) / step > MOST_MACHINES)
+    throw new BadInput(`${option} '${word}' has more values than can be counted; take a larger step`)
+  return { from, to, step }
+}
+
+function memoryPages(text: string): number {
+  return bootOptions({ memory: text }).memory!
+}
+
+function initrdBytes(text: string): number {
+  return parseSize('--initrd-size', text, 'B', '26M, 27262976 or 0x1a00000')
+}
+
+function checkedAppend(text: string): string {
+  return bootOptions({ append: text }).append!
+}
+
+function dashed(name: string): string {
+  const option = name === 'maps' ? 'map' : name
+  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+const FILE_KEYS = [
+  'map',
+  'memory',
+  'memory-cap',
+  'v-end',
+  'kernel-size',
+  'initrd-size',
+  'append',
+  'xen',
+  'linux',
+  'with',
+  'without',
+  'holes',
+  'dom0',
+  'domu',
+  'firmware-map',
+] as const
+
+/** Options that have one value; the others are lists, and may be given as one value. */
+const SINGLE = {
+  'memory-cap': 'string',
+  holes: 'string',
+  dom0: 'flag',
+  domu: 'flag',
+  'firmware-map': 'flag',
+} as const
+
+/** A sweep file: JSON with the options' names as keys. Throws BadInput, which names file and key. */
+export function parseSweepFile(text: string, file: string): RawSpace {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw new BadInput(
+      `${file} is not JSON; a sweep file is an object such as {"map": ["hosts"], "linux": ["B", "C"]}`,
+    )
+  }
+  if (json === null || typeof json !== 'object' || Array.isArray(json))
+    throw new BadInput(`${file}: a sweep file is an object such as {"map": ["hosts"], "linux": ["B", "C"]}`)
+  const raw: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(json)) {
+    if (!(FILE_KEYS as readonly string[]).includes(key)) {
+      const near = nearest(key, FILE_KEYS)
+      throw new BadInput(
+        `${file}: no option is named "${key}"${near ? ` (did you mean ${near}?)` : ''}; there are ${FILE_KEYS.join(', ')}`,
+      )
+    }
+    raw[key.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())] = fileValue(
+      key,
+      value,
+      file,
+    )
+  }
+  return raw as RawSpace
+}
+
+function fileValue(key: string, value: unknown, file: string): unknown {
+  const kind = (SINGLE as Record<string, string>)[key]
+  if (kind === 'flag') {
+    if (typeof value !== 'boolean') throw new BadInput(`${file}: "${key}" is neither true nor false`)
+    return value
+  }
+  const list = (Array.isArray(value) ? value : [value]).map((one: unknown) => {
+    if (typeof one === 'string' || typeof one === 'number') return String(one)
+    throw new BadInput(`${file}: "${key}" holds something that is neither a string nor a number`)
+  })
+  if (kind === undefined) return list
+  if (list.length !== 1) throw new BadInput(`${file}: "${key}" has one value; give one`)
+  return list[0]
+}
