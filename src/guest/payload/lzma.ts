@@ -147,6 +147,15 @@ export class LzmaDecoder {
     return false
   }
 
+  /** Whether the end marker comes next. */
+  endsHere(): boolean {
+    const positionState = (this.at - this.dictionary) & this.positionMask
+    const isMatch = this.range.bit(this.isMatch, this.state * POSITION_STATES + positionState) === 1
+    if (!isMatch || this.range.bit(this.isRepeat, this.state) === 1) return false
+    this.match(positionState)
+    return this.repeat0 === END_MARKER
+  }
+
   /** A literal. After a match it is coded by the byte that the match would have gone on with, as far as it is like it. */
   private literal(): void {
     const { range, output, literals, at } = this
@@ -253,6 +262,7 @@ export function unpackLzmaAlone(bytes: Uint8Array, size: number): Uint8Array {
   if (!decoder.range.start(ALONE_HEADER_BYTES)) throw new BadPayload('it does not begin as LZMA does')
   decoder.decode(size)
   if (decoder.at !== size) throw new BadPayload('it is shorter than it says')
+  if (isUnknown && !decoder.endsHere()) throw new BadPayload('it is longer than it says')
   if (decoder.range.at > bytes.length) throw new BadPayload('it is cut off')
   return output
 }
