@@ -67,4 +67,25 @@ code_\name:
     CODE rdpmc, "rdpmc"
     CODE retf, "leaq 1f(%rip), %rbx; pushq %rax; pushq %rbx; lretq; 1:"
 
+    CODE frame, "pushq %rax; popfq; ud2"
+    CODE frame_int, "pushq %rax; popfq; int3"
+
+/* A handler that keeps the frame on its stack and the flags that it runs with, and ends the attempt. */
+    .globl keep_frame
+keep_frame:
+    .irp word, 0, 1, 2, 3, 4, 5, 6
+    movq 8*\word(%rsp), %rax
+    movq %rax, kept_frame+8*\word
+    .endr
+    movq %rsp, kept_frame+56
+    pushfq
+    popq kept_frame+64
+    movq resume_sp, %rsp
+    jmp *resume
+
+    .data
+    .globl kept_frame
+    .align 8
+kept_frame: .fill 9, 8, 0
+
     .section .note.GNU-stack, "", @progbits

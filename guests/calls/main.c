@@ -22,6 +22,12 @@ static void say(const char *name, s64 rc)
   put_number(rc);
 }
 
+static void put_frame(u64 word)
+{
+  put(" ");
+  put_hex(word);
+}
+
 static void words_out(u64 count)
 {
   for (u64 i = 0; i < count; i++) {
@@ -381,6 +387,62 @@ static void instructions(void)
   try("cpuid of Xen, hypercalls", code_cpuid, 0x40000002, 0, RAX | RBX);
 }
 
+extern u64 kept_frame[9];
+extern void keep_frame(void);
+CODE(frame) CODE(frame_int)
+
+/* What a handler finds: the interrupted place by its distance, cs with the mask, both rflags, both stack pointers, ss. */
+static void frame(const char *name, void (*code)(void), u64 flags)
+{
+  volatile struct vcpu_info *info = (volatile struct vcpu_info *)SHARED_INFO;
+  u64 registers[4] = {flags, 0, 0x1111, 0};
+  for (u64 i = 0; i < 9; i++)
+    kept_frame[i] = 0;
+  attempt(code, registers);
+  say(name, (s64)(kept_frame[2] - (u64)code));
+  put_frame(kept_frame[0]);
+  put_frame(kept_frame[3]);
+  put_frame(kept_frame[4]);
+  put_frame(kept_frame[5] - kept_frame[7]);
+  put_frame(kept_frame[6]);
+  put_frame(kept_frame[8]);
+  put_frame(info->upcall_mask);
+  end();
+  info->upcall_mask = 1;
+}
+
+static void frames(void)
+{
+  static const u64 flags[] = {0x202, 0x203, 0x2d7, 0xad7, 0x602, 0x4202, 0x40202, 0x200202, 0x3202};
+  static struct trap_info table[3];
+  volatile struct vcpu_info *info = (volatile struct vcpu_info *)SHARED_INFO;
+  table[0].vector = 6;
+  table[1].vector = 3;
+  table[0].cs = table[1].cs = 0xe033;
+  table[0].address = table[1].address = (u64)keep_frame;
+  for (u64 masks = 0; masks < 2; masks++) {
+    table[0].flags = table[1].flags = masks * 4;
+    hypercall(SET_TRAP_TABLE, (u64)table, 0, 0, 0, 0);
+    for (u64 i = 0; i < sizeof flags / sizeof *flags; i++) {
+      frame("frame", code_frame, flags[i]);
+      clear_pending();
+      info->upcall_mask = 0;
+      frame("frame with events", code_frame, flags[i]);
+      frame("frame of int3", code_frame_int, flags[i]);
+    }
+  }
+  DATA[0] = 3;
+  hypercall(PHYSDEV_OP, 6, POOL, 0, 0, 0);
+  frame("frame with ports", code_frame, 0x202);
+  hypercall(VM_ASSIST, 0, 4, 0, 0, 0);
+  frame("frame with its own level", code_frame, 0x202);
+  DATA[0] = 1;
+  hypercall(PHYSDEV_OP, 6, POOL, 0, 0, 0);
+  frame("frame with level 1", code_frame, 0x202);
+  hypercall(VM_ASSIST, 1, 4, 0, 0, 0);
+  set_handlers();
+}
+
 static void debug_registers(void)
 {
   static const u64 values[][2] = {
@@ -431,6 +493,7 @@ void probe_main(struct start_info *info)
   events();
   grants();
   instructions();
+  frames();
   debug_registers();
   others();
   put("@end\n");
