@@ -68,6 +68,8 @@ code_\name:
     CODE retf, "leaq 1f(%rip), %rbx; pushq %rax; pushq %rbx; lretq; 1:"
 
     CODE frame, "pushq %rax; popfq; ud2"
+    CODE hypercall, "movl $17, %eax; xorl %edi, %edi; xorl %esi, %esi; pushq %rbx; popfq; syscall; cld"
+    CODE block, "movl $29, %eax; movl $1, %edi; xorl %esi, %esi; syscall"
     CODE frame_int, "pushq %rax; popfq; int3"
 
 /* A handler that keeps the frame on its stack and the flags that it runs with, and ends the attempt. */

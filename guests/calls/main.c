@@ -389,7 +389,7 @@ static void instructions(void)
 
 extern u64 kept_frame[9];
 extern void keep_frame(void);
-CODE(frame) CODE(frame_int)
+CODE(frame) CODE(frame_int) CODE(hypercall) CODE(block)
 
 /* What a handler finds: the interrupted place by its distance, cs with the mask, both rflags, both stack pointers, ss. */
 static void frame(const char *name, void (*code)(void), u64 flags)
@@ -443,6 +443,30 @@ static void frames(void)
   set_handlers();
 }
 
+/* Events enter the kernel on the way back from a hypercall, when it takes them. */
+static void upcalls(void)
+{
+  volatile struct vcpu_info *info = (volatile struct vcpu_info *)SHARED_INFO;
+  op("bind_ipi", EVENT_CHANNEL_OP, 7, 0, 0, 0, 0, 2);
+  u32 port = first_port();
+  for (u16 flags = 0; flags < 2; flags++) {
+    ARGS->callback.type = 0;
+    ARGS->callback.flags = flags;
+    ARGS->callback.address = (u64)keep_frame;
+    say("callback_op", hypercall(CALLBACK_OP, 0, (u64)&ARGS->callback, 0, 0, 0));
+    end();
+    clear_pending();
+    DATA[0] = port;
+    hypercall(EVENT_CHANNEL_OP, 4, POOL, 0, 0, 0);
+    frame("masked event", code_hypercall, 0);
+    info->upcall_mask = 0;
+    frame("event", code_hypercall, 0);
+    pending("after the event");
+    frame("event of block", code_block, 0);
+  }
+  clear_pending();
+}
+
 static void debug_registers(void)
 {
   static const u64 values[][2] = {
@@ -494,6 +518,7 @@ void probe_main(struct start_info *info)
   grants();
   instructions();
   frames();
+  upcalls();
   debug_registers();
   others();
   put("@end\n");
