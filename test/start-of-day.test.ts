@@ -17,8 +17,8 @@ const P2M = 0x80_0000_0000n
 /** What Linux asks for today: its p2m list elsewhere, its initrd unmapped. */
 const MODERN = { 15: word(P2M), 16: word(1n) }
 
-const machineOf = (options: TinyOptions, initrd: Uint8Array | null, memory = PAGES) =>
-  buildKernelMachine(
+const machineOf = (options: TinyOptions, initrd: Uint8Array | null, memory = PAGES) => {
+  const { xen, start, layout } = buildKernelMachine(
     {
       kernel: { name: 'k', bytes: tinyKernel(Buffer.from('ebfe', 'hex'), options) },
       ...(initrd === null ? {} : { ramdisk: { name: 'i', bytes: initrd } }),
@@ -29,6 +29,9 @@ const machineOf = (options: TinyOptions, initrd: Uint8Array | null, memory = PAG
     () => {},
     new Memory(256 << 20),
   )
+  assert.ok(layout)
+  return { xen, start, layout }
+}
 
 const load64 = (vcpu: Vcpu, va: number): bigint => {
   const lo = vcpu.load64(va)
@@ -71,8 +74,8 @@ test('the mapping grows by 4 MiB when less than 512 KiB would be left', () => {
 
 test('a p2m list of its own place and an unmapped initrd lie behind the mapping', () => {
   const initrd = Buffer.from('initrd '.repeat(2000))
-  const { xen, start } = machineOf({ notes: MODERN, room: 0x5000 }, initrd)
-  const { vcpu, layout } = start
+  const { xen, start, layout } = machineOf({ notes: MODERN, room: 0x5000 }, initrd)
+  const { vcpu } = start
   assert.equal(layout.mappings[0].pages, 0x400)
   assert.equal(layout.initrd, 0x400)
   assert.equal(layout.mfnList, 0x404)
@@ -94,8 +97,11 @@ test('a p2m list of its own place and an unmapped initrd lie behind the mapping'
 
 test('a guest of old finds its initrd and its p2m list mapped; all counts are right', () => {
   const initrd = Buffer.from('old')
-  const { xen, start } = machineOf({ notes: { 2: word(BASE + TEXT + 0x1000n) }, room: 0x3000 }, initrd)
-  const { vcpu, layout } = start
+  const { xen, start, layout } = machineOf(
+    { notes: { 2: word(BASE + TEXT + 0x1000n) }, room: 0x3000 },
+    initrd,
+  )
+  const { vcpu } = start
   const info = VA + layout.startInfo * 4096
   const magic = Array.from({ length: 16 }, (_, i) => vcpu.load8(info + i))
   assert.equal(Buffer.from(magic).toString('latin1'), 'xen-3.0-x86_64\0\0')
@@ -115,8 +121,8 @@ test('a guest of old finds its initrd and its p2m list mapped; all counts are ri
 })
 
 test('frames have the types that pinning has given them', () => {
-  const { xen, start } = machineOf({ notes: MODERN }, null)
-  const { vcpu, layout } = start
+  const { xen, start, layout } = machineOf({ notes: MODERN }, null)
+  const { vcpu } = start
   const report = (pfn: number) => {
     const found = reportFrame(xen, xen.m2p.find(pfn, start.domain.owner))
     assert.ok(found)

@@ -1,11 +1,11 @@
 import { BadInput } from '../run/boot-options.ts'
 import {
-  bootKernel,
   type KernelOptions,
   type KernelResult,
   KernelRun,
   type KernelRunOptions,
   type NamedFile,
+  type RestoreOptions,
 } from '../run/kernel-boot.ts'
 import { explanationLines } from '../run/kernel-explain.ts'
 import { kernelOptions, type RawKernelOptions } from '../run/kernel-options.ts'
@@ -25,6 +25,8 @@ export type KernelFlags = RawKernelOptions & {
   readonly batch?: boolean
   readonly json?: boolean
   readonly junit?: string
+  readonly snapshot?: string
+  readonly restore?: string
   readonly trace?: string
   readonly expect?: string
 }
@@ -35,7 +37,7 @@ const LARGEST_INPUT = 2 ** 24
 
 /** Whether the options are those of a real kernel. */
 export function isKernelBoot(flags: KernelFlags): boolean {
-  return flags.kernel !== undefined || flags.config !== undefined
+  return flags.kernel !== undefined || flags.config !== undefined || flags.restore !== undefined
 }
 
 /** Exit statuses by how a guest ends. 2 means something else everywhere. */
@@ -62,25 +64,49 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   }
   const options = withFiles(flags, config)
   const isBatch = flags.batch === true || flags.json === true || flags.input !== undefined || !hasTerminal()
-  const result = isBatch ? runBatch(options, flags, io) : await runTerminal(options, io)
+  const run = isBatch ? runBatch(options, flags, io) : await runTerminal(options, io)
+  const result = run.result()
+  if (flags.snapshot !== undefined) {
+    if (run.isAlive) writeWhole(flags.snapshot, run.snapshot())
+    else io.err(`xenolith: ${flags.snapshot}: not written, as there is nothing to go on with`)
+  }
   if (flags.junit !== undefined) writeWhole(flags.junit, junitReport(result))
   if (flags.json) io.out(JSON.stringify(result, null, 2))
   else tell(result, io)
   return STATUS[result.outcome]
 }
 
-function withFiles(flags: KernelFlags, config: XlConfig | null): KernelOptions & KernelRunOptions {
+type Options = (KernelOptions | RestoreOptions) & KernelRunOptions
+
+function withFiles(flags: KernelFlags, config: XlConfig | null): Options {
   const options = kernelOptions(flags, config)
+  if (flags.restore !== undefined) {
+    const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
+    if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${set}`)
+    return { ...withInput(flags), ...options, restore: fileOf(flags.restore) }
+  }
   const kernel = flags.kernel ?? config?.kernel
   if (kernel === undefined || kernel === '') {
     throw new BadInput(`${flags.config ?? '--kernel'}: names no kernel; give one, as in --kernel vmlinuz`)
   }
   const ramdisk = flags.ramdisk ?? config?.ramdisk
-  const file = (name: string): NamedFile => ({ name, bytes: readBytes(name, LARGEST_IMAGE) })
   return {
+    ...withInput(flags),
     ...options,
-    kernel: file(kernel),
-    ...(ramdisk === undefined ? {} : { ramdisk: file(ramdisk) }),
+    kernel: fileOf(kernel),
+    ...(ramdisk === undefined ? {} : { ramdisk: fileOf(ramdisk) }),
+  }
+}
+
+/** What a snapshot brings along. */
+const IN_SNAPSHOT = ['config', 'kernel', 'ramdisk', 'memory', 'append', 'name', 'seed', 'xen'] as const
+
+function fileOf(name: string): NamedFile {
+  return { name, bytes: readBytes(name, LARGEST_IMAGE) }
+}
+
+function withInput(flags: KernelFlags): KernelRunOptions {
+  return {
     ...(flags.input === undefined ? {} : { input: readBytes(flags.input, LARGEST_INPUT) }),
     ...(flags.systemMap === undefined ? {} : { systemMap: readText(flags.systemMap) }),
   }
@@ -96,11 +122,11 @@ function progressOf(io: Io): (step: keyof typeof STEPS) => void {
 }
 
 /** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
-function runBatch(options: KernelOptions & KernelRunOptions, flags: KernelFlags, io: Io): KernelResult {
+function runBatch(options: Options, flags: KernelFlags, io: Io): KernelRun {
   const isSilent = flags.json === true
   let partial = ''
   const decoder = new TextDecoder()
-  const result = bootKernel(options, {
+  const run = new KernelRun(options, {
     progress: progressOf(io),
     output: (bytes, source) => {
       if (isSilent) return
@@ -113,22 +139,23 @@ function runBatch(options: KernelOptions & KernelRunOptions, flags: KernelFlags,
       for (const line of lines) io.out(line.replace(/\r+$/, ''))
     },
   })
+  run.runToEnd()
   if (partial !== '' && !isSilent) io.out(partial.replace(/\r+$/, ''))
-  return result
+  return run
 }
 
-async function runTerminal(options: KernelOptions & KernelRunOptions, io: Io): Promise<KernelResult> {
+async function runTerminal(options: Options, io: Io): Promise<KernelRun> {
   const { columns, rows } = process.stdout
   // Nothing tells a PV guest how large its console is; what the kernel does not know of its command line is init's.
   const size = `TERM=${process.env.TERM ?? 'linux'} COLUMNS=${columns} LINES=${rows}`
-  const append = options.append === undefined ? size : `${options.append} ${size}`
-  const run = new KernelRun(
-    { ...options, append },
-    { progress: progressOf(io), output: (bytes) => void process.stdout.write(bytes) },
-  )
+  const append = 'append' in options && options.append !== undefined ? `${options.append} ${size}` : size
+  const run = new KernelRun('restore' in options ? options : { ...options, append }, {
+    progress: progressOf(io),
+    output: (bytes) => void process.stdout.write(bytes),
+  })
   io.err('xenolith: ^] leaves')
   await runOnTerminal(run)
-  return run.result()
+  return run
 }
 
 /** How it ended, and what there is to explain. */

@@ -34,6 +34,15 @@ export class ConsoleRing {
     this.port = bindBackend(domain, () => this.serve())
   }
 
+  /** Input for which there was no room, to go on with in another run. */
+  save(): number[] {
+    return [...this.waiting]
+  }
+
+  restore(waiting: readonly number[]): void {
+    this.waiting = [...waiting]
+  }
+
   /** What somebody types: as much as there is room for, the rest when the guest has read. */
   type(bytes: Uint8Array): void {
     this.waiting.push(...bytes)

@@ -1,4 +1,4 @@
-import { vaOf } from '../bits/address.ts'
+import { hexVa, vaOf } from '../bits/address.ts'
 
 /** Names of a kernel's addresses, in ascending order of these. */
 export class SymbolTable {
@@ -31,6 +31,11 @@ export class SymbolTable {
     while (first > 0 && addresses[first - 1] === start) first--
     const end = low < addresses.length ? addresses[low] : start
     return { name: this.names[first], offset: va - start, bytes: end - start }
+  }
+
+  /** As a System.map; what is not known of a symbol's kind is T. */
+  toSystemMap(): string {
+    return this.names.map((name, i) => `${hexVa(this.addresses[i])} T ${name}\n`).join('')
   }
 
   /** `name+0x1f/0x40`, as Linux writes it; undefined where nothing is known. */

@@ -72,6 +72,18 @@ export class StoreTree {
   }
 }
 
+type Watch = { path: string; token: string; given: string }
+
+/** What `Xenstore.save` gives. */
+export type SavedXenstore = {
+  readonly values: readonly (readonly [path: string, value: string])[]
+  readonly watches: readonly Watch[]
+  readonly nextTransaction: number
+  readonly transactions: readonly number[]
+  readonly incoming: readonly number[]
+  readonly outgoing: readonly number[]
+}
+
 /** xenstored's end of a domU's ring. */
 export class Xenstore {
   /** The port of the guest's end. */
@@ -81,7 +93,7 @@ export class Xenstore {
   private readonly domain: Domain
   private readonly mfn: number
   private readonly home: string
-  private watches: { path: string; token: string; given: string }[] = []
+  private watches: Watch[] = []
   private nextTransaction = 1
   private readonly transactions = new Set<number>()
   /** Bytes of requests that are not complete yet, and of replies for which there was no room. */
@@ -99,6 +111,29 @@ export class Xenstore {
     this.home = `/local/domain/${domain.id}`
     for (const [path, value] of nodes) this.tree.values.set(this.absolute(path), value)
     this.port = bindBackend(domain, () => this.serve())
+  }
+
+  /** The tree, and what is under way. */
+  save(): SavedXenstore {
+    return {
+      values: [...this.tree.values],
+      watches: this.watches.map((watch) => ({ ...watch })),
+      nextTransaction: this.nextTransaction,
+      transactions: [...this.transactions],
+      incoming: [...this.incoming],
+      outgoing: [...this.outgoing],
+    }
+  }
+
+  restore(saved: SavedXenstore): void {
+    this.tree.values.clear()
+    for (const [path, value] of saved.values) this.tree.values.set(path, value)
+    this.watches = saved.watches.map((watch) => ({ ...watch }))
+    this.nextTransaction = saved.nextTransaction
+    this.transactions.clear()
+    for (const id of saved.transactions) this.transactions.add(id)
+    this.incoming = [...saved.incoming]
+    this.outgoing = [...saved.outgoing]
   }
 
   private absolute(path: string): string {

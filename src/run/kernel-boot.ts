@@ -1,10 +1,13 @@
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
+  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
+  type NamedFile,
   type Progress,
 } from './kernel-machine.ts'
+import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
 export type KernelOutcome =
@@ -48,6 +51,9 @@ export type KernelRunOptions = {
   readonly systemMap?: string
 }
 
+/** Instead of a kernel: the machine that a snapshot holds. */
+export type RestoreOptions = { readonly restore: NamedFile }
+
 /** Who is told while a kernel runs. */
 export type KernelWatch = {
   /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
@@ -78,7 +84,7 @@ const NEWLINE = 10
 /** A real kernel while it runs. */
 export class KernelRun {
   readonly machine: KernelMachine
-  private readonly options: KernelOptions & KernelRunOptions
+  private readonly options: (KernelOptions | RestoreOptions) & KernelRunOptions
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
   private readonly text: string[] = []
@@ -93,10 +99,14 @@ export class KernelRun {
   outcome: KernelOutcome | null = null
 
   /** @throws BadInput for what cannot be booted */
-  constructor(options: KernelOptions & KernelRunOptions, watch: KernelWatch = {}) {
+  constructor(options: (KernelOptions | RestoreOptions) & KernelRunOptions, watch: KernelWatch = {}) {
     this.options = options
     this.watch = watch
-    this.machine = buildKernelMachine(options, (bytes) => this.write(bytes, 'guest'), watch.progress)
+    const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
+    this.machine =
+      'restore' in options
+        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
+        : buildKernelMachine(options, onOutput, watch.progress)
     this.machine.guest.whenIdle = 'return'
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
@@ -159,10 +169,22 @@ export class KernelRun {
     this.inputAt = end
   }
 
+  /** Whether there is something to go on with: the guest has neither died nor shut itself down. */
+  get isAlive(): boolean {
+    const { crashed, shutdown } = this.machine.start.domain
+    return !crashed && shutdown === null
+  }
+
+  /** The machine as it is, for `restore`. */
+  snapshot(): Uint8Array {
+    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+  }
+
   /** What the run has come to. */
   result(): KernelResult {
     const { xen, guest } = this.machine
-    const { append = '', name = 'guest' } = this.options
+    const append = 'append' in this.options ? (this.options.append ?? '') : ''
+    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
@@ -216,13 +238,16 @@ export class KernelRun {
   private known: ReturnType<typeof symbolsOf> | null = null
 
   private symbols(): ReturnType<typeof symbolsOf> {
-    this.known ??= symbolsOf(this.machine.elf, this.options.systemMap)
+    this.known ??= symbolsOf(this.machine, this.options.systemMap)
     return this.known
   }
 }
 
 /** Boot a real kernel and let it run to its end. */
-export function bootKernel(options: KernelOptions & KernelRunOptions, watch: KernelWatch = {}): KernelResult {
+export function bootKernel(
+  options: (KernelOptions | RestoreOptions) & KernelRunOptions,
+  watch: KernelWatch = {},
+): KernelResult {
   const run = new KernelRun(options, watch)
   run.runToEnd()
   return run.result()

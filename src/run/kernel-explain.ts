@@ -24,9 +24,10 @@ export type KernelExplanation = {
 }
 
 /** A kernel's symbols: a System.map's, or its own; empty when there are none. */
-export function symbolsOf(elf: Uint8Array, systemMap?: string): SymbolTable {
-  const given = systemMap === undefined ? null : readSystemMap(systemMap)
-  return given ?? readKallsyms(elf) ?? new SymbolTable([])
+export function symbolsOf({ elf, symbols }: KernelMachine, systemMap?: string): SymbolTable {
+  const text = systemMap ?? symbols
+  const given = text === null ? null : readSystemMap(text)
+  return given ?? (elf === null ? null : readKallsyms(elf)) ?? new SymbolTable([])
 }
 
 /** The machine as it is right now: what was refused last, and the guest's calls. */

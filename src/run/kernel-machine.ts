@@ -2,11 +2,12 @@ import { BadInput } from '../bits/bad-input.ts'
 import { unpackInitrd, unpackKernel } from '../guest/bzimage.ts'
 import { ConsoleRing } from '../guest/console-ring.ts'
 import { Guest } from '../guest/guest.ts'
-import { type Image, readImage } from '../guest/image.ts'
+import { readImage } from '../guest/image.ts'
 import { buildStartOfDay, type StartOfDay } from '../guest/start-of-day.ts'
+import type { StartOfDayLayout } from '../guest/start-of-day-layout.ts'
 import { Xenstore } from '../guest/xenstore.ts'
 import { Memory } from '../machine/memory.ts'
-import { Hypervisor } from '../xen/hypervisor.ts'
+import { type HostMemory, Hypervisor } from '../xen/hypervisor.ts'
 import { xenVersion } from '../xen/version.ts'
 
 /** A file that a user named, and what is in it. */
@@ -34,7 +35,7 @@ export type Progress = (step: 'unpack' | 'read' | 'build') => void
 
 const USUAL_PAGES = 0x20000
 /** The domain's id; dom0, which is no guest here, has 0. */
-const DOMAIN_ID = 1
+export const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
 const FIRST_FRAME = 0x100
 /** A prime number of nanoseconds: many seeds, many moments. */
@@ -46,13 +47,22 @@ const CONSOLE_PORT = 2
 /** A machine with one domU on it, which runs the code of a real kernel. */
 export type KernelMachine = {
   readonly xen: Hypervisor
-  readonly start: StartOfDay
+  readonly start: Omit<StartOfDay, 'layout'>
+  /** Where everything was put; null for a machine that a snapshot held. */
+  readonly layout: StartOfDayLayout | null
   readonly guest: Guest
   readonly console: ConsoleRing
   readonly xenstore: Xenstore
-  readonly image: Image
-  /** The ELF file of the kernel. */
-  readonly elf: Uint8Array
+  /** Frames of the guest's memory, as it was made. */
+  readonly nrPages: number
+  /** The ELF file of the kernel; null where only its symbols are known, as a System.map. */
+  readonly elf: Uint8Array | null
+  readonly symbols: string | null
+}
+
+/** The machine under a domU: RAM enough. */
+export function hostFor(nrPages: number): HostMemory {
+  return { ram: [{ start: 0, end: FIRST_FRAME + nrPages }], map: [] }
 }
 
 /**
@@ -82,8 +92,7 @@ export function buildKernelMachine(
     )
   }
   progress('build')
-  const host = { ram: [{ start: 0, end: FIRST_FRAME + nrPages }], map: [] }
-  const xen = new Hypervisor(version, host, memory)
+  const xen = new Hypervisor(version, hostFor(nrPages), memory)
   const start = buildStartOfDay(xen, {
     id: DOMAIN_ID,
     image,
@@ -99,7 +108,7 @@ export function buildKernelMachine(
   // Two seeds give two moments of the first second.
   xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
   const guest = new Guest(xen, start.vcpu, image.entry)
-  return { xen, start, guest, console, xenstore, image, elf }
+  return { xen, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
 }
 
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */

@@ -29,7 +29,7 @@ import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
 import { GuestLogLimit } from './guest-log.ts'
-import { Heap } from './heap.ts'
+import { Heap, type SavedHeap } from './heap.ts'
 import { hypercallOf } from './hypercalls.ts'
 import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
@@ -66,6 +66,15 @@ export type XenFrames = {
   readonly perDomain?: number | undefined
   readonly text?: number | undefined
   readonly directMap?: number | undefined
+}
+
+/** What `Hypervisor.save` gives. */
+export type SavedXen = {
+  readonly now: number
+  readonly nextXenHeap: number
+  readonly heap: SavedHeap
+  readonly log: readonly [number, number, number]
+  readonly lastRefusal: Hypervisor['lastRefusal']
 }
 
 /**
@@ -195,6 +204,25 @@ export class Hypervisor implements Host {
       words[at + REFS_WORD] = (REF_ALLOCATED | refs | 1) >>> 0
       words[at + OWNER_WORD] = owner
     }
+  }
+
+  /** What Xen keeps outside of the machine's memory and of its domains, as plain data. */
+  save(): SavedXen {
+    return {
+      now: this.clock.now,
+      nextXenHeap: this.nextXenHeap,
+      heap: this.heap.save(),
+      log: this.logLimit.save(),
+      lastRefusal: this.lastRefusal,
+    }
+  }
+
+  restore(saved: SavedXen): void {
+    this.clock.now = saved.now
+    this.nextXenHeap = saved.nextXenHeap
+    this.heap.restore(saved.heap)
+    this.logLimit.restore(saved.log)
+    this.lastRefusal = saved.lastRefusal
   }
 
   get machineMap(): readonly E820Entry[] {
