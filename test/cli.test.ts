@@ -55,7 +55,7 @@ const bad: [words: string[], message: RegExp][] = [
   [['boot', '--v-end', '0x10500000'], /--v-end 0x10500000 is not a multiple of 4 MiB/],
   [['boot', '--xen', 'sed'], /--xen 'sed' is not known \(did you mean seed\?\)/],
   [['boot', '--expect', 'boted'], /did you mean booted\?/],
-  [['boot', 'dom.cfg'], /too many arguments for 'boot'/],
+  [['boot', 'dom.cfg'], /cannot read dom.cfg: no such file/],
   [['boot', '--dom0', '--domu'], /--dom0 and --domu exclude each other/],
   [['boot', '--mfn', 'bacf7'], /--mfn 'bacf7' is not PFN=MFN/],
   [['boot', '--mfn', 'a\nb\u001b[31m=1'], /--mfn 'a\\x0ab\\x1b\[31m=1' is not PFN=MFN/],
@@ -162,7 +162,10 @@ test('lists add up, options keep what looks like another option', async () => {
     ['boot', '--mfn', '1=2', '--mfn=3=4', '--append', '--debug', '--v-end', '4M', '--color=never'],
     watched,
   )
-  assert.deepEqual(seen, { mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' })
+  assert.deepEqual(
+    { ...seen },
+    { config: undefined, mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' },
+  )
 })
 
 test('an internal error is one line and 70; its stack comes with --debug', async () => {

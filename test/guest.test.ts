@@ -44,6 +44,7 @@ function imageOf(code: Uint8Array): Buffer {
     header.writeUInt32LE(type, at)
     header.writeBigUInt64LE(BigInt(offset), at + 8)
     header.writeBigUInt64LE(va, at + 16)
+    header.writeBigUInt64LE(va === 0n ? 0n : va - BASE, at + 24)
     header.writeBigUInt64LE(BigInt(bytes), at + 32)
     header.writeBigUInt64LE(BigInt(bytes), at + 40)
   }
@@ -139,5 +140,5 @@ test('random bytes as a kernel end in nothing worse than the end of the domain',
 
 test('a probe that is none is told so', () => {
   const options = { xen: '4.17', domain: 'dom0', frames: null, budget: 1000 } as const
-  assert.throws(() => bootProbe(Buffer.from('no kernel'), 'info', options), /^BadInput: probe: too short/)
+  assert.throws(() => bootProbe(Buffer.from('no kernel'), 'info', options), /^BadInput: probe: no ELF file/)
 })

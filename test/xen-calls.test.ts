@@ -8,6 +8,7 @@ import type { Domain } from '../src/xen/domain.ts'
 import { buildDomain } from '../src/xen/domain-builder.ts'
 import { layoutFor } from '../src/xen/domain-layout.ts'
 import { Hypervisor } from '../src/xen/hypervisor.ts'
+import { eventsMasked } from '../src/xen/vcpu-info.ts'
 import { xenVersion } from '../src/xen/version.ts'
 
 const RW = 0x8010000000000067n
@@ -358,7 +359,7 @@ test('iret takes rax and the stack pointer from the frame; without user tables i
   guest.vcpu.setVa(RSP, guest.at(0x200))
   assert.equal(guest.call(HYPERCALL.iret), 7)
   assert.equal(guest.vcpu.regs[RSP * 2], Number(guest.va(0x300) & 0xffffffffn))
-  assert.equal(guest.domain.eventsMasked, false)
+  assert.equal(eventsMasked(guest.xen, guest.domain), false)
   guest.put(0x200, frame(0xe033))
   guest.vcpu.setVa(RSP, guest.at(0x200))
   const lines = guest.lines(() => assert.throws(() => guest.call(HYPERCALL.iret), DomainCrash))

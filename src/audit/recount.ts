@@ -8,7 +8,7 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
-import { type Holders, LEVEL_4, type Miscount, SEGDESC, Tally } from './tally.ts'
+import { type Holders, LEVEL_4, type Miscount, SEGDESC, Tally, WRITABLE } from './tally.ts'
 
 /**
  * The ghost check: what every frame's counts and type must be, counted again from the tables themselves and from the few
@@ -38,6 +38,7 @@ export function tallyOf(memory: Memory, holders: Holders): Tally {
   const tally = new Tally(memory)
   for (const mfn of holders.roots) tally.hold(mfn, LEVEL_4, 1)
   for (const mfn of holders.descriptors) tally.hold(mfn, SEGDESC, 1)
+  for (const mfn of holders.writable) tally.hold(mfn, WRITABLE, 1)
   const words = memory.u32
   for (const [first, word, frames] of memory.recordGroups()) {
     for (let i = 0; i < frames; i++) {

@@ -2,7 +2,7 @@ import { SLOTS } from '../bits/address.ts'
 import { RECORD_WORDS, TYPE_PINNED, TYPE_SHIFT } from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
 import { isXenSlot, levelOf, tallyOf } from './recount.ts'
-import { type Holders, LEVEL_4, type Miscount, SEGDESC, type Tally } from './tally.ts'
+import { type Holders, LEVEL_4, type Miscount, SEGDESC, type Tally, WRITABLE } from './tally.ts'
 
 /**
  * The ghost check for long runs: counts once, and from then on only what has changed since the last look. It keeps a copy of
@@ -19,12 +19,14 @@ export class RunningCount {
   private readonly tables = new Map<number, Seen>()
   private roots: readonly number[]
   private descriptors: readonly number[]
+  private writable: readonly number[]
 
   constructor(memory: Memory, holders: Holders) {
     this.memory = memory
     this.tally = tallyOf(memory, holders)
     this.roots = holders.roots
     this.descriptors = holders.descriptors
+    this.writable = holders.writable
     for (const [first, word, frames] of memory.recordGroups()) {
       for (let i = 0; i < frames; i++) {
         // A frame that was a table once can be one again without a word.
@@ -59,8 +61,10 @@ export class RunningCount {
     const touched = new Set<number>()
     this.register(this.roots, holders.roots, LEVEL_4, touched)
     this.register(this.descriptors, holders.descriptors, SEGDESC, touched)
+    this.register(this.writable, holders.writable, WRITABLE, touched)
     this.roots = holders.roots
     this.descriptors = holders.descriptors
+    this.writable = holders.writable
     for (const mfn of types) if (!this.tables.has(mfn)) this.tables.set(mfn, new Seen())
     for (const [mfn, seen] of this.tables) {
       touched.add(mfn)

@@ -17,6 +17,8 @@ export type Holders = {
   readonly roots: readonly number[]
   /** Frames of GDTs and LDTs in use: each holds its page of descriptors once. */
   readonly descriptors: readonly number[]
+  /** Frames that the hypervisor writes to on a guest's behalf: each holds its page as writable once. */
+  readonly writable: readonly number[]
   /** Whether this version counts same-level references; others leave that count alone. */
   readonly countsLinear: boolean
 }

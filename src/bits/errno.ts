@@ -14,7 +14,10 @@ export const ERRNO = {
   EEXIST: 17,
   ENODEV: 19,
   EINVAL: 22,
+  ENOSPC: 28,
   ENOSYS: 38,
+  ENODATA: 61,
+  ETIME: 62,
   ERESTART: 85,
   EOPNOTSUPP: 95,
 } as const
@@ -25,6 +28,11 @@ export const ENOENT = -ERRNO.ENOENT
 export const ENOMEM = -ERRNO.ENOMEM
 export const EACCES = -ERRNO.EACCES
 export const EFAULT = -ERRNO.EFAULT
+export const EEXIST = -ERRNO.EEXIST
+export const ENOSPC = -ERRNO.ENOSPC
+export const ETIME = -ERRNO.ETIME
+export const ENODEV = -ERRNO.ENODEV
+export const ENXIO = -ERRNO.ENXIO
 export const EBUSY = -ERRNO.EBUSY
 export const EINVAL = -ERRNO.EINVAL
 export const ENOSYS = -ERRNO.ENOSYS

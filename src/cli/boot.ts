@@ -1,18 +1,33 @@
 import { accountOf } from '../explain/boot-account.ts'
 import { type BootResult, boot, traceHeader, traceLine } from '../run/boot.ts'
-import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
+import { BadInput, bootOptions, type RawBootOptions } from '../run/boot-options.ts'
+import { isKernelBoot, type KernelFlags, runKernel } from './boot-kernel.ts'
 import { loadMap, withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
 
 /** What `xenolith boot` takes beside the options of a boot. */
-export type BootFlags = RawBootOptions & {
-  readonly json?: boolean
-  readonly trace?: string
-  readonly expect?: string
+export type BootFlags = RawBootOptions &
+  KernelFlags & {
+    readonly json?: boolean
+    readonly trace?: string
+    readonly expect?: string
+  }
+
+/** Boots a real kernel, or a model; `account` and `bootMachine` are parameters for tests alone. */
+export function run(
+  options: BootFlags,
+  io: Io,
+  bootMachine = boot,
+  account = accountOf,
+): number | Promise<number> {
+  return isKernelBoot(options) ? runKernel(options, io) : runModel(options, io, bootMachine, account)
 }
 
-/** Boots, prints what guest and Xen said, then why; `account` and `bootMachine` are parameters for tests alone. */
-export function run(options: BootFlags, io: Io, bootMachine = boot, account = accountOf): number {
+/** Boots a model, prints what guest and Xen said, then why. */
+function runModel(options: BootFlags, io: Io, bootMachine: typeof boot, account: typeof accountOf): number {
+  const stray = OF_KERNELS.find((name) => options[name] !== undefined)
+  if (stray !== undefined)
+    throw new BadInput(`--${dashed(stray)} is for real kernels; give --kernel FILE, too`)
   const machine = bootOptions(options)
   if (typeof machine.map === 'string') machine.map = loadMap(machine.map)
 
@@ -31,6 +46,23 @@ export function run(options: BootFlags, io: Io, bootMachine = boot, account = ac
   if (options.expect === undefined || options.expect === result.outcome) return 0
   io.err(`xenolith: expected ${options.expect}, but the outcome was ${result.outcome}`)
   return 1
+}
+
+/** Options that have no meaning for a model. */
+const OF_KERNELS = [
+  'ramdisk',
+  'name',
+  'seed',
+  'batch',
+  'input',
+  'timeout',
+  'junit',
+  'explain',
+  'systemMap',
+] as const
+
+function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { BadInput } from '../run/boot-options.ts'
@@ -84,6 +85,18 @@ export function readChunks(name: string, push: (chunk: Uint8Array) => void): voi
   }
 }
 
+/** A file's bytes, of at most `largest`; `-` is standard input. */
+export function readBytes(name: string, largest: number): Uint8Array {
+  const parts: Buffer[] = []
+  let total = 0
+  readChunks(name, (chunk) => {
+    total += chunk.length
+    if (total > largest) throw new BadInput(`${name}: more than ${largest} bytes; that is too many`)
+    parts.push(Buffer.from(chunk))
+  })
+  return Buffer.concat(parts)
+}
+
 /** Reads a stream to its end, also one that whoever started us has made non-blocking. */
 function readAll(descriptor: number, push: (part: Uint8Array) => void, size = 2 ** 16): void {
   // A plain array, no Buffer: hot loops over it stay of one type.
@@ -98,6 +111,17 @@ function readAll(descriptor: number, push: (part: Uint8Array) => void, size = 2 
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
+}
+
+/** Write a file whole, or leave what was there before. */
+export function writeWhole(file: string, content: string | Uint8Array): void {
+  if (file === '') throw new BadInput('the name of a file to write is empty; give one')
+  const { target, special } = destination(file)
+  const partial = special ? target : `${target}.partial`
+  attempt(file, () => {
+    writeFileSync(partial, content)
+    if (!special) renameSync(partial, target)
+  })
 }
 
 /** A file that appears whole or not at all, written line by line. */

@@ -5,6 +5,8 @@ import {
   GLOBAL_OPTIONS,
   type OptionSpec,
   STATUSES,
+  TOPICS,
+  type Topic,
   type Values,
   VERBS,
   type Verb,
@@ -15,7 +17,9 @@ const WIDTH = 80
 /** Prints the help of one verb, or of all; the parser has already refused a verb that there is not. */
 export function run(options: Values, io: Io): number {
   const verb = VERBS.find((candidate) => candidate.name === options.verb)
-  io.out(verb === undefined ? overviewText(VERBS) : helpText(verb))
+  const topic = TOPICS.find((candidate) => candidate.name === options.verb)
+  if (topic !== undefined) io.out(topicText(topic))
+  else io.out(verb === undefined ? overviewText(VERBS) : helpText(verb))
   return 0
 }
 
@@ -69,21 +73,28 @@ export function helpText(verb: Verb): string {
   ].join('\n')
 }
 
-/** A verb's options: its own a line each, those of another verb by their names. */
+/** The help of a topic. */
+export function topicText(topic: Topic): string {
+  return [`${topic.summary}.`, '', ...columns(topic.options.map(optionRow)), '', ...topic.lines].join('\n')
+}
+
+/** A verb's options: its own a line each, those that are explained elsewhere by their names. */
 function optionLines(options: readonly OptionSpec[]): string[] {
   const own = options.filter((option) => option.explainedIn === undefined)
-  const elsewhere = options.filter((option) => option.explainedIn !== undefined)
   const lines = columns(own.map(optionRow))
-  if (elsewhere.length === 0) return lines
-  let line = `As in 'xenolith ${elsewhere[0].explainedIn} --help':`
-  for (const option of elsewhere) {
-    if (line.length + option.name.length + 3 > WIDTH) {
-      lines.push(line)
-      line = ' '
+  for (const place of new Set(options.map((option) => option.explainedIn))) {
+    if (place === undefined) continue
+    let line = `See 'xenolith help ${place}' for`
+    for (const option of options.filter((candidate) => candidate.explainedIn === place)) {
+      if (line.length + option.name.length + 3 > WIDTH) {
+        lines.push(line)
+        line = ' '
+      }
+      line += ` --${option.name}`
     }
-    line += ` --${option.name}`
+    lines.push(line)
   }
-  return [...lines, line]
+  return lines
 }
 
 /** `xenolith maps [NAME|FILE] [OPTION]...` */

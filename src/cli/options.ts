@@ -22,7 +22,7 @@ export type OptionSpec = {
   readonly values?: () => readonly string[]
   /** Shown as the default; the code that uses the option applies it. */
   readonly default?: string
-  /** The verb in whose help the option is explained, when it is not this one's. */
+  /** The verb, or the topic, in whose help the option is explained, when it is not the verb's own. */
   readonly explainedIn?: string
   /** Whether completion also offers file names. */
   readonly files?: boolean
@@ -77,12 +77,24 @@ const MACHINE: readonly OptionSpec[] = [
     name: 'linux',
     kind: 'string',
     argument: 'NAME',
-    help: 'generation of the early table code, or a release: 2.6.39-rc4',
+    help: 'generation of early table code, or 2.6.39-rc4',
     values: generations,
     default: 'B',
   },
-  { name: 'with', kind: 'list', argument: 'COMMIT', help: 'add this commit to it; repeatable' },
-  { name: 'without', kind: 'list', argument: 'COMMIT', help: 'leave this commit out; repeatable' },
+  {
+    name: 'with',
+    explainedIn: 'models',
+    kind: 'list',
+    argument: 'COMMIT',
+    help: 'add this commit to it; repeatable',
+  },
+  {
+    name: 'without',
+    explainedIn: 'models',
+    kind: 'list',
+    argument: 'COMMIT',
+    help: 'leave this commit out; repeatable',
+  },
   {
     name: 'xen',
     kind: 'choice',
@@ -96,13 +108,17 @@ const MACHINE: readonly OptionSpec[] = [
     name: 'map',
     kind: 'file',
     argument: 'NAME|FILE',
-    help: "memory map, the host's for a dom0: shipped, JSON, a log, or -",
+    help: "memory map, the host's for a dom0: shipped, JSON, a log, -",
     values: mapNames,
-    default: 'msi-h61m-p23-8g',
     files: true,
   },
   { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
-  { name: 'firmware-map', kind: 'flag', help: "the map is the firmware's: let Xen add the APICs' pages" },
+  {
+    name: 'firmware-map',
+    explainedIn: 'models',
+    kind: 'flag',
+    help: "the map is the firmware's: let Xen add the APICs' pages",
+  },
   { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
   {
     name: 'memory',
@@ -112,26 +128,93 @@ const MACHINE: readonly OptionSpec[] = [
   },
   {
     name: 'v-end',
+    explainedIn: 'models',
     kind: 'address',
     argument: 'OFFSET',
     help: "initial mapping's end, a multiple of 4 MiB",
   },
-  { name: 'kernel-size', kind: 'size', argument: 'SIZE', help: 'v_end follows from this, in bytes or 26M' },
-  { name: 'initrd-size', kind: 'size', argument: 'SIZE', help: 'and from this' },
+  {
+    name: 'kernel-size',
+    explainedIn: 'models',
+    kind: 'size',
+    argument: 'SIZE',
+    help: 'v_end follows from this, in bytes or 26M',
+  },
+  { name: 'initrd-size', explainedIn: 'models', kind: 'size', argument: 'SIZE', help: 'and from this' },
   { name: 'append', kind: 'string', argument: 'STRING', help: "the kernel's command line" },
   {
     name: 'mfn',
+    explainedIn: 'models',
     kind: 'list',
     argument: 'PFN=MFN',
     help: 'swap two frames of the p2m, in hex; repeatable',
   },
 ]
 
+/** What a real kernel takes. */
+const KERNEL: readonly OptionSpec[] = [
+  { name: 'kernel', kind: 'file', argument: 'FILE', help: 'a bzImage or an ELF file', files: true },
+  { name: 'ramdisk', kind: 'file', argument: 'FILE', help: 'its initrd', files: true },
+  { name: 'name', kind: 'string', argument: 'NAME', help: "the guest's name", default: 'guest' },
+  {
+    name: 'seed',
+    kind: 'string',
+    argument: 'NUMBER',
+    help: 'when its clock begins, which is all that is random to it',
+    default: '0',
+  },
+  {
+    name: 'batch',
+    kind: 'flag',
+    help: "no terminal: print the console, in the guest's own time, until it ends",
+  },
+  {
+    name: 'input',
+    kind: 'file',
+    argument: 'FILE',
+    help: 'type these lines in a batch; - is standard input',
+    files: true,
+  },
+  {
+    name: 'timeout',
+    kind: 'string',
+    argument: 'SECONDS',
+    help: "the most of the guest's time that a batch takes",
+  },
+  { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
+  { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
+  {
+    name: 'system-map',
+    kind: 'file',
+    argument: 'FILE',
+    help: 'symbols, where the kernel has none of its own',
+    files: true,
+  },
+  {
+    name: 'snapshot',
+    kind: 'file',
+    argument: 'FILE',
+    help: 'write the machine there when it ends, or at ^]',
+    files: true,
+  },
+  { name: 'restore', kind: 'file', argument: 'FILE', help: 'go on from there', files: true },
+].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
+
 const boot: Verb = {
   name: 'boot',
-  summary: 'Boot a model Linux under Xen and say what became of it',
+  summary: 'Boot a model Linux, or a real kernel, and say what became of it',
+  arguments: [
+    {
+      name: 'config',
+      argument: 'GUEST.cfg',
+      required: false,
+      help: "xl's configuration of a guest with a real kernel",
+      files: true,
+    },
+  ],
   options: [
     ...MACHINE,
+    ...KERNEL,
     { name: 'json', kind: 'flag', help: 'print one JSON document' },
     {
       name: 'trace',
@@ -154,11 +237,14 @@ const boot: Verb = {
       command: 'xenolith boot --linux C --memory 3072M --expect booted',
       does: 'another generation, checked',
     },
-    { command: 'xenolith boot --map dmesg.txt --append "mem=2G" --json', does: "a pasted log's machine" },
+    {
+      command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M',
+      does: 'a real kernel, with a terminal; ^] leaves it',
+    },
   ],
   statuses: [
-    [0, 'the boot was carried out and told, whatever its outcome'],
-    [1, 'the outcome is not the one that --expect names'],
+    [0, 'a model: carried out and told; a real kernel: it powered off'],
+    [1, 'a model: not what --expect names; a real kernel: it rebooted'],
   ],
   load: () => import('./boot.ts'),
 }
@@ -462,8 +548,8 @@ const help: Verb = {
       name: 'verb',
       argument: 'VERB',
       required: false,
-      help: 'the verb; without one, all are listed',
-      values: () => VERBS.map((verb) => verb.name),
+      help: 'the verb, or kernels, or models; without one, all are listed',
+      values: () => [...VERBS.map((verb) => verb.name), ...TOPICS.map((topic) => topic.name)],
     },
   ],
   options: [],
@@ -474,6 +560,36 @@ const help: Verb = {
   ],
   load: () => import('./help.ts'),
 }
+
+/** A part of a verb's options that has a help of its own. */
+export type Topic = {
+  readonly name: string
+  readonly summary: string
+  readonly options: readonly OptionSpec[]
+  readonly lines: readonly string[]
+}
+
+export const TOPICS: readonly Topic[] = [
+  {
+    name: 'kernels',
+    summary: 'Boot a real kernel: xenolith boot --kernel FILE, or xenolith boot GUEST.cfg',
+    options: KERNEL,
+    lines: [
+      'With these go --memory (default 512M), --append, --xen (default 4.17) and --json.',
+      'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
+      'The exit status is 0 when the guest powered off, 1 when it rebooted, 3 when it',
+      'crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was suspended, 7 when',
+      'it waited for input that did not come or --timeout was over, 130 after ^].',
+      'docs/kernels.md has more.',
+    ],
+  },
+  {
+    name: 'models',
+    summary: "Change what a model's kernel and machine are made of",
+    options: MACHINE.filter((option) => option.explainedIn === 'models'),
+    lines: ['All of them go with xenolith boot, who and why.'],
+  },
+]
 
 /** All verbs, in the order of the help. */
 export const VERBS: readonly Verb[] = [

@@ -1,5 +1,5 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
-import type { Memory } from '../machine/memory.ts'
+import type { FrameRange, Memory } from '../machine/memory.ts'
 import { assist } from './assist.ts'
 import { CodeCache } from './code-cache.ts'
 import { type CpuidValues, cpuid } from './cpuid.ts'
@@ -74,6 +74,14 @@ export type CpuOptions = {
   readonly codeBytes?: number
 }
 
+/** What of a core is not in the machine's memory. */
+export type SavedCpu = {
+  readonly instructions: number
+  readonly tscOffset: number
+  /** dr0 to dr7, two words each. */
+  readonly debug: Uint32Array
+}
+
 /**
  * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
  * executes until the budget of instructions is used up or something is its owner's. A reset of the memory ends its life.
@@ -93,6 +101,8 @@ export class Cpu {
   readonly state: number
   readonly words: Uint32Array
   readonly bytes: Uint8Array
+  /** Pages of the machine's memory that are the core's own, for its tables: nothing that a guest could see. */
+  readonly ownPages: FrameRange
   private readonly cache: CodeCache
   private readonly execute: (state: number) => number
   private slice = 0
@@ -112,11 +122,13 @@ export class Cpu {
     this.state = stateAt(id)
     this.u16 = new Uint16Array(memory.wasm.buffer)
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
+    const firstPage = memory.used / PAGE
     this.tlb = new SoftTlb(memory)
     const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
     const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: this.u16, i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, size)
+    this.ownPages = { start: firstPage, end: memory.used / PAGE }
     memory.addCodeWatcher({
       becomesCode: (page) => this.tlb.protect(page),
       touched: (page) => this.cache.drop(page),
@@ -135,6 +147,20 @@ export class Cpu {
       enter: () => this.enter(),
       assist: () => assist(this, this.cache.instructionOf(this.word(FIELD.record))),
     })
+  }
+
+  save(): SavedCpu {
+    return { instructions: this.instructions, tscOffset: this.tscOffset, debug: this.debug.words.slice() }
+  }
+
+  /** Be as when it was saved, in a memory that was restored: there the registers are, but other places of the tables. */
+  restore({ instructions, tscOffset, debug }: SavedCpu): void {
+    this.instructions = instructions
+    this.tscOffset = tscOffset
+    this.debug.words.set(debug)
+    this.setWord(FIELD.tlb, this.tlb.data)
+    this.setWord(FIELD.codeTlb, this.tlb.code)
+    this.updateStops()
   }
 
   // ---- the state ----
@@ -209,10 +235,29 @@ export class Cpu {
     this.setWord(FIELD.mxcsr, value)
   }
 
+  /** Whether the next use of the FPU raises #NM: the TS flag of cr0. */
+  get fpuTraps(): boolean {
+    return this.word(FIELD.fpuTraps) !== 0
+  }
+
+  set fpuTraps(value: boolean) {
+    this.setWord(FIELD.fpuTraps, value ? 1 : 0)
+  }
+
   /** The base of fs or gs: `FIELD.fsBase` or `FIELD.gsBase`. */
   setBase(field: number, lo: number, hi: number): void {
     this.setWord(field, lo)
     this.setWord(field + 4, hi)
+  }
+
+  /** The same by name. */
+  segmentBase(which: 'fs' | 'gs'): readonly [lo: number, hi: number] {
+    const field = which === 'fs' ? FIELD.fsBase : FIELD.gsBase
+    return [this.word(field), this.word(field + 4)]
+  }
+
+  setSegmentBase(which: 'fs' | 'gs', lo: number, hi: number): void {
+    this.setBase(which === 'fs' ? FIELD.fsBase : FIELD.gsBase, lo, hi)
   }
 
   /** Selector of a segment register, in the CPU's numbering. */
@@ -257,6 +302,11 @@ export class Cpu {
     this.updateStops()
   }
   private watchpoints: readonly Watchpoint[] = []
+
+  /** A debug register: two halves. */
+  debugRegister(n: number): readonly [lo: number, hi: number] {
+    return [this.debug.words[n * 2], this.debug.words[n * 2 + 1]]
+  }
 
   /** Set a debug register, whose break- and watchpoints end in #DB. */
   setDebugRegister(n: number, lo: number, hi: number): void {

@@ -242,8 +242,15 @@ function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
   })
   here()
   e.br(slow)
+  e.closeBlock()
+  e.if(e.field(FIELD.fpuTraps).ne(0), () => e.raise(DEVICE_NOT_AVAILABLE))
+  e.uncount()
+  e.next()
   e.release()
 }
+
+/** #NM. */
+const DEVICE_NOT_AVAILABLE = 7
 
 let compiled: WebAssembly.Module | null = null
 

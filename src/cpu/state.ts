@@ -52,6 +52,8 @@ export const FIELD = {
   expected: 232,
   tlb: 240,
   codeTlb: 244,
+  /** Not zero: the next use of the FPU, and of the registers of MMX and SSE, raises #NM. The TS flag of cr0. */
+  fpuTraps: 248,
   controlWord: 264,
   statusWord: 268,
   tagWord: 272,

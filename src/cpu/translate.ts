@@ -244,6 +244,7 @@ export class RecordWriter {
     const memory = chosen.memory === -1 ? undefined : (i.operands[chosen.memory] as MemoryOperand)
     const isString = STRING.has(i.name)
     const isAssisted = chosen.key === 'assist'
+    if (usesFpu(i)) this.plain('fpu', offset)
     const needsAddress = memory !== undefined && !isString && (isAssisted || !fits(i, offset, memory))
     if (needsAddress) {
       this.begin(i.addressSize === 4 ? 'address32' : 'address64', offset, i.length)
@@ -329,6 +330,12 @@ function keyFor(key: string, memory: MemoryOperand | undefined, isComputed: bool
   if (!isComputed && memory.index !== NONE) return key
   const simple = key + SIMPLE
   return handlerNumber(simple) === undefined ? key : simple
+}
+
+/** Whether an instruction looks at the TS flag: all of x87, MMX and SSE, and what saves and loads their registers. */
+function usesFpu(i: Instruction): boolean {
+  if (/^f|^(?:emms|wait|ldmxcsr|stmxcsr)$/.test(i.name)) return true
+  return i.operands.some((o) => o.kind === 'register' && /^(?:st|mmx|xmm)$/.test(o.class))
 }
 
 /** Whether a record holds an address: with 64 bits, and a displacement that stays within 32. */

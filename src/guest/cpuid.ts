@@ -1,5 +1,6 @@
 import { vaOf } from '../bits/address.ts'
 import type { Cpu } from '../cpu/cpu.ts'
+import type { CpuidValues } from '../cpu/cpuid.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 
 /** `ud2; .ascii "xen"; cpuid`: how a PV guest asks for what Xen answers, where the CPU would answer by itself. */
@@ -7,6 +8,14 @@ const SEQUENCE = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2]
 
 const FIRST_LEAF = 0x4000_0000
 const [RAX, RCX, RDX, RBX] = [0, 1, 2, 3]
+
+/** Leaf 1, edx and leaf 80000001, edx: what of the page tables and the boot of a machine a PV guest does not have. */
+const VIRTUAL_8086 = 1 << 1
+const LARGE_PAGES = 1 << 3
+const GLOBAL_PAGES = 1 << 13
+const NOT_FOR_GUESTS = VIRTUAL_8086 | LARGE_PAGES | GLOBAL_PAGES
+/** Leaf 1, ecx: this is a virtual machine. */
+const HYPERVISOR = 2 ** 31
 
 function text(value: string): number {
   return [...value].reduceRight((word, c) => (word << 8) | c.charCodeAt(0), 0) >>> 0
@@ -24,6 +33,17 @@ function leaf(cpu: Cpu, eax: number, ecx: number): readonly number[] {
       return [1, FIRST_LEAF, 1, 0]
     default:
       return cpu.cpuid(eax, ecx)
+  }
+}
+
+/** What cpuid answers in a PV guest, made from what the core would say. */
+export function guestCpuid(
+  core: (leaf: number, subleaf: number) => CpuidValues,
+): (leaf: number, subleaf: number) => CpuidValues {
+  return (eax, ecx) => {
+    const [a, b, c, d] = core(eax, ecx)
+    if (eax === 1) return [a, b, (c | HYPERVISOR) >>> 0, d & ~NOT_FOR_GUESTS]
+    return eax === 0x8000_0001 ? [a, b, c, d & ~NOT_FOR_GUESTS] : [a, b, c, d]
   }
 }
 

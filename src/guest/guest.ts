@@ -3,24 +3,35 @@ import { Cpu, type Exit } from '../cpu/cpu.ts'
 import { PF_USER } from '../machine/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
+import { deliverEvents } from '../xen/events.ts'
+import { FLAT_CS, FLAT_SS } from '../xen/exceptions.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { forcedCpuid } from './cpuid.ts'
-import { loadsSegment } from './segments.ts'
+import { initTime, updateRunstate } from '../xen/time.ts'
+import { fireTimers, nextDeadline } from '../xen/timers.ts'
+import { forcedCpuid, guestCpuid } from './cpuid.ts'
+import { emulatePrivileged } from './emulate.ts'
+import { segmentInstruction } from './segments.ts'
 
-/** How a run of a guest ended: its budget is used up, or its domain is no more. */
-export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped'
+/**
+ * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an
+ * event: with `whenIdle` at `return`, or when no timer of its own will wake it.
+ */
+export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped' | 'idle'
 
 /** Instructions after which a run looks whether its owner wants it to go on. */
 const SLICE = 1_000_000
 
 const [CS, SS] = [1, 2]
-/** The flat selectors that Xen starts a guest with, as 64-bit code and as data. */
-const FLAT_CS = 0xe033
-const FLAT_SS = 0xe02b
+
+/** Every run begins at the same moment, or none would be like another: 2026-01-01. */
+const WALL_CLOCK = 1_767_225_600
 
 /**
  * A PV guest's vCPU that executes code: the core on one side, Xen on the other. The core's general registers are the
  * vCPU's; what the core reports goes to Xen, and where Xen enters the guest is where the core goes on.
+ *
+ * One clock for both: the core counts a nanosecond an instruction, and what Xen adds to that, for hypercalls and while the
+ * guest waits, is added to the core's time stamp counter.
  */
 export class Guest {
   readonly cpu: Cpu
@@ -29,18 +40,26 @@ export class Guest {
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
+  /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
+  whenIdle: 'skip' | 'return' = 'skip'
 
-  /** @param entry where the guest begins, a 48-bit address */
-  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number) {
+  /**
+   * @param entry where the guest begins, a 48-bit address
+   * @param wallClock when the machine was switched on, for the guest: seconds since 1970
+   */
+  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
     this.xen = xen
     this.vcpu = vcpu
     this.domain = xen.domainOf(vcpu)
     this.cpu = new Cpu(xen.memory, { id: this.domain.vcpus.indexOf(vcpu) })
+    this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
     this.cpu.setSelector(CS, FLAT_CS)
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
+    this.cpu.tscOffset = xen.clock.now
+    initTime(xen, this.domain, wallClock)
     // The machine whose recordings judge this one is QEMU's.
     this.cpu.port.readsFirst = true
     vcpu.code = this.cpu
@@ -62,11 +81,19 @@ export class Guest {
   /** Execute at most `budget` instructions of the guest. */
   run(budget: number): GuestEnd {
     try {
-      for (let left = budget; left > 0; ) {
+      let left = budget
+      let mayWait = this.whenIdle === 'skip'
+      while (left > 0) {
+        if (this.domain.blocked && !this.wakeUp(mayWait)) return 'idle'
+        mayWait = this.whenIdle === 'skip'
+        const untilDeadline = this.enter()
         const before = this.cpu.instructions
         this.cpu.port.root = this.vcpu.root
-        const exit = this.cpu.run(Math.min(left, SLICE))
-        if (!this.handle(exit)) return 'stopped'
+        const exit = this.cpu.run(Math.min(left, SLICE, untilDeadline))
+        this.xen.clock.now = this.cpu.tsc
+        const goesOn = this.handle(exit)
+        this.synchronise()
+        if (!goesOn) return 'stopped'
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
@@ -75,6 +102,51 @@ export class Guest {
       if (!(error instanceof DomainCrash)) throw error
       return this.domain.shutdown === null ? 'crash' : 'shutdown'
     }
+  }
+
+  /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */
+  get deadline(): number {
+    return nextDeadline(this.domain)
+  }
+
+  /**
+   * What happens before the guest goes on: timers that are due go off, and pending events are delivered. Instructions until
+   * the next timer, at least one.
+   */
+  private enter(): number {
+    if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.domain)
+    deliverEvents(this.xen, this.domain, this.vcpu)
+    return Math.max(1, this.deadline - this.xen.clock.now)
+  }
+
+  /** The core's counter follows the machine's clock. */
+  private synchronise(): void {
+    this.cpu.tscOffset += this.xen.clock.now - this.cpu.tsc
+  }
+
+  /** A blocked guest's clock jumps to its next timer. False when it has none, or is not to jump. */
+  private wakeUp(mayWait: boolean): boolean {
+    const { clock } = this.xen
+    const { deadline } = this
+    if (deadline > clock.now) {
+      if (!mayWait || deadline === Infinity) return false
+      this.domain.blockedNs += deadline - clock.now
+      clock.now = deadline
+      this.synchronise()
+    }
+    this.domain.blocked = false
+    fireTimers(this.xen, this.domain)
+    updateRunstate(this.xen, this.domain)
+    return true
+  }
+
+  /** Let time pass for a guest that waits, as it does for whoever sits before it: nanoseconds. */
+  passTime(nanoseconds: number): void {
+    const { clock } = this.xen
+    const until = Math.min(clock.now + nanoseconds, Math.max(clock.now, this.deadline))
+    if (this.domain.blocked) this.domain.blockedNs += until - clock.now
+    clock.now = until
+    this.synchronise()
   }
 
   /** What the core could not do by itself; false to stop. */
@@ -87,11 +159,10 @@ export class Guest {
         this.exception(exit.vector, exit.error, exit.va)
         return true
       case 'segment':
-        if (!loadsSegment(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
+        if (!segmentInstruction(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       case 'privileged':
-        // Of the instructions that Xen emulates for a kernel none is needed before a guest is Linux.
-        this.deliver(VECTOR_GP, 0)
+        if (!emulatePrivileged(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       default:
         return true
@@ -100,6 +171,9 @@ export class Guest {
 
   private exception(vector: number, error: number, va: number): void {
     if (vector === VECTOR_UD && forcedCpuid(this.cpu, this.vcpu)) return
+    if (vector === VECTOR_GP && (error & FROM_IDT) !== 0 && this.softwareInterrupt(error >>> 3)) return
+    // Xen clears the flag before the guest hears of it.
+    if (vector === VECTOR_NM) this.cpu.fpuTraps = false
     if (vector === VECTOR_PF) {
       this.vcpu.faultAddress = va
       // The CPU knows ring 3 only; the guest is told whether it was a process.
@@ -107,6 +181,17 @@ export class Guest {
     } else {
       this.deliver(vector, error)
     }
+  }
+
+  /** int n: the gates are Xen's, which goes by the privilege that the guest gave the vector. False: #GP it is. */
+  private softwareInterrupt(vector: number): boolean {
+    const handler = this.domain.traps.get(vector)
+    const privilege = this.vcpu.kernelMode ? 1 : 3
+    if (handler === undefined || (handler.flags & 3) < privilege) return false
+    const next = this.cpu.ripLow + INT_BYTES
+    this.cpu.setRip(next >>> 0, this.cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))
+    this.xen.deliverSoftware(this.vcpu, vector)
+    return true
   }
 
   private deliver(vector: number, error: number): void {
@@ -127,3 +212,9 @@ export class Guest {
     return vaOf(this.cpu.ripLow, this.cpu.ripHigh)
   }
 }
+
+/** In an error code: the selector is a vector. */
+const FROM_IDT = 2
+/** int n is two bytes long. */
+const INT_BYTES = 2
+const VECTOR_NM = 7

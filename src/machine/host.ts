@@ -40,6 +40,17 @@ export type CodeState = {
   setRip(lo: number, hi: number): void
   getFlags(): number
   setFlags(flags: number): void
+  /** Selector of a segment register, in the CPU's numbering: es, cs, ss, ds, fs, gs. */
+  selector(n: number): number
+  setSelector(n: number, value: number): void
+  /** Base of fs or gs, two halves. */
+  segmentBase(which: 'fs' | 'gs'): readonly [lo: number, hi: number]
+  setSegmentBase(which: 'fs' | 'gs', lo: number, hi: number): void
+  /** Whether the next use of the FPU raises #NM: the TS flag of cr0. */
+  fpuTraps: boolean
+  /** dr0 to dr7, two halves. */
+  debugRegister(n: number): readonly [lo: number, hi: number]
+  setDebugRegister(n: number, lo: number, hi: number): void
 }
 
 /** An exception for the guest: its vector, its error code and, of a page fault, the address. */

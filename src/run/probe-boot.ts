@@ -12,7 +12,7 @@ import { scriptMachine } from './script-machine.ts'
 /** A run of the probe's image: what stood on the console, Xen's lines with their `(XEN) `, and how it ended. */
 export type ProbeRun = {
   readonly lines: readonly string[]
-  readonly end: 'end' | 'die' | Exclude<GuestEnd, 'stopped'>
+  readonly end: 'end' | 'die' | Exclude<GuestEnd, 'stopped' | 'idle'>
   /** Instructions that the guest has executed. */
   readonly instructions: number
 }
@@ -66,7 +66,9 @@ export function bootProbe(image: Uint8Array, script: string, options: ProbeOptio
     toolstack?.serve()
     return console.ended === null
   }
-  const end = guest.run(options.budget)
+  const result = guest.run(options.budget)
+  // A probe that waits for an event gets no further either.
+  const end = result === 'idle' ? 'budget' : result
   console.drain()
   return {
     lines: console.lines,

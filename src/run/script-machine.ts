@@ -19,6 +19,7 @@ import { getPageType } from '../xen/frame-type.ts'
 import { holesOf, withHoles } from '../xen/holes.ts'
 import { Hypervisor, type XenFrames } from '../xen/hypervisor.ts'
 import { fillM2pSlot } from '../xen/tables.ts'
+import { initSharedInfo } from '../xen/vcpu-info.ts'
 import { xenVersion } from '../xen/version.ts'
 
 /** A name's frame in a recording: hex digits, `-` for no pfn. */
@@ -249,9 +250,7 @@ function buildProbe(
   domain.maxPages = privileged ? 2 ** 31 : nrPages
   domain.sharedInfo = xen.allocateXenFrame(domain.owner, sharedInfo)
   const words = xen.memory.u32
-  // Events are masked for every vCPU that there could be.
-  const shared = xen.memory.frameWords(domain.sharedInfo)
-  for (let i = 0; i < 32; i++) words[shared + i * 16] = 0x100
+  initSharedInfo(xen, domain.sharedInfo)
   const p2m: number[] = []
   // A domU's frames were filled through writable mappings of the toolstack, which leave the type behind.
   const type = privileged ? 0 : ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0

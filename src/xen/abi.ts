@@ -15,21 +15,34 @@ export const HYPERCALL = {
   stack_switch: 3,
   set_callbacks: 4,
   fpu_taskswitch: 5,
+  sched_op_compat: 6,
+  platform_op: 7,
+  set_debugreg: 8,
+  get_debugreg: 9,
   update_descriptor: 10,
   memory_op: 12,
   multicall: 13,
   update_va_mapping: 14,
+  set_timer_op: 15,
+  event_channel_op_compat: 16,
   xen_version: 17,
   console_io: 18,
+  physdev_op_compat: 19,
+  grant_table_op: 20,
   vm_assist: 21,
   update_va_mapping_otherdomain: 22,
   iret: 23,
+  vcpu_op: 24,
   set_segment_base: 25,
   mmuext_op: 26,
+  nmi_op: 28,
   sched_op: 29,
   callback_op: 30,
   event_channel_op: 32,
   physdev_op: 33,
+  sysctl: 35,
+  domctl: 36,
+  kexec_op: 37,
 } as const
 
 /** Commands of memory_op: Xen's public/memory.h. */
@@ -73,16 +86,20 @@ export const MMUEXT = {
 } as const
 
 /** Types of vm_assist. */
-export const VM_ASSIST = { writable_pagetables: 2 } as const
+export const VM_ASSIST = { writable_pagetables: 2, architectural_iopl: 4 } as const
 
 /** Flags of start_info. */
-export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2 } as const
+export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const
 
 /** Byte offsets in start_info, the page at which a PV guest's life begins: Xen's public/xen.h. */
 export const START_INFO = {
   nr_pages: 32,
   shared_info: 40,
   flags: 48,
+  store_mfn: 56,
+  store_evtchn: 64,
+  console_mfn: 72,
+  console_evtchn: 80,
   pt_base: 88,
   nr_pt_frames: 96,
   mfn_list: 104,
@@ -90,6 +107,8 @@ export const START_INFO = {
   mod_len: 120,
   cmd_line: 128,
   cmd_line_bytes: 1024,
+  first_p2m_pfn: 1152,
+  nr_p2m_frames: 1160,
 } as const
 
 /** Command bits of an mmu_update request's pointer. */
@@ -99,7 +118,110 @@ export const MMU = { NORMAL_PT_UPDATE: 0, MACHPHYS_UPDATE: 1, PT_UPDATE_PRESERVE
 export const CALLBACK = { event: 0, failsafe: 1, syscall: 2, nmi: 4, sysenter: 5, syscall32: 7 } as const
 
 /** Commands of sched_op: Xen's public/sched.h. */
-export const SCHED_OP = { yield: 0, block: 1, shutdown: 2 } as const
+export const SCHED_OP = {
+  yield: 0,
+  block: 1,
+  shutdown: 2,
+  poll: 3,
+  remote_shutdown: 4,
+  shutdown_code: 5,
+  watchdog: 6,
+} as const
+
+/** Why a domain shuts itself down: Xen's public/sched.h. */
+export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3, watchdog: 4, soft_reset: 5 } as const
 
 /** Commands of physdev_op: Xen's public/physdev.h. */
 export const PHYSDEV_OP = { set_iopl: 6, set_iobitmap: 7 } as const
+
+/** Commands of event_channel_op: Xen's public/event_channel.h. */
+export const EVTCHNOP = {
+  bind_interdomain: 0,
+  bind_virq: 1,
+  bind_pirq: 2,
+  close: 3,
+  send: 4,
+  status: 5,
+  alloc_unbound: 6,
+  bind_ipi: 7,
+  bind_vcpu: 8,
+  unmask: 9,
+  reset: 10,
+} as const
+
+/** Interrupts that Xen itself makes: Xen's public/xen.h. */
+export const VIRQ = { TIMER: 0, DEBUG: 1, XENOPROF: 7, XENPMU: 13 } as const
+
+/** Commands of vcpu_op: Xen's public/vcpu.h. */
+export const VCPUOP = {
+  initialise: 0,
+  up: 1,
+  down: 2,
+  is_up: 3,
+  get_runstate_info: 4,
+  register_runstate_memory_area: 5,
+  set_periodic_timer: 6,
+  stop_periodic_timer: 7,
+  set_singleshot_timer: 8,
+  stop_singleshot_timer: 9,
+  register_vcpu_info: 10,
+  send_nmi: 11,
+  register_vcpu_time_memory_area: 13,
+} as const
+
+/** Byte offsets in struct vcpu_info, and its size. */
+export const VCPU_INFO = {
+  upcall_pending: 0,
+  upcall_mask: 1,
+  pending_sel: 8,
+  cr2: 16,
+  time: 32,
+  bytes: 64,
+} as const
+
+/** Byte offsets in struct vcpu_time_info. */
+export const VCPU_TIME = {
+  version: 0,
+  tsc_timestamp: 8,
+  system_time: 16,
+  tsc_to_system_mul: 24,
+  tsc_shift: 28,
+  flags: 29,
+  bytes: 32,
+} as const
+
+/** Byte offsets in struct shared_info, whose beginning is an array of vcpu_info. */
+export const SHARED_INFO = {
+  vcpus: 32,
+  evtchn_pending: 0x800,
+  evtchn_mask: 0xa00,
+  wc_version: 0xc00,
+  wc_sec: 0xc04,
+  wc_nsec: 0xc08,
+  wc_sec_hi: 0xc0c,
+} as const
+
+/** Commands of xen_version: Xen's public/version.h. */
+export const XENVER = {
+  version: 0,
+  extraversion: 1,
+  compile_info: 2,
+  capabilities: 3,
+  changeset: 4,
+  platform_parameters: 5,
+  get_features: 6,
+  pagesize: 7,
+  guest_handle: 8,
+  commandline: 9,
+  build_id: 10,
+} as const
+
+/** Commands of grant_table_op: Xen's public/grant_table.h. */
+export const GNTTABOP = {
+  map_grant_ref: 0,
+  unmap_grant_ref: 1,
+  setup_table: 2,
+  query_size: 6,
+  set_version: 8,
+  get_version: 10,
+} as const

@@ -4,6 +4,7 @@ import { RSP, type Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
 import { copyFromGuest, isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { eventsMasked } from './vcpu-info.ts'
 
 /**
  * What Xen prints of a vCPU when its domain dies, in Xen's layout. A value that the driver's guest does not have (a
@@ -53,7 +54,7 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   line('CPU:    0')
   const rip = vcpu.code === null ? vcpu.rip : hex64(vcpu.code.ripLow, vcpu.code.ripHigh)
   line(`RIP:    e033:[<${rip === '' ? UNKNOWN : rip}>]`)
-  line(`RFLAGS: ${UNKNOWN}   EM: ${domain.eventsMasked ? 1 : 0}   CONTEXT: pv guest${named}`)
+  line(`RFLAGS: ${UNKNOWN}   EM: ${eventsMasked(xen, domain) ? 1 : 0}   CONTEXT: pv guest${named}`)
   for (const row of ROWS) line(row.map(([name, register]) => field(name, value(register))).join('   '))
   line([field('r15', value(15)), field('cr0', UNKNOWN), field('cr4', UNKNOWN)].join('   '))
   const cr3 = vcpu.root * 4096

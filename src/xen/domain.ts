@@ -1,6 +1,8 @@
 import { DOMID } from '../bits/domid.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import type { E820Entry } from './abi.ts'
+import type { Ports } from './event-channels.ts'
+import { noTimers, type Timers } from './timers.ts'
 
 /** A handler that the guest registered for a CPU exception: Xen's struct trap_info. */
 export type TrapHandler = { readonly flags: number; readonly cs: number; readonly address: number }
@@ -23,8 +25,6 @@ export type Domain = {
   /** Bits of vm_assist that are on. */
   assist: number
   readonly traps: Map<number, TrapHandler>
-  /** Event delivery is masked: dom0 and domU both start so. */
-  eventsMasked: boolean
   /** Where Xen enters the guest, by type of callback. */
   readonly callbacks: Map<number, Callback>
   /** The stack for entries from user mode; the address has 48 bits, or is -1 for one that is not canonical. */
@@ -38,6 +38,25 @@ export type Domain = {
   /** What the guest has written to the console since its last newline. */
   consoleLine: string
   sharedInfo: number
+  /** Where the guest has its vcpu_info, or null while that is at the beginning of shared_info. */
+  vcpuInfo: { readonly mfn: number; readonly offset: number } | null
+  /** Event channels by port. */
+  readonly ports: Ports
+  readonly timers: Timers
+  /** The vCPU waits for an event. */
+  blocked: boolean
+  /** It waits for one of these ports, or null. */
+  polled: readonly number[] | null
+  /** Where the guest wants to read for how long its vCPU ran and waited, a 48-bit address, or -1. */
+  runstateAt: number
+  /** Nanoseconds that the vCPU has been blocked for. */
+  blockedNs: number
+  /** The I/O privilege level that the guest believes to have. */
+  iopl: number
+  /** Bases of gs in the mode that does not run: the other one of kernel and processes. Two halves. */
+  otherGsBase: readonly [lo: number, hi: number]
+  /** Frames of the grant table. */
+  readonly grantFrames: number[]
   /** Frames of the guest's GDT, 512 entries each; each is held as a page of descriptors. */
   gdtFrames: number[]
   gdtEntries: number
@@ -61,7 +80,6 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     maxPages: 0,
     assist: 0,
     traps: new Map(),
-    eventsMasked: true,
     callbacks: new Map(),
     kernelSs: 0,
     kernelSp: 0,
@@ -70,6 +88,16 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     shutdown: null,
     consoleLine: '',
     sharedInfo: 0,
+    vcpuInfo: null,
+    ports: [],
+    timers: noTimers(),
+    blocked: false,
+    polled: null,
+    runstateAt: -1,
+    blockedNs: 0,
+    iopl: 0,
+    otherGsBase: [0, 0],
+    grantFrames: [],
     gdtFrames: [],
     gdtEntries: 0,
     ldtBase: 0,

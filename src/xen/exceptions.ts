@@ -1,10 +1,12 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
+import { VM_ASSIST } from './abi.ts'
 import { dumpGuest, pageWalk } from './crash-dump.ts'
 import type { Domain } from './domain.ts'
 import { isGuestAddress } from './guest-copy.ts'
 import { enterKernelMode } from './guest-mode.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { eventsMasked, setEventsMasked, writeFaultAddress } from './vcpu-info.ts'
 
 /** Names of the exceptions as the seed prints them (traps.c:trapstr), and as 4.17 does. */
 const TRAP_WORDS = [
@@ -52,8 +54,10 @@ const TRAP_MNEMONICS = [
   '#XM',
 ]
 
-/** Offset of cr2 in the first vcpu_info, which is the beginning of shared_info: Xen's public/xen.h. */
-const CR2_BYTES = 16
+/** The flat segments of Xen's that a guest's kernel is entered with. */
+export const FLAT_CS = 0xe033
+export const FLAT_SS = 0xe02b
+const [CS, SS] = [1, 2]
 
 /** TF, NT, RF, VM and AC in rflags. */
 const CLEARED_FLAGS = 0x100 | 0x4000 | 0x1_0000 | 0x2_0000 | 0x4_0000
@@ -71,13 +75,13 @@ export function deliverException(
   domain: Domain,
   vcpu: Vcpu,
   vector: number,
-  error: number,
+  error: number | null,
 ): void {
   const handler = domain.traps.get(vector)
-  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error)
+  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error ?? 0)
   if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
   enterGuest(xen, domain, vcpu, handler?.address ?? null, HAS_ERROR_CODE.has(vector) ? error : null)
-  if (handler !== undefined && (handler.flags & 4) !== 0) domain.eventsMasked = true
+  if (handler !== undefined && (handler.flags & 4) !== 0) setEventsMasked(xen, domain, true)
 }
 
 /**
@@ -93,7 +97,7 @@ export function enterGuest(
   address: number | null,
   error: number | null,
 ): void {
-  const missed = pushBounceFrame(domain, vcpu, error)
+  const missed = pushBounceFrame(xen, domain, vcpu, error)
   if (missed === null && address !== null) {
     enterAt(vcpu, address)
     return
@@ -115,13 +119,8 @@ function enterAt(vcpu: Vcpu, address: number): void {
   code.setRip(address >>> 0, vaHigh(address))
   // TF, NT, RF, VM and AC do not reach a handler.
   code.setFlags(code.getFlags() & ~CLEARED_FLAGS)
-}
-
-/** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
-function writeFaultAddress(xen: Hypervisor, domain: Domain, va: number): void {
-  const at = xen.memory.frameWords(domain.sharedInfo) + CR2_BYTES / 4
-  xen.memory.u32[at] = va >>> 0
-  xen.memory.u32[at + 1] = vaHigh(va)
+  code.setSelector(CS, FLAT_CS)
+  code.setSelector(SS, FLAT_SS)
 }
 
 /** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
@@ -151,22 +150,23 @@ function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: numbe
  * which word from the top could not be stored and its address, when the guest's stack cannot take it.
  */
 function pushBounceFrame(
+  xen: Hypervisor,
   domain: Domain,
   vcpu: Vcpu,
   error: number | null,
 ): { index: number; va: number } | null {
-  const [KERNEL_CS, USER_CS, INTERRUPTS_ON] = [0xe030, 0xe033, 0x200]
+  const cs = vcpu.code?.selector(CS) ?? FLAT_CS
   const fromKernel = vcpu.kernelMode
   const [rspLo, rspHi] = [vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1]]
   enterKernelMode(domain, vcpu)
   const top = fromKernel ? vaOf(rspLo, rspHi) : domain.kernelSp
-  const masked = domain.eventsMasked
+  const masked = eventsMasked(xen, domain)
   const values: [number, number][] = [
-    [0xe02b, 0],
+    [vcpu.code?.selector(SS) ?? FLAT_SS, 0],
     [rspLo, rspHi],
-    [(masked ? 0 : INTERRUPTS_ON) | ((vcpu.code?.getFlags() ?? 0) & ~INTERRUPTS_ON) | 2, 0],
+    [frameFlags(domain, vcpu.code?.getFlags() ?? 0, masked), 0],
     // The ring in the saved cs tells the handler what was interrupted.
-    [fromKernel ? KERNEL_CS : USER_CS, masked ? 1 : 0],
+    [fromKernel ? cs & ~3 : cs, masked ? 1 : 0],
     [vcpu.code?.ripLow ?? 0, vcpu.code?.ripHigh ?? 0],
     ...(error === null ? [] : ([[error, 0]] as [number, number][])),
     [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
@@ -183,6 +183,25 @@ function pushBounceFrame(
   }
   if (vcpu.code !== null) vcpu.setVa(RSP, sp)
   return null
+}
+
+/**
+ * rflags as a frame has them: the interrupt flag says whether events were masked, and the I/O privilege level is there for a
+ * kernel that has asked for it only.
+ */
+function frameFlags(domain: Domain, flags: number, masked: boolean): number {
+  const INTERRUPTS_ON = 0x200
+  return (
+    (flags & ~INTERRUPTS_ON) |
+    (masked ? 0 : INTERRUPTS_ON) |
+    2 |
+    (hasOwnLevel(domain) ? domain.iopl << 12 : 0)
+  )
+}
+
+/** Whether a kernel sees its I/O privilege level in rflags, and is at level 0 itself: vm_assist's architectural_iopl. */
+export function hasOwnLevel(domain: Domain): boolean {
+  return (domain.assist & (1 << VM_ASSIST.architectural_iopl)) !== 0
 }
 
 /** The end of a domain: the dump of its vCPU, and for dom0 of the machine. */

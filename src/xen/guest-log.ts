@@ -32,6 +32,16 @@ export class GuestLogLimit {
   private last = 0
   private missed = 0
 
+  save(): readonly [tokens: number, last: number, missed: number] {
+    return [this.tokens, this.last, this.missed]
+  }
+
+  restore([tokens, last, missed]: readonly [number, number, number]): void {
+    this.tokens = tokens
+    this.last = last
+    this.missed = missed
+  }
+
   /** Whether a message is printed now; `announce` is told how many were not, before the first that is again. */
   admits(id: MessageId, rule: GuestLog, now: number, announce: (missed: number) => void): boolean {
     const level = LEVELS[id] ?? LOG_LEVEL.warning

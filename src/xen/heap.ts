@@ -1,5 +1,15 @@
 import type { FrameRange } from '../machine/memory.ts'
 
+type Range = { start: number; end: number }
+
+/** The heap's own notes, as plain data. */
+export type SavedHeap = {
+  readonly ranges: readonly Range[]
+  readonly freed: readonly Range[]
+  readonly lastResort: readonly Range[]
+  readonly unscrubbed: readonly number[]
+}
+
 /**
  * The frames of RAM that nobody owns: the domain heap. Frames are taken from the lowest range upwards; a freed frame is
  * the next to be given out again.
@@ -28,6 +38,24 @@ export class Heap {
     this.lastResort = ram
       .map((r) => ({ start: r.start, end: Math.min(r.end, 0x100) }))
       .filter((r) => r.end > r.start)
+  }
+
+  save(): SavedHeap {
+    const copy = (ranges: readonly Range[]): Range[] => ranges.map(({ start, end }) => ({ start, end }))
+    return {
+      ranges: copy(this.ranges),
+      freed: copy(this.freed),
+      lastResort: copy(this.lastResort),
+      unscrubbed: [...this.unscrubbed],
+    }
+  }
+
+  restore({ ranges, freed, lastResort, unscrubbed }: SavedHeap): void {
+    this.ranges = [...ranges]
+    this.freed.splice(0, this.freed.length, ...freed)
+    this.lastResort.splice(0, this.lastResort.length, ...lastResort)
+    this.unscrubbed.clear()
+    for (const mfn of unscrubbed) this.unscrubbed.add(mfn)
   }
 
   /** The most that one guest can own: all of it, and the first MiB. */

@@ -1,23 +1,27 @@
-import { ENOSYS } from '../bits/errno.ts'
+import { ENOSYS, EPERM } from '../bits/errno.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { HYPERCALL } from './abi.ts'
-import { arg32 } from './arguments.ts'
 import { callbackOp, setCallbacks } from './callback-op.ts'
 import { consoleIo } from './console-io.ts'
+import { getDebugRegister, setDebugRegister } from './debug-registers.ts'
 import type { Domain } from './domain.ts'
+import { eventChannelOp, eventChannelOpCompat } from './event-channel-op.ts'
+import { grantTableOp } from './grant-table-op.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { iret } from './iret.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
 import { multicall } from './multicall.ts'
-import { physdevOp, schedOp } from './sched-op.ts'
+import { physdevOp, schedOp, schedOpCompat } from './sched-op.ts'
 import { setGdt } from './set-gdt.ts'
 import { setTrapTable } from './set-trap-table.ts'
 import { fpuTaskswitch, setSegmentBase, stackSwitch } from './stack-switch.ts'
 import { updateDescriptor } from './update-descriptor.ts'
 import { updateVaMapping, updateVaMappingOtherdomain } from './update-va-mapping.ts'
+import { setTimerOp, vcpuOp } from './vcpu-op.ts'
 import { vmAssist } from './vm-assist.ts'
+import { xenVersionCall } from './xen-version.ts'
 
 /** One hypercall: what it does, and how many argument registers it uses. */
 export type Hypercall = {
@@ -27,11 +31,8 @@ export type Hypercall = {
   readonly leavesResult?: boolean
 }
 
-/** xen_version(command, argument*): only the number itself, as guests of the time need it. */
-function xenVersionCall(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
-  if (arg32(vcpu, 0) !== 0) return ENOSYS
-  return xen.version.messages === 'seed' ? 0x40002 : 0x40011
-}
+/** Hypercalls of the toolstack and of dom0's platform, which a guest may not make. */
+const denied = (_xen: Hypervisor, caller: Domain): number => (caller.privileged ? ENOSYS : EPERM)
 
 /** The hypercalls by number. */
 const TABLE: readonly (readonly [number, Hypercall])[] = [
@@ -53,8 +54,18 @@ const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.set_segment_base, { arguments: 2, call: setSegmentBase }],
   [HYPERCALL.sched_op, { arguments: 2, call: schedOp }],
   [HYPERCALL.callback_op, { arguments: 2, call: callbackOp }],
-  // There are no event channels yet.
-  [HYPERCALL.event_channel_op, { arguments: 2, call: () => ENOSYS }],
+  [HYPERCALL.event_channel_op, { arguments: 2, call: eventChannelOp }],
+  [HYPERCALL.event_channel_op_compat, { arguments: 1, call: eventChannelOpCompat }],
+  [HYPERCALL.sched_op_compat, { arguments: 2, call: schedOpCompat }],
+  [HYPERCALL.set_timer_op, { arguments: 1, call: setTimerOp }],
+  [HYPERCALL.set_debugreg, { arguments: 2, call: setDebugRegister }],
+  [HYPERCALL.get_debugreg, { arguments: 1, call: getDebugRegister, leavesResult: true }],
+  [HYPERCALL.grant_table_op, { arguments: 3, call: grantTableOp }],
+  [HYPERCALL.vcpu_op, { arguments: 3, call: vcpuOp }],
+  [HYPERCALL.platform_op, { arguments: 1, call: denied }],
+  [HYPERCALL.sysctl, { arguments: 1, call: denied }],
+  [HYPERCALL.domctl, { arguments: 1, call: denied }],
+  [HYPERCALL.kexec_op, { arguments: 2, call: denied }],
   [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
 ]

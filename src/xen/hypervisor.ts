@@ -29,7 +29,7 @@ import { Console } from './console.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { deliverException } from './exceptions.ts'
 import { GuestLogLimit } from './guest-log.ts'
-import { Heap } from './heap.ts'
+import { Heap, type SavedHeap } from './heap.ts'
 import { hypercallOf } from './hypercalls.ts'
 import { loadSelector } from './ldt.ts'
 import { M2p } from './m2p.ts'
@@ -66,6 +66,15 @@ export type XenFrames = {
   readonly perDomain?: number | undefined
   readonly text?: number | undefined
   readonly directMap?: number | undefined
+}
+
+/** What `Hypervisor.save` gives. */
+export type SavedXen = {
+  readonly now: number
+  readonly nextXenHeap: number
+  readonly heap: SavedHeap
+  readonly log: readonly [number, number, number]
+  readonly lastRefusal: Hypervisor['lastRefusal']
 }
 
 /**
@@ -197,6 +206,25 @@ export class Hypervisor implements Host {
     }
   }
 
+  /** What Xen keeps outside of the machine's memory and of its domains, as plain data. */
+  save(): SavedXen {
+    return {
+      now: this.clock.now,
+      nextXenHeap: this.nextXenHeap,
+      heap: this.heap.save(),
+      log: this.logLimit.save(),
+      lastRefusal: this.lastRefusal,
+    }
+  }
+
+  restore(saved: SavedXen): void {
+    this.clock.now = saved.now
+    this.nextXenHeap = saved.nextXenHeap
+    this.heap.restore(saved.heap)
+    this.logLimit.restore(saved.log)
+    this.lastRefusal = saved.lastRefusal
+  }
+
   get machineMap(): readonly E820Entry[] {
     return this.host.map
   }
@@ -282,7 +310,8 @@ export class Hypervisor implements Host {
       systemCall(this, domain, vcpu)
       return
     }
-    const handler = hypercallOf(vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1])
+    const number = vcpu.regs[RAX * 2]
+    const handler = hypercallOf(number, vcpu.regs[RAX * 2 + 1])
     const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {
@@ -292,7 +321,7 @@ export class Hypervisor implements Host {
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
-    if (this.sink !== null) traceHypercall(this.sink, vcpu.regs[RAX * 2], rc)
+    if (this.sink !== null) traceHypercall(this.sink, number, rc)
     if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
   }
 
@@ -309,6 +338,12 @@ export class Hypervisor implements Host {
   deliver(vcpu: Vcpu, vector: number, error: number): void {
     this.current = vcpu
     deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  }
+
+  /** int n of a vector that the guest allows: like an exception, but without an error code. */
+  deliverSoftware(vcpu: Vcpu, vector: number): void {
+    this.current = vcpu
+    deliverException(this, this.domainOf(vcpu), vcpu, vector, null)
   }
 
   loadSegment(vcpu: Vcpu, selector: number): Trap | null {

@@ -1,14 +1,17 @@
 import { hex64, vaOf } from '../bits/address.ts'
 import { R11, RAX, RCX, RSP, type Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
-import { crashFrom } from './exceptions.ts'
+import { crashFrom, FLAT_CS, FLAT_SS, hasOwnLevel } from './exceptions.ts'
 import { copyFromGuest } from './guest-copy.ts'
 import { enterUserMode } from './guest-mode.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { setEventsMasked } from './vcpu-info.ts'
 
 /** In the frame's flags: the guest goes on as after a system call, whose rcx and r11 are lost anyway. */
 const VGCF_IN_SYSCALL = 0x100
 const INTERRUPTS_ON = 0x200
+/** Numbers of the segment registers that the frame has. */
+const [CS, SS] = [1, 2]
 
 /**
  * iret: leave a handler, for the guest's kernel or, where the frame's cs says ring 3, for its processes. The frame is on
@@ -42,8 +45,13 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   vcpu.rip = hex64(...word(4))
   vcpu.code?.setRip(...word(4))
   vcpu.code?.setFlags(frame[12])
+  // Everything of a guest runs in ring 3, whatever its frame says.
+  const bySysret = (frame[6] & VGCF_IN_SYSCALL) !== 0
+  vcpu.code?.setSelector(CS, bySysret ? FLAT_CS : (frame[10] & 0xffff) | 3)
+  vcpu.code?.setSelector(SS, bySysret ? FLAT_SS : (frame[16] & 0xffff) | 3)
   vcpu.set(RSP, ...word(7))
-  caller.eventsMasked = (frame[12] & INTERRUPTS_ON) === 0
+  if (hasOwnLevel(caller)) caller.iopl = (frame[12] >>> 12) & 3
+  setEventsMasked(xen, caller, (frame[12] & INTERRUPTS_ON) === 0)
   return 0
 }
 

@@ -67,6 +67,35 @@ export function faultInLdt(xen: Hypervisor, domain: Domain, vcpu: Vcpu, offset: 
   return true
 }
 
+/** The flat segments that Xen lends guests: 32-bit code, data, 64-bit code. The halves of their descriptors. */
+const FLAT = new Map<number, readonly [lo: number, hi: number]>([
+  [0xe023 >> 3, [0xffff, 0x00cf_fb00]],
+  [0xe02b >> 3, [0xffff, 0x00cf_f300]],
+  [0xe033 >> 3, [0xffff, 0x00af_fb00]],
+])
+
+/** The descriptor of a selector as instructions read it that ask for one without loading it, or null: there is none. */
+export function descriptorOf(
+  xen: Hypervisor,
+  vcpu: Vcpu,
+  selector: number,
+): readonly [lo: number, hi: number] | null {
+  if ((selector & 0xfffc) === 0) return null
+  const domain = xen.domainOf(vcpu)
+  const index = selector >>> 3
+  let table: number | undefined
+  if ((selector & 4) !== 0) {
+    if (index >= domain.ldtEntries || !faultInLdt(xen, domain, vcpu, index * 8)) return null
+    table = domain.ldtFrames.get(index >> 9)
+  } else {
+    if (index >= FIRST_XEN_DESCRIPTOR) return FLAT.get(index) ?? null
+    table = domain.gdtFrames[index >> 9]
+  }
+  if (table === undefined) return null
+  const at = xen.memory.frameWords(table) + (index & 511) * 2
+  return [xen.memory.u32[at], xen.memory.u32[at + 1]]
+}
+
 /**
  * What the CPU does when the guest loads a data segment register: the descriptor is read, from the LDT by way of Xen's
  * fault handler. The trap that the guest gets, or null.

@@ -207,7 +207,7 @@ function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
  * MMUEXT_NEW_BASEPTR: a new root for the kernel, new_guest_cr3(). The reference on the new one is taken before the old
  * one is given back. The LDT's pages go: where the new tables map it is another question.
  */
-function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: number): number {
+export function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: number): number {
   const old = vcpu.root
   const seed = xen.version.messages === 'seed'
   // 4.17 only loads the root again.

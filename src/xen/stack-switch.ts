@@ -12,18 +12,27 @@ export function stackSwitch(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): numbe
   return 0
 }
 
-/** fpu_taskswitch(set): whether the guest's next use of its FPU is to trap. The machine has no FPU state of its own. */
-export function fpuTaskswitch(): number {
+/** fpu_taskswitch(set): whether the guest's next use of its FPU is to trap. Xen: do_fpu_taskswitch(). */
+export function fpuTaskswitch(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
+  if (vcpu.code !== null) vcpu.code.fpuTraps = arg32(vcpu, 0) !== 0
   return 0
 }
 
+const WHICH = { fs: 0, userGs: 1, kernelGs: 2, userGsSelector: 3 } as const
+
 /**
  * set_segment_base(which, base): bases of fs (0), gs of user mode (1) and of the kernel (2), or the selector of user gs
- * (3). The machine's loads and stores name whole addresses, so only the answer matters. Xen: do_set_segment_base().
+ * (3). The model's loads and stores name whole addresses, so only the answer matters there. Xen: do_set_segment_base().
  */
-export function setSegmentBase(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
-  const which = arg32(vcpu, 0)
-  if (which > 3) return EINVAL
-  const isBase = which < 3 && xen.version.messages !== 'seed'
-  return isBase && vaOf(arg32(vcpu, 1), argHigh(vcpu, 1)) === -1 ? EINVAL : 0
+export function setSegmentBase(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const [which, lo, hi] = [arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1)]
+  if (which > WHICH.userGsSelector) return EINVAL
+  const isBase = which !== WHICH.userGsSelector && xen.version.messages !== 'seed'
+  if (isBase && vaOf(lo, hi) === -1) return EINVAL
+  if (which === WHICH.fs) vcpu.code?.setSegmentBase('fs', lo, hi)
+  if (which === WHICH.kernelGs) vcpu.code?.setSegmentBase('gs', lo, hi)
+  if (which === WHICH.userGs) caller.otherGsBase = [lo, hi]
+  // Without a descriptor there is no base.
+  if (which === WHICH.userGsSelector) caller.otherGsBase = [0, 0]
+  return 0
 }

@@ -4,6 +4,7 @@ import { CALLBACK } from './abi.ts'
 import type { Domain } from './domain.ts'
 import { deliverException, enterGuest } from './exceptions.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { setEventsMasked } from './vcpu-info.ts'
 
 /** Flag of a callback: events are masked as it is entered. */
 const MASKS_EVENTS = 1
@@ -23,7 +24,7 @@ export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   }
   enterGuest(xen, domain, vcpu, registered ? callback.address : null, null)
   if (callback === undefined) return
-  if ((callback.flags & MASKS_EVENTS) !== 0) domain.eventsMasked = true
+  if ((callback.flags & MASKS_EVENTS) !== 0) setEventsMasked(xen, domain, true)
   vcpu.rip = hexVa(callback.address)
 }
 

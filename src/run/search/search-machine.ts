@@ -9,6 +9,7 @@ import { Symbols } from '../../script/symbols.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { HOLES, holesOf, withHoles } from '../../xen/holes.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { setEventsMasked } from '../../xen/vcpu-info.ts'
 import { type XenVersion, xenVersion } from '../../xen/version.ts'
 import { type Broken, brokenPropertiesOf, type Changed } from '../properties.ts'
 import { scriptMachine } from '../script-machine.ts'
@@ -189,7 +190,7 @@ export class SearchMachine {
     }
     domain.crashed = false
     domain.shutdown = null
-    domain.eventsMasked = true
+    setEventsMasked(this.xen, domain, true)
     vcpu.setVa(RSP, PROBE.stack)
   }
 

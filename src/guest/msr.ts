@@ -1,0 +1,133 @@
+import { vaOf } from '../bits/address.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
+import type { Cpu } from '../cpu/cpu.ts'
+import { type Vcpu, VECTOR_GP } from '../machine/vcpu.ts'
+import type { Domain } from '../xen/domain.ts'
+import { getPageType, putPageAndType } from '../xen/frame-type.ts'
+import { HYPERCALL_PAGE } from '../xen/hypercall-page.ts'
+import type { Hypervisor } from '../xen/hypervisor.ts'
+import { getPage, putPage } from '../xen/references.ts'
+
+/** Model-specific registers as a PV guest finds them. A value is two halves; null is a general protection fault. */
+type Value = readonly [lo: number, hi: number]
+
+/** Numbers: the CPU manuals. */
+const MSR = {
+  TSC: 0x10,
+  PLATFORM_ID: 0x17,
+  APIC_BASE: 0x1b,
+  UCODE_REV: 0x8b,
+  MTRR_CAP: 0xfe,
+  MISC_ENABLE: 0x1a0,
+  PAT: 0x277,
+  MCG_CAP: 0x179,
+  MCG_STATUS: 0x17a,
+  MCG_CTL: 0x17b,
+  EFER: 0xc000_0080,
+  FS_BASE: 0xc000_0100,
+  GS_BASE: 0xc000_0101,
+  KERNEL_GS_BASE: 0xc000_0102,
+  HWCR: 0xc001_0015,
+  DE_CFG: 0xc001_1029,
+  XEN_HYPERCALL: 0x4000_0000,
+} as const
+
+/** SCE, LME, LMA and NXE. */
+const EFER: Value = [0xd01, 0]
+/** The attributes that Xen gives the eight types, and every guest with it. */
+const PAT: Value = [0x0007_0406, 0x0000_0501]
+/** Enabled, and of the first vCPU. */
+const APIC_BASE: Value = [0xfee0_0900, 0]
+
+/** Fast strings; no branch trace store, no precise event sampling, no task priority messages. */
+const MISC_ENABLE: Value = [0x0080_1801, 0]
+
+/** Registers that read as a constant. */
+const CONSTANT = new Map<number, Value>([
+  [MSR.APIC_BASE, APIC_BASE],
+  [MSR.PAT, PAT],
+  [MSR.EFER, EFER],
+  [MSR.UCODE_REV, [0, 0]],
+  [MSR.MCG_CAP, [0, 0]],
+  [MSR.MCG_STATUS, [0, 0]],
+  [MSR.MCG_CTL, [0xffff_ffff, 0xffff_ffff]],
+  [MSR.MISC_ENABLE, MISC_ENABLE],
+  [MSR.XEN_HYPERCALL, [0, 0]],
+  [MSR.HWCR, [0, 0]],
+  [MSR.DE_CFG, [2, 0]],
+])
+
+/** Read a register. Xen: guest_rdmsr(), read_msr(). */
+export function readMsr(
+  xen: Hypervisor,
+  domain: Domain,
+  _vcpu: Vcpu,
+  cpu: Cpu,
+  number: number,
+): Value | null {
+  switch (number) {
+    case MSR.TSC:
+      return [cpu.tsc >>> 0, Math.floor(cpu.tsc / 2 ** 32) >>> 0]
+    case MSR.FS_BASE:
+      return cpu.segmentBase('fs')
+    case MSR.GS_BASE:
+      return cpu.segmentBase('gs')
+    case MSR.KERNEL_GS_BASE:
+      return domain.otherGsBase
+  }
+  const constant = CONSTANT.get(number)
+  if (constant !== undefined) return constant
+  // In 2011 everybody could read everything; now a guest that cannot take the fault yet is told zero.
+  const isSeed = xen.version.messages === 'seed'
+  return isSeed || !domain.traps.has(VECTOR_GP) ? [0, 0] : null
+}
+
+/** Write a register; false is a general protection fault. Xen: guest_wrmsr(), write_msr(). */
+export function writeMsr(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  cpu: Cpu,
+  number: number,
+  lo: number,
+  hi: number,
+): boolean {
+  const isAddress = vaOf(lo, hi) !== -1
+  switch (number) {
+    case MSR.FS_BASE:
+      if (isAddress) cpu.setSegmentBase('fs', lo, hi)
+      return isAddress
+    case MSR.GS_BASE:
+      if (isAddress) cpu.setSegmentBase('gs', lo, hi)
+      return isAddress
+    case MSR.KERNEL_GS_BASE:
+      if (isAddress) domain.otherGsBase = [lo, hi]
+      return isAddress
+    case MSR.XEN_HYPERCALL:
+      return fillHypercallPage(xen, domain, vcpu, lo, hi)
+    case MSR.EFER:
+      return lo === EFER[0] && hi === EFER[1]
+    case MSR.MISC_ENABLE:
+      // What differs is only logged.
+      return true
+    case MSR.UCODE_REV:
+      return true
+  }
+  return xen.version.messages === 'seed'
+}
+
+/** Write the hypercall page into the frame at a guest's physical address, which must be able to be written. */
+function fillHypercallPage(xen: Hypervisor, domain: Domain, _vcpu: Vcpu, lo: number, hi: number): boolean {
+  // The low bits are the number of the page, and there is one only.
+  if ((lo & 0xfff) !== 0) return false
+  const mfn = (hi * 2 ** 32 + lo) / 4096
+  const record = xen.memory.record(mfn)
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return false
+  if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
+    putPage(xen, mfn, record)
+    return false
+  }
+  xen.memory.u8.set(HYPERCALL_PAGE, xen.memory.frameWords(mfn) * 4)
+  putPageAndType(xen, mfn, record)
+  return true
+}

@@ -1,0 +1,60 @@
+import { BadPayload } from './bad-payload.ts'
+import { LzmaDecoder } from './lzma.ts'
+
+/**
+ * LZMA2 is LZMA cut into chunks, each with a control byte:
+ *
+ *     0           the end
+ *     1, 2        size - 1 (16 bits), stored bytes; 1 begins a new dictionary
+ *     1rrsssss    sizes - 1 of the output (the low 16 of 21 bits) and of the input (16 bits), properties if r > 1, LZMA
+ *
+ * r: 0 goes on, 1 forgets the state, 2 has new properties, 3 begins a new dictionary too.
+ */
+const STORED_NEW_DICTIONARY = 1
+const STORED = 2
+const LZMA = 0x80
+const NEW_STATE = 1
+const NEW_PROPERTIES = 2
+const NEW_DICTIONARY = 3
+/** Of the range decoder that begins each chunk. */
+const MOST_PROPERTIES = 4
+
+/** Unpack LZMA2 from `input` at `at`, to the beginning of `output`. Returns where input and output end. */
+export function unpackLzma2(input: Uint8Array, at: number, output: Uint8Array): { from: number; to: number } {
+  const decoder = new LzmaDecoder(input, output)
+  let needs = NEW_DICTIONARY
+  const number = (where: number): number => (input[where] << 8) | input[where + 1]
+  for (let from = at; ; ) {
+    if (from >= input.length) throw new BadPayload('it is cut off')
+    const control = input[from]
+    if (control === 0) return { from: from + 1, to: decoder.at }
+    if (control >= LZMA) {
+      const reset = (control >> 5) & 3
+      const bytes = ((control & 0x1f) << 16) + number(from + 1) + 1
+      const packed = number(from + 3) + 1
+      const start = from + (reset >= NEW_PROPERTIES ? 6 : 5)
+      if (reset < needs) throw new BadPayload('a chunk goes on with what is not there')
+      if (start + packed > input.length) throw new BadPayload('it is cut off')
+      if (reset === NEW_DICTIONARY) decoder.resetDictionary()
+      if (reset >= NEW_PROPERTIES) decoder.setProperties(input[from + 5], MOST_PROPERTIES)
+      else if (reset === NEW_STATE) decoder.resetState()
+      needs = 0
+      if (!decoder.range.start(start)) throw new BadPayload('a chunk does not begin as LZMA does')
+      const isMarked = decoder.decode(decoder.at + bytes)
+      from = start + packed
+      if (isMarked || !decoder.range.finish(from)) {
+        throw new BadPayload('a chunk has another length than it says')
+      }
+    } else if (control <= STORED) {
+      if (control === STORED_NEW_DICTIONARY) decoder.resetDictionary()
+      else if (needs === NEW_DICTIONARY) throw new BadPayload('a chunk goes on with what is not there')
+      const bytes = number(from + 1) + 1
+      if (from + 3 + bytes > input.length) throw new BadPayload('it is cut off')
+      decoder.store(input.subarray(from + 3, from + 3 + bytes))
+      needs = Math.min(needs, NEW_PROPERTIES)
+      from += 3 + bytes
+    } else {
+      throw new BadPayload(`a chunk is of the unknown kind ${control}`)
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { junitReport } from '../src/cli/junit.ts'
+import { bootKernel } from '../src/run/kernel-boot.ts'
+import { bzImage, speakingCode, tinyKernel } from './tiny-kernel.ts'
+import { xenolith } from './tools.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'xenolith-kernels-'))
+after(() => rmSync(folder, { recursive: true }))
+const file = (name: string, content: string | Uint8Array): string => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+const kernel = (reason: number): Buffer => tinyKernel(speakingCode('Hello\r\nfrom a <guest>\n', reason))
+const good = file('good', kernel(0))
+
+test('a kernel speaks and powers off', () => {
+  const { status, stdout, stderr } = xenolith(['boot', '--kernel', good, '--memory', '16M', '--name', 'tiny'])
+  assert.equal(stdout, 'Hello\nfrom a <guest>\n')
+  assert.match(stderr, /^xenolith: tiny powered off, after 0\.\d+ s of its time, \d+ instructions\n$/)
+  assert.equal(status, 0)
+})
+
+for (const [reason, status, word] of [
+  [1, 1, 'rebooted'],
+  [2, 6, 'was suspended'],
+  [3, 3, 'crashed'],
+  [4, 4, 'was stopped by its watchdog'],
+  [5, 5, 'was reset'],
+] as const) {
+  test(`the reason ${reason} is the status ${status}`, () => {
+    const run = xenolith(['boot', '--kernel', file(`r${reason}`, kernel(reason)), '--memory', '16M'])
+    assert.equal(run.status, status)
+    assert.match(run.stderr, new RegExp(word))
+  })
+}
+
+test('what Xen says of a guest that faults, and with --explain where it was', () => {
+  // mov rax, [0x1000]
+  const fault = file('fault', tinyKernel(Buffer.from('488b042500100000', 'hex')))
+  const map = file('System.map', 'ffffffff80100000 T startup\nffffffff80100008 T next\n')
+  const words = ['boot', '--kernel', fault, '--memory', '16M', '--explain', '--system-map', map]
+  const { status, stdout } = xenolith(words)
+  assert.equal(status, 3)
+  assert.match(stdout, /^\(XEN\) d1v0 Unhandled: vec 14, #PF\[0000\]$/m)
+  assert.match(stdout, /^\(XEN\) Pagetable walk from 0000000000001000:$/m)
+  assert.match(stdout, /^WHERE THE GUEST DIED$/m)
+  assert.match(stdout, /^ {4}ffffffff80100000 startup\+0x0\/0x8$/m)
+})
+
+test('a refused request is explained: the frame, its holder, the calls', () => {
+  // mmuext_op(PIN_L1_TABLE of the boot stack, which is mapped writable), then power off.
+  const code = Buffer.from(
+    // mov rax, [rsi + 0x68]: the p2m list; mov rbx, rsp; and what rsp - virtual base is in pages indexes it.
+    `488b4668 4889e3 4881eb08000080 48c1eb0c 488b04d8 50 6a00
+     4889e7 be01000000 31d2 41baf07f0000 b81a000000 0f05
+     6a00 bf02000000 4889e6 b81d000000 0f05 ebfe`.replace(/\s/g, ''),
+    'hex',
+  )
+  const result = bootKernel({ kernel: { name: 'k', bytes: tinyKernel(code) }, memory: 4096, explain: true })
+  assert.equal(result.outcome, 'poweroff', result.console.join('\n'))
+  assert.equal(result.explanations.length, 1)
+  const [{ kind, frame }] = result.explanations
+  assert.equal(kind, 'refused')
+  assert.equal(frame?.type, 'writable')
+  assert.match(frame?.saw ?? '', /^e4/)
+  assert.ok(frame?.holders.some((holder) => /^L1 at .*RW/.test(holder)))
+  assert.ok(result.console.some((line) => line.includes('Bad type')))
+})
+
+test('the same kernel, command line and seed: the same run', () => {
+  const run = (seed: number) =>
+    bootKernel({ kernel: { name: 'k', bytes: kernel(0) }, memory: 4096, append: 'a', seed })
+  assert.deepEqual(run(1), run(1))
+  assert.notEqual(run(1).nanoseconds, run(2).nanoseconds)
+  assert.equal(run(1).instructions, run(2).instructions)
+})
+
+test('a guest that waits for nothing ends; one that goes on for ever ends with its time', () => {
+  // sched_op(block)
+  const idle = file(
+    'idle',
+    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
+  )
+  const waits = xenolith(['boot', '--kernel', idle, '--memory', '16M'])
+  assert.equal(waits.status, 7)
+  assert.match(waits.stderr, /waits for input that does not come/)
+  const loop = file('loop', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const late = xenolith(['boot', '--kernel', loop, '--memory', '16M', '--timeout', '0'])
+  assert.equal(late.status, 7)
+  assert.match(late.stderr, /had no more time/)
+})
+
+test('JSON is the result; JUnit is a report', () => {
+  const report = join(folder, 'report.xml')
+  const words = ['boot', '--kernel', file('r3', kernel(3)), '--memory', '16M', '--json', '--junit', report]
+  const { status, stdout } = xenolith(words)
+  assert.equal(status, 3)
+  const result = JSON.parse(stdout)
+  assert.equal(result.outcome, 'crash')
+  assert.deepEqual(result.console, ['Hello', 'from a <guest>'])
+  const xml = readFileSync(report, 'utf8')
+  assert.match(xml, /tests="1" failures="1"/)
+  assert.match(xml, /<failure message="the guest ended by: crash"\/>/)
+  assert.match(xml, /from a &lt;guest&gt;/)
+  const odd = junitReport({
+    ...result,
+    outcome: 'poweroff',
+    name: 'a"b',
+    console: ['\x1b[0m\x00 & é\u{1f600}\ufffe'],
+  })
+  assert.match(odd, /name="a&quot;b"/)
+  assert.match(odd, /<system-out>\[0m &amp; é\u{1f600}<\/system-out>/u)
+  assert.doesNotMatch(odd, /<failure/)
+})
+
+test("xl's configuration, and what is typed counts more", () => {
+  const config = file('guest.cfg', `name="a"\nkernel="${good}"\nmemory=16\nvif=['']\n`)
+  const { status, stdout, stderr } = xenolith(['boot', config, '--name', 'b', '--json'])
+  assert.equal(status, 0)
+  assert.match(stderr, /guest\.cfg: of no effect here: vif/)
+  assert.equal(JSON.parse(stdout).name, 'b')
+  assert.equal(JSON.parse(stdout).memory, '0x1000')
+})
+
+const WRONG: readonly (readonly [words: readonly string[], message: RegExp])[] = [
+  [['--kernel', '/no/such'], /cannot read \/no\/such: no such file or folder/],
+  [['--kernel', folder], /it is a folder/],
+  [['--kernel', file('empty', '')], /empty: neither an ELF file nor a bzImage/],
+  [['--kernel', file('text', 'some text\n'.repeat(99))], /text: neither an ELF file nor a bzImage/],
+  [['--kernel', file('cut', kernel(0).subarray(0, 200))], /cut: cut off in a segment/],
+  [
+    ['--kernel', file('bad', bzImage(Buffer.from('fd377a585a000001', 'hex'), 99))],
+    /packed by xz, cannot be unpacked/,
+  ],
+  [['--kernel', good, '--memory', '1M'], /1 MiB of memory are too little/],
+  [['--kernel', good, '--ramdisk', '/no/such'], /cannot read \/no\/such/],
+  [
+    ['--kernel', good, '--memory', '16M', '--ramdisk', file('big', Buffer.alloc(17 << 20))],
+    /more than the guest's memory/,
+  ],
+  [['--kernel', good, '--memory', '16M', '--append', 'x'.repeat(1024)], /1024 characters/],
+  [['--kernel', good, '--linux', 'C'], /--linux is for model kernels/],
+  [['--kernel', good, '--expect', 'booted'], /--expect is for model kernels/],
+  [['--kernel', good, '--seed', '-1'], /--seed -1 is not a whole number/],
+  [['--kernel', good, '--name', 'a b'], /--name a b: a guest's name/],
+  [['--kernel', good, '--memory', '16M', '--junit', '/no/such/x'], /cannot write \/no\/such\/x/],
+  [['--ramdisk', good], /--ramdisk is for real kernels; give --kernel/],
+  [[file('none.cfg', 'name="x"')], /none\.cfg: names no kernel/],
+  [['--kernel', good, '--memory', '16T'], /./],
+]
+
+for (const [words, message] of WRONG) {
+  test(`wrong: ${words.join(' ').replaceAll(folder, '').slice(0, 60)}`, () => {
+    const { status, stdout, stderr } = xenolith(['boot', ...words])
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, message)
+    assert.match(stderr.split('\n').at(-2) ?? '', /^xenolith: [^\n]+$/)
+    if (!words.includes('--junit')) assert.equal(stdout, '')
+  })
+}
