@@ -106,9 +106,11 @@ export class CodeCache {
   flush(): void {
     this.memory.u8.fill(0, this.start, this.next)
     this.next = this.start
-    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone.
-    for (const page of this.pages.keys()) this.memory.touchPage(page)
+    const pages = [...this.pages.keys()]
     this.pages.clear()
+    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone. Here nothing
+    // is left of them to be dropped: the place of their records is what comes next.
+    for (const page of pages) this.memory.touchPage(page)
     this.assisted = []
     this.onFlush()
   }

@@ -297,3 +297,23 @@ test('a memory full of decoded code is forgotten and decoded again', () => {
   assert.equal(m.cpu.register(RAX), 24_000)
   assert.equal(m.cpu.register(RDX), 0)
 })
+
+test('what was decoded leaves nothing behind where the next is decoded', () => {
+  const m = new SmallMachine({ codeBytes: 2 ** 18 })
+  m.code(LOOP)
+  m.set({ [RSP]: DATA + 0x1000 })
+  m.run(20)
+  // biome-ignore lint/complexity/useLiteralKeys: the cache is the core's own
+  const { start, next } = m.cpu['cache'] as unknown as { start: number; next: number }
+  assert.ok(next > start)
+  // The page that is running, too, is forgotten.
+  m.cpu.setBreakpoints([])
+  assert.ok(m.memory.u8.subarray(start, next).every((byte) => byte === 0))
+  assert.equal(m.run(100_000).reason, 'privileged')
+  assert.deepEqual(state(m), state(finished(looping())))
+})
+
+function finished(m: SmallMachine): SmallMachine {
+  m.run(100_000)
+  return m
+}
