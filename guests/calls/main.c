@@ -505,6 +505,19 @@ static void others(void)
   }
 }
 
+void crash(void);
+
+/* The end that a script of the word `crash` asks for: with a handler for nothing. */
+static void crash_on_purpose(void)
+{
+  hypercall(SET_SEGMENT_BASE, 0, 0x5678, 0, 0, 0);
+  hypercall(SET_SEGMENT_BASE, 1, 0x9abc, 0, 0, 0);
+  hypercall(SET_SEGMENT_BASE, 2, 0xdef0, 0, 0, 0);
+  access_load8(0x123456789000);
+  hypercall(SET_TRAP_TABLE, 0, 0, 0, 0, 0);
+  crash();
+}
+
 void probe_main(struct start_info *info)
 {
   p2m = (u64 *)info->mfn_list;
@@ -512,6 +525,8 @@ void probe_main(struct start_info *info)
   update_va(SHARED_INFO, info->shared_info | 0x63 | 1ul << 63, UVMF_INVLPG, DOMID_SELF);
   put("@probe dom0\n");
   flush();
+  if (info->mod_len >= 5 && ((char *)info->mod_start)[0] == 'c')
+    crash_on_purpose();
   versions();
   vcpus();
   events();
