@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { after, test } from 'node:test'
 import { junitReport } from '../src/cli/junit.ts'
 import { bootKernel, KernelRun } from '../src/run/kernel-boot.ts'
 import { bzImage, speakingCode, tinyKernel } from './tiny-kernel.ts'
-import { xenolith } from './tools.ts'
+import { needs, root, xenolith } from './tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-kernels-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -119,6 +120,22 @@ test('a snapshot in the middle changes nothing', () => {
   // The first one has not noticed.
   first.runToEnd()
   assert.deepEqual(first.result(), straight)
+})
+
+test('on a terminal ^] leaves', { skip: needs('script') }, () => {
+  const idle = file(
+    'waits',
+    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
+  )
+  const command = `${process.execPath} ${root}bin/xenolith.js boot --kernel ${idle} --memory 16M`
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    input: '\x1d',
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  assert.match(stdout, /xenolith: \^\] leaves/)
+  assert.match(stdout, /xenolith: guest was left/)
+  assert.equal(status, 130)
 })
 
 test('snapshots on the command line, and what is none', () => {
