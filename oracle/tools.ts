@@ -19,7 +19,6 @@ export type Tools = { readonly qemu: string; readonly xen: string; readonly prob
 
 const root = join(import.meta.dirname, '..')
 const cache = join(root, 'node_modules', '.cache', 'xenolith-oracle')
-const probeSource = join(root, 'guests', 'probe')
 /** Where Debian's package xen-hypervisor-4.17-amd64 puts the hypervisor. */
 const DEBIAN_XEN = '/boot/xen-4.17-amd64.gz'
 const QEMU = 'qemu-system-x86_64'
@@ -77,19 +76,29 @@ function unpackedXen(): string {
 
 /** The probe's image, made when it is not there: its path. */
 export function builtProbe(): string {
+  return builtGuest('probe')
+}
+
+/** The image of one of the kernels in guests/, made when it is not there: its path. All of them are made of the probe's parts. */
+export function builtGuest(name: 'probe' | 'calls'): string {
   mkdirSync(cache, { recursive: true })
-  const sources = readdirSync(probeSource).filter((file) => /\.(c|h|S)$|^Makefile$/.test(file))
-  const path = join(
-    cache,
-    `probe-${hashOf(...sources.sort().map((file) => readFileSync(join(probeSource, file))))}`,
+  const folder = (of: string): string => join(root, 'guests', of)
+  const sources = [...new Set(['probe', name])].flatMap((of) =>
+    readdirSync(folder(of))
+      .filter((file) => /\.(c|h|S)$|^Makefile$/.test(file))
+      .sort()
+      .map((file) => readFileSync(join(folder(of), file))),
   )
+  const path = join(cache, `${name}-${hashOf(...sources)}`)
   if (existsSync(path)) return path
   const out = mkdtempSync(join(cache, 'build-'))
   try {
-    const made = spawnSync('make', ['-C', probeSource, `OUT=${out}`], { encoding: 'utf8' })
+    const made = spawnSync('make', ['-C', folder(name), `OUT=${out}`], { encoding: 'utf8' })
     if (made.status !== 0)
-      throw new BadInput(`the probe does not build: make -C ${probeSource}: ${lastLine(made.stderr)}`)
-    renameSync(join(out, 'probe.elf'), path)
+      throw new BadInput(
+        `the ${name} kernel does not build: make -C ${folder(name)}: ${lastLine(made.stderr)}`,
+      )
+    renameSync(join(out, `${name}.elf`), path)
   } finally {
     rmSync(out, { recursive: true })
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { kernelPackage, packageFolder } from './cpu/real-code.ts'
-import { missing } from './tools.ts'
+import { missing, needs } from './tools.ts'
 
 /** Guests out of Debian's packages, as they come. A reason instead of bytes: what is missing. */
 export type Missing = { readonly reason: string }
@@ -25,15 +25,17 @@ export function debianBusybox(): Uint8Array | Missing {
 
 /** GRUB for Xen's PV guests, made by its own tool: with a prompt, and the commands that a test needs. */
 export function debianGrub(): DebianFile | Missing {
-  const [modules, tools] = [packageFolder('grub-xen-bin'), packageFolder('grub-common')]
+  const tool = 'grub-mkimage'
+  const absent = needs(tool)
+  if (absent !== false) return { reason: absent }
+  const modules = packageFolder('grub-xen-bin')
   if (typeof modules !== 'string') return modules
-  if (typeof tools !== 'string') return tools
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-grub-'))
   try {
     const image = join(folder, 'grub')
     const from = join(modules, 'usr/lib/grub/x86_64-xen')
     const words = ['-O', 'x86_64-xen', '-d', from, '-p', '/', '-o', image, 'normal', 'echo', 'ls', 'halt']
-    const { status } = spawnSync(join(tools, 'usr/bin/grub-mkimage'), words, { stdio: 'ignore' })
+    const { status } = spawnSync(tool, words, { stdio: 'ignore' })
     return status === 0
       ? { name: 'grub', bytes: readFileSync(image) }
       : { reason: missing('grub-mkimage does not run here') }

@@ -252,7 +252,7 @@ test('lsl, lar and verw read the segments that Xen lends; far returns take those
   )
   guest.run(10)
   assert.equal(guest.cpu.register(RBX), 0xffff_ffff)
-  assert.equal(guest.cpu.register(RCX), 0x00cf_f300)
+  assert.equal(guest.cpu.register(RCX), 0x00c0_f300)
   assert.equal(guest.cpu.register(RDX), 1)
   const returnTo = (selector: number): number => {
     // push $selector; push target; lretq, whose target is 0x300.

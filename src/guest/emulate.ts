@@ -3,6 +3,7 @@ import type { Cpu } from '../cpu/cpu.ts'
 import type { Instruction, Operand } from '../cpu/instruction.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
+import { hasOwnLevel } from '../xen/exceptions.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { newBaseptr } from '../xen/mmuext-op.ts'
 import { readMsr, writeMsr } from './msr.ts'
@@ -32,9 +33,10 @@ export function emulatePrivileged(cpu: Cpu, xen: Hypervisor, vcpu: Vcpu, i: Inst
   return true
 }
 
-/** Whether the guest's I/O privilege level lets it use ports and the interrupt flag: a kernel is level 1. */
+/** Whether the guest's I/O privilege level lets it use ports and the interrupt flag: a kernel is level 1, or 0 where it says. */
 function hasPorts({ domain, vcpu }: Place): boolean {
-  return domain.iopl >= (vcpu.kernelMode ? 1 : 3)
+  if (!vcpu.kernelMode) return domain.iopl >= 3
+  return hasOwnLevel(domain) || domain.iopl >= 1
 }
 
 /** cli and sti: the flag is Xen's and stays; the guest masks events in its vcpu_info. */

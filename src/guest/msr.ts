@@ -39,6 +39,9 @@ const PAT: Value = [0x0007_0406, 0x0000_0501]
 /** Enabled, and of the first vCPU. */
 const APIC_BASE: Value = [0xfee0_0900, 0]
 
+/** Fast strings; no branch trace store, no precise event sampling, no task priority messages. */
+const MISC_ENABLE: Value = [0x0080_1801, 0]
+
 /** Registers that read as a constant. */
 const CONSTANT = new Map<number, Value>([
   [MSR.APIC_BASE, APIC_BASE],
@@ -48,7 +51,8 @@ const CONSTANT = new Map<number, Value>([
   [MSR.MCG_CAP, [0, 0]],
   [MSR.MCG_STATUS, [0, 0]],
   [MSR.MCG_CTL, [0xffff_ffff, 0xffff_ffff]],
-  [MSR.MISC_ENABLE, [1, 0]],
+  [MSR.MISC_ENABLE, MISC_ENABLE],
+  [MSR.XEN_HYPERCALL, [0, 0]],
   [MSR.HWCR, [0, 0]],
   [MSR.DE_CFG, [2, 0]],
 ])
@@ -104,6 +108,8 @@ export function writeMsr(
     case MSR.EFER:
       return lo === EFER[0] && hi === EFER[1]
     case MSR.MISC_ENABLE:
+      // What differs is only logged.
+      return true
     case MSR.UCODE_REV:
       return true
   }

@@ -114,7 +114,7 @@ function answer(name: string, lo: number, hi: number): number | null {
   if (name === 'verr') return isSegment && (hi & (CODE | READ_OR_WRITE)) !== CODE ? 1 : null
   if (name === 'verw') return isSegment && (hi & (CODE | READ_OR_WRITE)) === READ_OR_WRITE ? 1 : null
   if (!isSegment && !HAS_LIMIT.has(type) && !(name === 'lar' && type === CALL_GATE)) return null
-  if (name === 'lar') return (hi & 0x00ff_ff00) >>> 0
+  if (name === 'lar') return (hi & 0x00f0_ff00) >>> 0
   const limit = (lo & 0xffff) | (hi & 0x000f_0000)
   return (hi & GRANULAR) === 0 ? limit : ((limit << 12) | 0xfff) >>> 0
 }

@@ -86,7 +86,7 @@ export const MMUEXT = {
 } as const
 
 /** Types of vm_assist. */
-export const VM_ASSIST = { writable_pagetables: 2 } as const
+export const VM_ASSIST = { writable_pagetables: 2, architectural_iopl: 4 } as const
 
 /** Flags of start_info. */
 export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const

@@ -1,5 +1,5 @@
 import { vaOf } from '../bits/address.ts'
-import { EINVAL, EPERM } from '../bits/errno.ts'
+import { EINVAL, ENODEV, EPERM } from '../bits/errno.ts'
 import { RAX, type Vcpu } from '../machine/vcpu.ts'
 import { arg32, argHigh } from './arguments.ts'
 import type { Domain } from './domain.ts'
@@ -12,7 +12,7 @@ const DR7 = { ones: 0x400, settable: 0xffff_03ff, generalDetect: 1 << 13 } as co
 const IO_BREAKPOINT = 2
 
 /** set_debugreg(register, value): a breakpoint anywhere but in Xen. Xen: do_set_debugreg(). */
-export function setDebugRegister(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
+export function setDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
   const { code } = vcpu
   if (code === null) return 0
   const [n, lo, hi] = [arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1)]
@@ -24,9 +24,11 @@ export function setDebugRegister(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu):
       if (!isGuestAddress(vaOf(lo, hi))) return EPERM
       code.setDebugRegister(n, lo, hi)
       return 0
+    case 4:
     case 6:
       code.setDebugRegister(6, ((lo & DR6.settable) | DR6.ones) >>> 0, 0)
       return 0
+    case 5:
     case 7: {
       if (hi !== 0 || (lo & DR7.generalDetect) !== 0) return EPERM
       const isForPorts = [16, 20, 24, 28].some((shift) => ((lo >>> shift) & 3) === IO_BREAKPOINT)
@@ -36,18 +38,24 @@ export function setDebugRegister(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu):
       return 0
     }
     default:
-      return EINVAL
+      return xen.version.messages === 'seed' ? EINVAL : ENODEV
   }
 }
 
+/** dr4 and dr5 are other names of dr6 and dr7. */
+function aliased(n: number): number {
+  return n === 4 || n === 5 ? n + 2 : n
+}
+
 /** get_debugreg(register): the value is the result. Xen: do_get_debugreg(). */
-export function getDebugRegister(_xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
+export function getDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
   const n = arg32(vcpu, 0)
-  if (n > 7 || n === 4 || n === 5) {
-    vcpu.setNumber(RAX, EINVAL)
-    return EINVAL
+  if (n > 7) {
+    const error = xen.version.messages === 'seed' ? EINVAL : ENODEV
+    vcpu.setNumber(RAX, error)
+    return error
   }
-  const [lo, hi] = vcpu.code?.debugRegister(n) ?? [0, 0]
+  const [lo, hi] = vcpu.code?.debugRegister(aliased(n)) ?? [0, 0]
   vcpu.set(RAX, lo, hi)
   return lo
 }

@@ -4,7 +4,7 @@ import type { Vcpu } from '../machine/vcpu.ts'
 import { EVTCHNOP, VIRQ } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
 import type { Domain } from './domain.ts'
-import { bindPort, clearPending, MAX_PORTS, type Port, setPending, unmaskPort } from './event-channels.ts'
+import { bindPort, clearPending, isValidPort, type Port, setPending, unmaskPort } from './event-channels.ts'
 import { mayActOn } from './foreign.ts'
 import { copyFromGuest, copyToGuest } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -124,13 +124,13 @@ const OPERATIONS = new Map<number, Operation>([
   [
     EVTCHNOP.status,
     {
-      words: 2,
+      words: 6,
       run: (call, w) => {
         const domain = domainNamed(call, w[0] & 0xffff)
         if (domain === undefined) return ESRCH
         if (!mayActOn(call.caller, domain)) return EPERM
-        if (w[1] >= MAX_PORTS) return EINVAL
-        return call.put(2, statusOf(domain.ports[w[1]])) ? 0 : EFAULT
+        if (!isValidPort(domain, w[1])) return EINVAL
+        return call.put(2, statusOf(domain.ports[w[1]], w[4])) ? 0 : EFAULT
       },
     },
   ],
@@ -177,7 +177,7 @@ const OPERATIONS = new Map<number, Operation>([
     {
       words: 1,
       run: ({ xen, caller }, [port]) => {
-        if (caller.ports[port] === undefined) return EINVAL
+        if (!isValidPort(caller, port)) return EINVAL
         unmaskPort(xen, caller, port)
         return 0
       },
@@ -211,17 +211,18 @@ function close({ xen }: Call, domain: Domain, port: number): number {
   return 0
 }
 
-/** Status, vCPU, and what the port is bound to. */
-function statusOf(port: Port | undefined): number[] {
+/** Status, vCPU, and what the port is bound to. A domain has 16 bits there, the others keep what the guest had in them. */
+function statusOf(port: Port | undefined, before: number): number[] {
+  const named = (domain: number): number => ((before & 0xffff_0000) | domain) >>> 0
   switch (port?.kind) {
     case undefined:
       return [STATUS.closed, 0]
     case 'unbound':
-      return [STATUS.unbound, 0, port.remote]
+      return [STATUS.unbound, 0, named(port.remote)]
     case 'interdomain':
-      return [STATUS.interdomain, 0, port.domain.id, port.port]
+      return [STATUS.interdomain, 0, named(port.domain.id), port.port]
     case 'backend':
-      return [STATUS.interdomain, 0, port.remote, 0]
+      return [STATUS.interdomain, 0, named(port.remote), 0]
     case 'virq':
       return [STATUS.virq, 0, port.virq]
     default:

@@ -6,6 +6,15 @@ import { vcpuInfoWords } from './vcpu-info.ts'
 /** The two-level layout of a 64-bit guest: 64 words of 64 ports. Port 0 is never given out. */
 export const MAX_PORTS = 4096
 
+/** Ports come in buckets, of which a domain has as many as it has ever needed: those in them are valid. */
+const BUCKET_PORTS = 64
+
+/** Whether a port exists for the domain, bound or not. Port 0 does, too, though nothing is ever bound to it. */
+export function isValidPort(domain: Domain, port: number): boolean {
+  const buckets = Math.max(1, Math.ceil(domain.ports.length / BUCKET_PORTS))
+  return port < Math.min(MAX_PORTS, buckets * BUCKET_PORTS)
+}
+
 /** What a port is bound to. A backend is the toolstack's end in dom0, which is not a guest here. */
 export type Port =
   | { readonly kind: 'unbound'; readonly remote: number }

@@ -1,5 +1,6 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
+import { VM_ASSIST } from './abi.ts'
 import { dumpGuest, pageWalk } from './crash-dump.ts'
 import type { Domain } from './domain.ts'
 import { isGuestAddress } from './guest-copy.ts'
@@ -154,7 +155,6 @@ function pushBounceFrame(
   vcpu: Vcpu,
   error: number | null,
 ): { index: number; va: number } | null {
-  const INTERRUPTS_ON = 0x200
   const cs = vcpu.code?.selector(CS) ?? FLAT_CS
   const fromKernel = vcpu.kernelMode
   const [rspLo, rspHi] = [vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1]]
@@ -164,7 +164,7 @@ function pushBounceFrame(
   const values: [number, number][] = [
     [vcpu.code?.selector(SS) ?? FLAT_SS, 0],
     [rspLo, rspHi],
-    [(masked ? 0 : INTERRUPTS_ON) | ((vcpu.code?.getFlags() ?? 0) & ~INTERRUPTS_ON) | 2, 0],
+    [frameFlags(domain, vcpu.code?.getFlags() ?? 0, masked), 0],
     // The ring in the saved cs tells the handler what was interrupted.
     [fromKernel ? cs & ~3 : cs, masked ? 1 : 0],
     [vcpu.code?.ripLow ?? 0, vcpu.code?.ripHigh ?? 0],
@@ -183,6 +183,25 @@ function pushBounceFrame(
   }
   if (vcpu.code !== null) vcpu.setVa(RSP, sp)
   return null
+}
+
+/**
+ * rflags as a frame has them: the interrupt flag says whether events were masked, and the I/O privilege level is there for a
+ * kernel that has asked for it only.
+ */
+function frameFlags(domain: Domain, flags: number, masked: boolean): number {
+  const INTERRUPTS_ON = 0x200
+  return (
+    (flags & ~INTERRUPTS_ON) |
+    (masked ? 0 : INTERRUPTS_ON) |
+    2 |
+    (hasOwnLevel(domain) ? domain.iopl << 12 : 0)
+  )
+}
+
+/** Whether a kernel sees its I/O privilege level in rflags, and is at level 0 itself: vm_assist's architectural_iopl. */
+export function hasOwnLevel(domain: Domain): boolean {
+  return (domain.assist & (1 << VM_ASSIST.architectural_iopl)) !== 0
 }
 
 /** The end of a domain: the dump of its vCPU, and for dom0 of the machine. */

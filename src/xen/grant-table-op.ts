@@ -1,6 +1,6 @@
 import { vaOf } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
-import { EFAULT, ENOSYS } from '../bits/errno.ts'
+import { EFAULT, EINVAL, ENOSYS } from '../bits/errno.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { GNTTABOP } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
@@ -26,8 +26,10 @@ export function grantTableOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): numbe
   const [argument, count] = [argVa(vcpu, 1), arg32(vcpu, 2)]
   switch (arg32(vcpu, 0)) {
     case GNTTABOP.setup_table:
+      if (count !== 1) return EINVAL
       return setupTable(xen, caller, vcpu, argument)
     case GNTTABOP.query_size: {
+      if (count !== 1) return EINVAL
       // {u16 domain, out u32 frames, u32 most, s16 status}
       const frames = Math.max(1, caller.grantFrames.length)
       return put(vcpu, argument + 4, [frames, MAX_FRAMES, STATUS.okay])
@@ -35,6 +37,8 @@ export function grantTableOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): numbe
     case GNTTABOP.set_version: {
       const version = new Uint32Array(1)
       if (!copyFromGuest(vcpu, argument, version, 1)) return EFAULT
+      if (version[0] !== 1 && version[0] !== 2) return EINVAL
+      // As with gnttab=max-ver:1 on Xen's command line: guests that want the second make do with the first.
       return version[0] === 1 ? 0 : ENOSYS
     }
     case GNTTABOP.get_version:

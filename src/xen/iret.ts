@@ -1,7 +1,7 @@
 import { hex64, vaOf } from '../bits/address.ts'
 import { R11, RAX, RCX, RSP, type Vcpu } from '../machine/vcpu.ts'
 import type { Domain } from './domain.ts'
-import { crashFrom, FLAT_CS, FLAT_SS } from './exceptions.ts'
+import { crashFrom, FLAT_CS, FLAT_SS, hasOwnLevel } from './exceptions.ts'
 import { copyFromGuest } from './guest-copy.ts'
 import { enterUserMode } from './guest-mode.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -50,6 +50,7 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   vcpu.code?.setSelector(CS, bySysret ? FLAT_CS : (frame[10] & 0xffff) | 3)
   vcpu.code?.setSelector(SS, bySysret ? FLAT_SS : (frame[16] & 0xffff) | 3)
   vcpu.set(RSP, ...word(7))
+  if (hasOwnLevel(caller)) caller.iopl = (frame[12] >>> 12) & 3
   setEventsMasked(xen, caller, (frame[12] & INTERRUPTS_ON) === 0)
   return 0
 }

@@ -21,23 +21,27 @@ export function noTimers(): Timers {
   return { period: FIRST_PERIOD, nextTick: FIRST_PERIOD, singleshot: Infinity, poll: Infinity }
 }
 
-/** When the next of a domain's timers is due. A tick that no port is bound to is none. */
+/**
+ * When the next of a domain's timers is due. A tick that no port is bound to is none, and ticks are for a vCPU that runs:
+ * they do not wake one that waits.
+ */
 export function nextDeadline(domain: Domain): number {
   const { period, nextTick, singleshot, poll } = domain.timers
-  return Math.min(period === 0 || !hasTimerPort(domain) ? Infinity : nextTick, singleshot, poll)
+  const ticks = period !== 0 && !domain.blocked && hasTimerPort(domain)
+  return Math.min(ticks ? nextTick : Infinity, singleshot, poll)
 }
 
 function hasTimerPort(domain: Domain): boolean {
   return domain.ports.some((p) => p?.kind === 'virq' && p.virq === VIRQ.TIMER)
 }
 
-/** Let the timers go off that are due. Ticks that were missed are not made up for, as none is while a vCPU does not run. */
+/** Let the timers go off that are due. Ticks that were missed are not made up for: vcpu_periodic_timer_work(). */
 export function fireTimers(xen: Hypervisor, domain: Domain): void {
   const { timers } = domain
   const { now } = xen.clock
   let isTimer = false
-  if (timers.period !== 0 && timers.nextTick <= now) {
-    timers.nextTick += Math.ceil((now - timers.nextTick + 1) / timers.period) * timers.period
+  if (timers.period !== 0 && !domain.blocked && timers.nextTick <= now) {
+    timers.nextTick = now + timers.period
     isTimer = true
   }
   if (timers.singleshot <= now) {

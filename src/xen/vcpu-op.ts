@@ -1,5 +1,5 @@
 import { PAGE, vaOf } from '../bits/address.ts'
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ETIME } from '../bits/errno.ts'
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO, ETIME } from '../bits/errno.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { SHUTDOWN, VCPU_INFO, VCPUOP } from './abi.ts'
@@ -23,7 +23,7 @@ export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const words = new Uint32Array(4)
   const read = (count: number): boolean => copyFromGuest(vcpu, argument, words, count)
   // There is one vCPU a domain.
-  if (argHigh(vcpu, 1) !== 0 || arg32(vcpu, 1) !== 0) return ENOENT
+  if (arg32(vcpu, 1) !== 0) return ENOENT
   switch (arg32(vcpu, 0)) {
     case VCPUOP.initialise:
       return EEXIST
@@ -76,7 +76,9 @@ export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
 /** {u64 mfn, u32 offset, u32}: the page is held as writable for ever, and there is no second time. */
 function registerVcpuInfo(xen: Hypervisor, domain: Domain, words: Uint32Array): number {
   const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
-  if (offset > PAGE - VCPU_INFO.bytes || offset % 8 !== 0 || domain.vcpuInfo !== null) return EINVAL
+  const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
+  if (!isPlace) return xen.version.messages === 'seed' ? EINVAL : ENXIO
+  if (domain.vcpuInfo !== null) return EINVAL
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
   if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {

@@ -1,5 +1,5 @@
 import { PAGE, REGION, vaHigh } from '../bits/address.ts'
-import { EFAULT, ENOSYS, EPERM } from '../bits/errno.ts'
+import { EFAULT, EINVAL, ENOSYS, EPERM } from '../bits/errno.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { XENVER } from './abi.ts'
 import { arg32, argVa } from './arguments.ts'
@@ -77,8 +77,9 @@ export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): num
     case XENVER.get_features: {
       const head = new Uint32Array(1)
       if (!copyFromGuest(vcpu, argument, head, 1)) return EFAULT
-      // Feature words after the first are empty.
-      return copyToGuest(vcpu, argument + 4, [head[0] === 0 ? features(xen, caller) : 0], 1) ? 0 : EFAULT
+      // There is one word of them.
+      if (head[0] !== 0) return EINVAL
+      return copyToGuest(vcpu, argument + 4, [features(xen, caller)], 1) ? 0 : EFAULT
     }
     case XENVER.pagesize:
       return PAGE
