@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { junitReport } from '../src/cli/junit.ts'
-import { bootKernel } from '../src/run/kernel-boot.ts'
+import { bootKernel, KernelRun } from '../src/run/kernel-boot.ts'
 import { bzImage, speakingCode, tinyKernel } from './tiny-kernel.ts'
-import { xenolith } from './tools.ts'
+import { needs, root, xenolith } from './tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-kernels-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -96,6 +97,88 @@ test('a guest that waits for nothing ends; one that goes on for ever ends with i
   assert.match(late.stderr, /had no more time/)
 })
 
+test('a snapshot in the middle changes nothing', () => {
+  // A long loop, then the message: mov r12d, 500000; dec r12d; jnz.
+  const code = Buffer.concat([Buffer.from('41bc20a1070041ffcc75fb', 'hex'), speakingCode('late\n', 1)])
+  const options = {
+    kernel: { name: 'k', bytes: tinyKernel(code) },
+    memory: 4096,
+    append: 'x',
+    name: 'looper',
+  }
+  const straight = bootKernel(options)
+  const first = new KernelRun(options)
+  assert.equal(first.step(123_457), 'running')
+  assert.ok(first.isAlive)
+  const bytes = first.snapshot()
+  const second = new KernelRun({ restore: { name: 's', bytes } })
+  second.step(300_001)
+  const third = bootKernel({ restore: { name: 's', bytes: second.snapshot() } })
+  const { append, ...rest } = straight
+  assert.equal(append, 'x')
+  assert.deepEqual({ ...third, append: 'x' }, { ...rest, append })
+  // The first one has not noticed.
+  first.runToEnd()
+  assert.deepEqual(first.result(), straight)
+})
+
+test('on a terminal ^] leaves', { skip: needs('script') }, () => {
+  const idle = file(
+    'waits',
+    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
+  )
+  const command = `${process.execPath} ${root}bin/xenolith.js boot --kernel ${idle} --memory 16M`
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    input: '\x1d',
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  assert.match(stdout, /xenolith: \^\] leaves/)
+  assert.match(stdout, /xenolith: guest was left/)
+  assert.equal(status, 130)
+})
+
+test('snapshots on the command line, and what is none', () => {
+  const snapshot = join(folder, 'machine.snap')
+  const loop = file('looping', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const made = xenolith([
+    'boot',
+    '--kernel',
+    loop,
+    '--memory',
+    '16M',
+    '--timeout',
+    '0',
+    '--snapshot',
+    snapshot,
+  ])
+  assert.equal(made.status, 7)
+  assert.equal(xenolith(['boot', '--restore', snapshot, '--timeout', '0']).status, 7)
+  const dead = xenolith([
+    'boot',
+    '--kernel',
+    good,
+    '--memory',
+    '16M',
+    '--snapshot',
+    join(folder, 'none.snap'),
+  ])
+  assert.equal(dead.status, 0)
+  assert.match(dead.stderr, /none\.snap: not written, as there is nothing to go on with/)
+  const wrong = (words: readonly string[], message: RegExp): void => {
+    const { status, stderr } = xenolith(['boot', ...words])
+    assert.equal(status, 2)
+    assert.match(stderr, message)
+  }
+  wrong(['--restore', good], /no snapshot of this version/)
+  const whole = readFileSync(snapshot)
+  wrong(['--restore', file('cut.snap', whole.subarray(0, 5000))], /cut off or damaged/)
+  const damaged = Buffer.from(whole)
+  damaged[400] ^= 0x55
+  wrong(['--restore', file('bad.snap', damaged)], /cut off or damaged/)
+  wrong(['--restore', snapshot, '--memory', '1G'], /leave out --memory/)
+})
+
 test('JSON is the result; JUnit is a report', () => {
   const report = join(folder, 'report.xml')
   const words = ['boot', '--kernel', file('r3', kernel(3)), '--memory', '16M', '--json', '--junit', report]
@@ -161,6 +244,6 @@ for (const [words, message] of WRONG) {
     assert.equal(status, 2, stderr)
     assert.match(stderr, message)
     assert.match(stderr.split('\n').at(-2) ?? '', /^xenolith: [^\n]+$/)
-    if (!words.includes('--junit')) assert.equal(stdout, '')
+    assert.equal(stdout, '')
   })
 }

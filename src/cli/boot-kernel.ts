@@ -10,7 +10,7 @@ import {
 import { explanationLines } from '../run/kernel-explain.ts'
 import { kernelOptions, type RawKernelOptions } from '../run/kernel-options.ts'
 import { parseXlConfig, type XlConfig } from '../run/xl-config.ts'
-import { readBytes, readText, writeWhole } from './files.ts'
+import { checkWritable, readBytes, readText, writeWhole } from './files.ts'
 import { type Io, painted } from './io.ts'
 import { junitReport } from './junit.ts'
 import { hasTerminal, runOnTerminal } from './terminal.ts'
@@ -62,6 +62,8 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   if (config !== null && config.ignored.length > 0) {
     io.err(`xenolith: ${flags.config}: of no effect here: ${config.ignored.join(', ')}`)
   }
+  checkWritable('--junit', flags.junit)
+  checkWritable('--snapshot', flags.snapshot)
   const options = withFiles(flags, config)
   const isBatch = flags.batch === true || flags.json === true || flags.input !== undefined || !hasTerminal()
   const run = isBatch ? runBatch(options, flags, io) : await runTerminal(options, io)

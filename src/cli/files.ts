@@ -115,12 +115,23 @@ function readAll(descriptor: number, push: (part: Uint8Array) => void, size = 2 
 
 /** Write a file whole, or leave what was there before. */
 export function writeWhole(file: string, content: string | Uint8Array): void {
-  if (file === '') throw new BadInput('the name of a file to write is empty; give one')
   const { target, special } = destination(file)
   const partial = special ? target : `${target}.partial`
   attempt(file, () => {
     writeFileSync(partial, content)
     if (!special) renameSync(partial, target)
+  })
+}
+
+/** Make sure that `writeWhole` will find a place for a file: before the work, and not after it. */
+export function checkWritable(option: string, file: string | undefined): void {
+  if (file === undefined) return
+  if (file === '') throw new BadInput(`${option} is empty; give the name of a file`)
+  const { target, special } = destination(file)
+  if (special) return
+  attempt(file, () => {
+    closeSync(openSync(`${target}.partial`, 'w'))
+    rmSync(`${target}.partial`)
   })
 }
 
