@@ -3,6 +3,7 @@ import type { Hypervisor } from '../xen/hypervisor.ts'
 import type { BootOptions } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { runBoot } from './boot-run.ts'
+import { KernelRun, type KernelSpec } from './kernel-boot.ts'
 import { type Recording, runScript } from './script.ts'
 
 /** A script as it is run: its text, and what runs it. */
@@ -18,7 +19,10 @@ export type ScriptRun = {
 }
 
 /** What can be run, and run again: the same every time, byte for byte. */
-export type RunSpec = { readonly boot: BootOptions } | { readonly script: ScriptRun }
+export type RunSpec =
+  | { readonly boot: BootOptions }
+  | { readonly script: ScriptRun }
+  | { readonly kernel: KernelSpec }
 
 /** Somebody who watches a run. Events are numbered from 1; 0 is the machine as its builder left it. */
 export type Watch = {
@@ -45,7 +49,15 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
   }
   try {
     if ('boot' in spec) runBoot(planBoot(spec.boot), { sink, ready })
-    else runScript(spec.script.text, { ...spec.script, sink, ready })
+    else if ('kernel' in spec) {
+      const run = new KernelRun(spec.kernel, {
+        ready: (xen) => {
+          xen.sink = sink
+          ready(xen)
+        },
+      })
+      run.runToEnd()
+    } else runScript(spec.script.text, { ...spec.script, sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error
   }
