@@ -1,3 +1,4 @@
+import { guestRun } from '../run/kernel-boot.ts'
 import { replay } from '../run/replay.ts'
 import { readLines } from './files.ts'
 import type { Io } from './io.ts'
@@ -10,7 +11,8 @@ export type ReplayFlags = { readonly file?: string; readonly json?: boolean }
 export function run(options: ReplayFlags, io: Io): number {
   const file = options.file ?? ''
   const lines = readLines(file)
-  const result = replay(lines, file, kernelOfHeader(lines[0] ?? '', file))
+  const kernel = kernelOfHeader(lines[0] ?? '', file)
+  const result = replay(lines, file, kernel === null ? null : guestRun(kernel))
   const { difference } = result
   if (options.json) io.out(JSON.stringify(result, null, 2))
   else if (difference === null) io.out(`${result.events} events, all the same`)

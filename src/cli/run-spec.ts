@@ -1,4 +1,5 @@
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
+import { guestRun } from '../run/kernel-boot.ts'
 import { specOfTrace } from '../run/replay.ts'
 import type { RunSpec } from '../run/rerun.ts'
 import { parseRecording } from '../run/script.ts'
@@ -18,9 +19,9 @@ export function runSpec(flags: RunFlags): RunSpec {
   if (flags.trace !== undefined) {
     const header = readLines(flags.trace)[0] ?? ''
     const kernel = kernelOfHeader(header, flags.trace)
-    return kernel === null ? specOfTrace(header, flags.trace) : { kernel }
+    return kernel === null ? specOfTrace(header, flags.trace) : { guest: guestRun(kernel) }
   }
-  if (isKernelBoot(flags)) return { kernel: kernelSpec(flags) }
+  if (isKernelBoot(flags)) return { guest: guestRun(kernelSpec(flags)) }
   if (flags.script !== undefined) return scriptSpec(flags.script, flags)
   const boot = bootOptions(flags)
   if (typeof boot.map === 'string') boot.map = loadMap(boot.map)

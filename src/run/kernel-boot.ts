@@ -9,6 +9,7 @@ import {
   type Progress,
 } from './kernel-machine.ts'
 import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import type { GuestRun } from './rerun.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
 export type KernelOutcome =
@@ -255,6 +256,19 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
   const run = new KernelRun(options, watch)
   run.runToEnd()
   return run.result()
+}
+
+/** A kernel's run as one that `who`, `why` and replays can have again. */
+export function guestRun(spec: KernelSpec): GuestRun {
+  return (ready, sink) => {
+    const run = new KernelRun(spec, {
+      ready: (xen) => {
+        xen.sink = sink
+        ready(xen)
+      },
+    })
+    run.runToEnd()
+  }
 }
 
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'

@@ -1,9 +1,8 @@
-import type { TraceEvent } from '../trace/events.ts'
+import type { Sink, TraceEvent } from '../trace/events.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import type { BootOptions } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { runBoot } from './boot-run.ts'
-import { KernelRun, type KernelSpec } from './kernel-boot.ts'
 import { type Recording, runScript } from './script.ts'
 
 /** A script as it is run: its text, and what runs it. */
@@ -18,11 +17,17 @@ export type ScriptRun = {
   readonly frames?: Recording
 }
 
+/**
+ * Another run, as a real kernel's: it is made each time that it is called, and tells the machine before it begins and every
+ * event. It is a function, as not everybody who asks questions has what it needs.
+ */
+export type GuestRun = (ready: (xen: Hypervisor) => void, sink: Sink) => void
+
 /** What can be run, and run again: the same every time, byte for byte. */
 export type RunSpec =
   | { readonly boot: BootOptions }
   | { readonly script: ScriptRun }
-  | { readonly kernel: KernelSpec }
+  | { readonly guest: GuestRun }
 
 /** Somebody who watches a run. Events are numbered from 1; 0 is the machine as its builder left it. */
 export type Watch = {
@@ -49,15 +54,8 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
   }
   try {
     if ('boot' in spec) runBoot(planBoot(spec.boot), { sink, ready })
-    else if ('kernel' in spec) {
-      const run = new KernelRun(spec.kernel, {
-        ready: (xen) => {
-          xen.sink = sink
-          ready(xen)
-        },
-      })
-      run.runToEnd()
-    } else runScript(spec.script.text, { ...spec.script, sink, ready })
+    else if ('guest' in spec) spec.guest(ready, sink)
+    else runScript(spec.script.text, { ...spec.script, sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error
   }
