@@ -25,3 +25,22 @@ test('hypercalls and privileged instructions come to what they do on real Xen', 
   assert.deepEqual(said(ours.lines), said(theirs.lines))
   assert.ok(said(ours.lines).length > 300)
 })
+
+test('the dump of a crash has the registers, bases, selectors and stack that real Xen prints', {
+  skip: absent !== null && missing(absent),
+}, async () => {
+  const image = builtGuest('calls')
+  const script = 'crash\n'
+  const theirs = await bootXen({ ...findTools(), probe: image }, script, { domain: 'dom0' })
+  const options = { xen: '4.17-release', domain: 'dom0', frames: null, budget: BUDGET } as const
+  const ours = bootProbe(readFileSync(image), script, options)
+  assert.deepEqual([ours.end, theirs.end], ['crash', 'crash'])
+  const dump = (lines: readonly string[]): string[] => {
+    const start = lines.findIndex((line) => line.includes('Unhandled'))
+    const end = lines.findIndex((line) => line.includes('Hardware Dom0 crashed'))
+    // Whether TS is set is whether the CPU's FPU is somebody else's: Xen switches it when it is used.
+    return lines.slice(start, end).map((line) => line.replace(/cr0: [0-9a-f]+/, 'cr0: -'))
+  }
+  assert.deepEqual(dump(ours.lines), dump(theirs.lines))
+  assert.ok(dump(ours.lines).length > 20)
+})

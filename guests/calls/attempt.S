@@ -72,6 +72,25 @@ code_\name:
     CODE block, "movl $29, %eax; movl $1, %edi; xorl %esi, %esi; syscall"
     CODE frame_int, "pushq %rax; popfq; int3"
 
+/* void crash(void): an exception without a handler, with registers that can be told apart. */
+    .globl crash
+crash:
+    .set value, 0x1111
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    movq $value, %\register
+    .set value, value + 0x1111
+    .endr
+    movl $0xe02b, %esp
+    movl %esp, %ds
+    movl %esp, %es
+    movq $0xffffffff8010ff40, %rsp
+    movq $0x123456789abcdef0, %rbx
+    movq %rbx, (%rsp)
+    pushq $0x202ad7
+    popfq
+    stc
+    ud2
+
 /* A handler that keeps the frame on its stack and the flags that it runs with, and ends the attempt. */
     .globl keep_frame
 keep_frame:

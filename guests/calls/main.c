@@ -328,7 +328,10 @@ static void instructions(void)
 {
   static const u64 selectors[] = {0, 3, 0x10, 0xe008, 0xe010, 0xe020, 0xe023, 0xe028, 0xe02b, 0xe033, 0xe03b, 0xe043, 0xe3fb, 0xfffb, 7, 0xf};
   static const u64 msrs[] = {
-    0x1b, 0x277, 0xc0000080, 0xc0000100, 0xc0000101, 0xc0000102, 0x40000000, 0x12345, 0xc0010015, 0x17a, 0x1a0,
+    0x0, 0x1, 0x2, 0x1b, 0xce, 0xfe, 0x140, 0x179, 0x17a, 0x17b, 0x17c, 0x1a0, 0x200, 0x277, 0x2ff, 0x345, 0x400, 0x401, 0x404, 0x405,
+    0x408, 0x420, 0x47f, 0x480, 0x12345, 0x40000000, 0x40000001, 0xc0000080, 0xc0000081, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,
+    0xc0010000, 0xc0010007, 0xc0010008, 0xc0010010, 0xc0010015, 0xc001001a, 0xc001001b, 0xc0010061, 0xc001006b, 0xc0010113,
+    0xc0010114, 0xc001020b,
   };
   try("cr0", code_read_cr0, 0, 0, RAX);
   try("cr8", code_read_cr8, 0, 0, RAX);
@@ -382,9 +385,11 @@ static void instructions(void)
   try("rdpmc", code_rdpmc, 0, 0, 0);
   try("flags", code_flags, 0x3a46, 0, RBX);
   try("flags", code_flags, 0x244ed7 & ~0x100, 0, RBX);
-  try("cpuid of Xen", code_cpuid, 0x40000000, 0, RBX | RCX | RDX);
+  try("cpuid of Xen", code_cpuid, 0x40000000, 0, RAX | RBX | RCX | RDX);
   try("cpuid of Xen, version", code_cpuid, 0x40000001, 0, RAX);
   try("cpuid of Xen, hypercalls", code_cpuid, 0x40000002, 0, RAX | RBX);
+  try("cpuid of Xen, time", code_cpuid, 0x40000003, 0, RAX | RBX | RCX | RDX);
+  try("cpuid of Xen, memory", code_cpuid, 0x40000005, 0, RAX | RBX | RCX | RDX);
 }
 
 extern u64 kept_frame[9];
@@ -505,6 +510,19 @@ static void others(void)
   }
 }
 
+void crash(void);
+
+/* The end that a script of the word `crash` asks for: with a handler for nothing. */
+static void crash_on_purpose(void)
+{
+  hypercall(SET_SEGMENT_BASE, 0, 0x5678, 0, 0, 0);
+  hypercall(SET_SEGMENT_BASE, 1, 0x9abc, 0, 0, 0);
+  hypercall(SET_SEGMENT_BASE, 2, 0xdef0, 0, 0, 0);
+  access_load8(0x123456789000);
+  hypercall(SET_TRAP_TABLE, 0, 0, 0, 0, 0);
+  crash();
+}
+
 void probe_main(struct start_info *info)
 {
   p2m = (u64 *)info->mfn_list;
@@ -512,6 +530,8 @@ void probe_main(struct start_info *info)
   update_va(SHARED_INFO, info->shared_info | 0x63 | 1ul << 63, UVMF_INVLPG, DOMID_SELF);
   put("@probe dom0\n");
   flush();
+  if (info->mod_len >= 5 && ((char *)info->mod_start)[0] == 'c')
+    crash_on_purpose();
   versions();
   vcpus();
   events();

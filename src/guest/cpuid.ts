@@ -2,6 +2,8 @@ import { vaOf } from '../bits/address.ts'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { CpuidValues } from '../cpu/cpuid.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
+import type { Hypervisor } from '../xen/hypervisor.ts'
+import { versionNumber } from '../xen/xen-version.ts'
 
 /** `ud2; .ascii "xen"; cpuid`: how a PV guest asks for what Xen answers, where the CPU would answer by itself. */
 const SEQUENCE = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2]
@@ -14,6 +16,8 @@ const VIRTUAL_8086 = 1 << 1
 const LARGE_PAGES = 1 << 3
 const GLOBAL_PAGES = 1 << 13
 const NOT_FOR_GUESTS = VIRTUAL_8086 | LARGE_PAGES | GLOBAL_PAGES
+/** And what it is told of although the core does not say so: the APIC, which is Xen's, and MMX. */
+const TOLD = (1 << 9) | (1 << 23)
 /** Leaf 1, ecx: this is a virtual machine. */
 const HYPERVISOR = 2 ** 31
 
@@ -22,15 +26,21 @@ function text(value: string): number {
 }
 
 /** Xen's own leaves: its name, and that it has the hypercalls of its version. Others are the core's. */
-function leaf(cpu: Cpu, eax: number, ecx: number): readonly number[] {
+function leaf(xen: Hypervisor, cpu: Cpu, eax: number, ecx: number): readonly number[] {
   switch (eax - FIRST_LEAF) {
     case 0:
-      return [FIRST_LEAF + 2, text('XenV'), text('MMXe'), text('nVMM')]
+      return [FIRST_LEAF + 5, text('XenV'), text('MMXe'), text('nVMM')]
     case 1:
-      return [0x4_0011, 0, 0, 0]
+      return [versionNumber(xen), 0, 0, 0]
     case 2:
       // One hypercall page, the MSR that asks for it, and MMU_PT_UPDATE_PRESERVE_AD.
       return [1, FIRST_LEAF, 1, 0]
+    case 3:
+    case 4:
+      return [0, 0, 0, 0]
+    case 5:
+      // How many bits the machine's highest address has.
+      return [0, Math.ceil(Math.log2(xen.maxPage)) + 12, 0, 0]
     default:
       return cpu.cpuid(eax, ecx)
   }
@@ -42,19 +52,20 @@ export function guestCpuid(
 ): (leaf: number, subleaf: number) => CpuidValues {
   return (eax, ecx) => {
     const [a, b, c, d] = core(eax, ecx)
-    if (eax === 1) return [a, b, (c | HYPERVISOR) >>> 0, d & ~NOT_FOR_GUESTS]
-    return eax === 0x8000_0001 ? [a, b, c, d & ~NOT_FOR_GUESTS] : [a, b, c, d]
+    const features = (d & ~NOT_FOR_GUESTS) | TOLD
+    if (eax === 1) return [a, b, (c | HYPERVISOR) >>> 0, features]
+    return eax === 0x8000_0001 ? [a, b, c, features] : [a, b, c, d]
   }
 }
 
 /** Carry out a forced cpuid at rip; false when there is none. */
-export function forcedCpuid(cpu: Cpu, vcpu: Vcpu): boolean {
+export function forcedCpuid(xen: Hypervisor, cpu: Cpu, vcpu: Vcpu): boolean {
   const va = vaOf(cpu.ripLow, cpu.ripHigh)
   for (const [i, byte] of SEQUENCE.entries()) {
     const page = vcpu.tryReadable(va + i)
     if (page === -1 || cpu.bytes[page * 4 + ((va + i) % 0x1000)] !== byte) return false
   }
-  const values = leaf(cpu, cpu.register(RAX), cpu.register(RCX))
+  const values = leaf(xen, cpu, cpu.register(RAX), cpu.register(RCX))
   for (const [i, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[i], 0)
   const next = cpu.ripLow + SEQUENCE.length
   cpu.setRip(next >>> 0, cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))

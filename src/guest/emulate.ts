@@ -2,6 +2,8 @@ import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { Instruction, Operand } from '../cpu/instruction.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
+import { CR0, CR4, TASK_SWITCHED } from '../xen/control-registers.ts'
+import { storeDebugRegister } from '../xen/debug-registers.ts'
 import type { Domain } from '../xen/domain.ts'
 import { hasOwnLevel } from '../xen/exceptions.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
@@ -79,12 +81,6 @@ const writeModelSpecific: Emulation = ({ cpu, xen, domain, vcpu }) =>
 
 // ---- control and debug registers ----
 
-/** PE, MP, ET, NE, WP, AM and PG of cr0 are set; TS is the guest's own. */
-const CR0 = 0x8005_003b
-const TASK_SWITCHED = 8
-/** PAE, MCE, PGE, OSFXSR and OSXMMEXCPT: what the machine has, of which nothing is the guest's. */
-const CR4 = 0x6e0 & ~0x80
-
 const isSpecial = (o: Operand | undefined, kind: 'control' | 'debug'): boolean =>
   o?.kind === 'register' && o.class === kind
 
@@ -105,9 +101,7 @@ const moveSpecial: Emulation = (at, i) => {
     cpu.setRegister(to.number, ...cpu.debugRegister(aliased(from.number)))
     return true
   }
-  if (!isSpecial(to, 'debug') || to.number > 7) return false
-  cpu.setDebugRegister(aliased(to.number), lo, hi)
-  return true
+  return isSpecial(to, 'debug') && storeDebugRegister(at.xen, at.vcpu, to.number, lo, hi) === 0
 }
 
 /** dr4 and dr5 are other names of dr6 and dr7. */
@@ -118,7 +112,7 @@ function aliased(n: number): number {
 function readControl({ cpu, vcpu }: Place, n: number): readonly [number, number] | null {
   switch (n) {
     case 0:
-      return [((CR0 & ~TASK_SWITCHED) | (cpu.fpuTraps ? TASK_SWITCHED : 0)) >>> 0, 0]
+      return [(CR0 | (cpu.fpuTraps ? TASK_SWITCHED : 0)) >>> 0, 0]
     case 2:
       return [vcpu.faultAddress >>> 0, vaHigh(vcpu.faultAddress)]
     case 3: {
@@ -146,7 +140,7 @@ function writeControl(at: Place, n: number, lo: number, hi: number): boolean {
       return true
     }
     case 3:
-      return newBaseptr(xen, domain, vcpu, (hi * 2 ** 32 + lo) / PAGE) === 0
+      return newBaseptr(xen, domain, vcpu, Math.floor((hi * 2 ** 32 + lo) / PAGE)) === 0
     case 4:
       return true
     default:

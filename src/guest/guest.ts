@@ -170,7 +170,7 @@ export class Guest {
   }
 
   private exception(vector: number, error: number, va: number): void {
-    if (vector === VECTOR_UD && forcedCpuid(this.cpu, this.vcpu)) return
+    if (vector === VECTOR_UD && forcedCpuid(this.xen, this.cpu, this.vcpu)) return
     if (vector === VECTOR_GP && (error & FROM_IDT) !== 0 && this.softwareInterrupt(error >>> 3)) return
     // Xen clears the flag before the guest hears of it.
     if (vector === VECTOR_NM) this.cpu.fpuTraps = false

@@ -42,15 +42,37 @@ const APIC_BASE: Value = [0xfee0_0900, 0]
 /** Fast strings; no branch trace store, no precise event sampling, no task priority messages. */
 const MISC_ENABLE: Value = [0x0080_1801, 0]
 
+/** Banks of machine checks that a guest sees. Their registers, four a bank, are there for 32 in all cases. */
+const MCE_BANKS = 2
+const MCE_FIRST = 0x400
+const MCE_END = 0x480
+
+/** Registers of AMD's processors and of performance counters that read as zero. First and last. */
+const ZEROS: readonly (readonly [first: number, last: number])[] = [
+  [0x0, 0x1],
+  [0xce, 0xce],
+  [0x140, 0x140],
+  [0x345, 0x345],
+  [0xc001_0000, 0xc001_0007],
+  [0xc001_0010, 0xc001_0010],
+  [0xc001_0016, 0xc001_001a],
+  [0xc001_001d, 0xc001_001d],
+  [0xc001_001f, 0xc001_001f],
+  [0xc001_0041, 0xc001_0042],
+  [0xc001_0061, 0xc001_006b],
+  [0xc001_0112, 0xc001_0113],
+  [0xc001_0200, 0xc001_020b],
+]
+
 /** Registers that read as a constant. */
 const CONSTANT = new Map<number, Value>([
   [MSR.APIC_BASE, APIC_BASE],
   [MSR.PAT, PAT],
   [MSR.EFER, EFER],
   [MSR.UCODE_REV, [0, 0]],
-  [MSR.MCG_CAP, [0, 0]],
+  [MSR.MCG_CAP, [MCE_BANKS, 0]],
   [MSR.MCG_STATUS, [0, 0]],
-  [MSR.MCG_CTL, [0xffff_ffff, 0xffff_ffff]],
+  [MSR.MCG_CTL, [0, 0]],
   [MSR.MISC_ENABLE, MISC_ENABLE],
   [MSR.XEN_HYPERCALL, [0, 0]],
   [MSR.HWCR, [0, 0]],
@@ -77,6 +99,11 @@ export function readMsr(
   }
   const constant = CONSTANT.get(number)
   if (constant !== undefined) return constant
+  if (ZEROS.some(([first, last]) => number >= first && number <= last)) return [0, 0]
+  if (number >= MCE_FIRST && number < MCE_END) {
+    const isControl = number % 4 === 0 && number < MCE_FIRST + MCE_BANKS * 4
+    return isControl ? [0xffff_ffff, 0xffff_ffff] : [0, 0]
+  }
   // In 2011 everybody could read everything; now a guest that cannot take the fault yet is told zero.
   const isSeed = xen.version.messages === 'seed'
   return isSeed || !domain.traps.has(VECTOR_GP) ? [0, 0] : null
@@ -111,9 +138,11 @@ export function writeMsr(
       // What differs is only logged.
       return true
     case MSR.UCODE_REV:
+    case MSR.MCG_STATUS:
+    case MSR.MCG_CTL:
       return true
   }
-  return xen.version.messages === 'seed'
+  return xen.version.messages === 'seed' || (number >= MCE_FIRST && number < MCE_END)
 }
 
 /** Write the hypercall page into the frame at a guest's physical address, which must be able to be written. */

@@ -1,6 +1,7 @@
 import { hex64, hexVa, slotAt, vaOf } from '../bits/address.ts'
 import { entryFrame, P, PSE } from '../bits/pte.ts'
 import { RSP, type Vcpu } from '../machine/vcpu.ts'
+import { CR0, CR4, TASK_SWITCHED } from './control-registers.ts'
 import type { Domain } from './domain.ts'
 import { copyFromGuest, isGuestAddress } from './guest-copy.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -40,6 +41,20 @@ const ROWS: readonly (readonly [name: string, register: number])[][] = [
   ],
 ]
 
+/** Segment registers in the order of the dump, with their numbers and what a kernel has in them. */
+const SELECTORS = [
+  ['ds', 3, 0],
+  ['es', 0, 0],
+  ['fs', 4, 0],
+  ['gs', 5, 0],
+  ['ss', 2, 0xe02b],
+  ['cs', 1, 0xe033],
+] as const
+
+function selectorText(selector: number): string {
+  return selector.toString(16).padStart(4, '0')
+}
+
 /** Banner, registers and stack: show_registers() and show_guest_stack(). */
 export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   const line = (text: string): void => xen.console.xen(text)
@@ -54,9 +69,13 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   line('CPU:    0')
   const rip = vcpu.code === null ? vcpu.rip : hex64(vcpu.code.ripLow, vcpu.code.ripHigh)
   line(`RIP:    e033:[<${rip === '' ? UNKNOWN : rip}>]`)
-  line(`RFLAGS: ${UNKNOWN}   EM: ${eventsMasked(xen, domain) ? 1 : 0}   CONTEXT: pv guest${named}`)
+  const { code } = vcpu
+  const flags = code === null ? UNKNOWN : hex64(code.getFlags(), 0)
+  line(`RFLAGS: ${flags}   EM: ${eventsMasked(xen, domain) ? 1 : 0}   CONTEXT: pv guest${named}`)
   for (const row of ROWS) line(row.map(([name, register]) => field(name, value(register))).join('   '))
-  line([field('r15', value(15)), field('cr0', UNKNOWN), field('cr4', UNKNOWN)].join('   '))
+  const cr0 = code === null ? UNKNOWN : hex64(CR0 | (code.fpuTraps ? TASK_SWITCHED : 0), 0)
+  const cr4 = code === null ? UNKNOWN : hex64(CR4, 0)
+  line([field('r15', value(15)), field('cr0', cr0), field('cr4', cr4)].join('   '))
   const cr3 = vcpu.root * 4096
   line(
     [
@@ -64,8 +83,16 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
       field('cr2', hexVa(vcpu.faultAddress)),
     ].join('   '),
   )
-  if (xen.version.namesVcpu) line(`fsb: ${UNKNOWN}   gsb: ${UNKNOWN}   gss: ${UNKNOWN}`)
-  line('ds: 0000   es: 0000   fs: 0000   gs: 0000   ss: e02b   cs: e033')
+  if (xen.version.namesVcpu) {
+    const [fs, gs] = [code?.segmentBase('fs'), code?.segmentBase('gs')]
+    const base = (words: readonly [number, number] | undefined): string =>
+      words === undefined ? UNKNOWN : hex64(...words)
+    const other = code === null ? undefined : domain.otherGsBase
+    line(`fsb: ${base(fs)}   gsb: ${base(gs)}   gss: ${base(other)}`)
+  }
+  line(
+    SELECTORS.map(([name, n, usual]) => `${name}: ${selectorText(code?.selector(n) ?? usual)}`).join('   '),
+  )
   line(`Guest stack trace from rsp=${value(RSP)}:`)
   if (!vcpu.has(RSP)) line('  unknown: the guest has no stack pointer')
   else guestStack(xen, vcpu)

@@ -189,6 +189,7 @@ export const XEN_417_RELEASE: XenVersion = {
   badFlags: { l1: 0x98, l1Devices: 0, l2: 0x198, l3: 0x198, l4: 0x198 },
   clobber: null,
   pushFaults: 0x403602d0,
+  entryFault: ': fault at ffff82d040204b78 x86_64/entry.S#create_bounce_frame+0x14f/0x177',
 }
 
 const VERSIONS: readonly XenVersion[] = [SEED, XEN_417, XEN_417_RELEASE]
