@@ -54,16 +54,19 @@ test('what Xen says of a guest that faults, and with --explain where it was', ()
   assert.match(stdout, /^ {4}ffffffff80100000 startup\+0x0\/0x8$/m)
 })
 
-test('a refused request is explained: the frame, its holder, the calls', () => {
-  // mmuext_op(PIN_L1_TABLE of the boot stack, which is mapped writable), then power off.
-  const code = Buffer.from(
-    // mov rax, [rsi + 0x68]: the p2m list; mov rbx, rsp; and what rsp - virtual base is in pages indexes it.
+/** Pins its boot stack, which is mapped writable, as an L1, and powers off. */
+const pinning = tinyKernel(
+  Buffer.from(
+    // mov rax, [rsi + 0x68]: the p2m list; rbx: the stack's page from the virtual base on, which is its index there.
     `488b4668 4889e3 4881eb08000080 48c1eb0c 488b04d8 50 6a00
      4889e7 be01000000 31d2 41baf07f0000 b81a000000 0f05
      6a00 bf02000000 4889e6 b81d000000 0f05 ebfe`.replace(/\s/g, ''),
     'hex',
-  )
-  const result = bootKernel({ kernel: { name: 'k', bytes: tinyKernel(code) }, memory: 4096, explain: true })
+  ),
+)
+
+test('a refused request is explained: the frame, its holder, the calls', () => {
+  const result = bootKernel({ kernel: { name: 'k', bytes: pinning }, memory: 4096, explain: true })
   assert.equal(result.outcome, 'poweroff', result.console.join('\n'))
   assert.equal(result.explanations.length, 1)
   const [{ kind, frame }] = result.explanations
@@ -72,6 +75,32 @@ test('a refused request is explained: the frame, its holder, the calls', () => {
   assert.match(frame?.saw ?? '', /^e4/)
   assert.ok(frame?.holders.some((holder) => /^L1 at .*RW/.test(holder)))
   assert.ok(result.console.some((line) => line.includes('Bad type')))
+})
+
+test('who, why, traces and replays are about real kernels, too', () => {
+  const kernelFile = file('pinning', pinning)
+  const trace = join(folder, 'pinning.jsonl')
+  const words = ['--kernel', kernelFile, '--memory', '16M']
+  const run = xenolith(['boot', ...words, '--trace', trace])
+  assert.equal(run.status, 0)
+  const events = readFileSync(trace, 'utf8').trimEnd().split('\n').slice(1)
+  assert.ok(
+    events.some((line) => /"name":"mmuext_op"/.test(line)),
+    events.join('\n'),
+  )
+  const why = xenolith(['why', ...words])
+  assert.equal(why.status, 0, why.stderr)
+  assert.match(why.stdout, /^Refused at event \d+: mmuext_op PIN_L1_TABLE/)
+  assert.match(why.stdout, /P\|RW/)
+  assert.equal(xenolith(['why', '--trace', trace]).stdout, why.stdout)
+  const who = xenolith(['who', 'va:ffffffff80100000', '--trace', trace, '--json'])
+  assert.equal(JSON.parse(who.stdout).pfn, '0x100')
+  const replayed = xenolith(['replay', trace])
+  assert.equal(replayed.stdout, `${events.length} events, all the same\n`)
+  writeFileSync(kernelFile, kernel(0))
+  const changed = xenolith(['replay', trace])
+  assert.equal(changed.status, 2)
+  assert.match(changed.stderr, /are not what they were when it was traced/)
 })
 
 test('the same kernel, command line and seed: the same run', () => {

@@ -321,9 +321,9 @@ class StoreClient {
     const payload = Buffer.from(text, 'latin1')
     const header = Buffer.from(new Uint32Array([type, 7, transaction, payload.length]).buffer)
     for (const byte of Buffer.concat([header, payload])) {
-      this.m.vcpu.store8(this.m.data + (this.written++ % 1024), byte)
       // A message may be longer than the ring.
-      if (this.written % 1000 === 0) this.push()
+      if (this.written - this.m.vcpu.load32(this.m.data + 2048) === 1024) this.push()
+      this.m.vcpu.store8(this.m.data + (this.written++ % 1024), byte)
     }
     this.push()
   }
@@ -335,14 +335,23 @@ class StoreClient {
 
   private bytes(count: number): Buffer {
     const out = Buffer.alloc(count)
-    for (let i = 0; i < count; i++) out[i] = this.m.vcpu.load8(this.m.data + 1024 + (this.read++ % 1024))
-    this.m.vcpu.store32(this.m.data + 2056, this.read)
+    for (let i = 0; i < count; i++) {
+      if (this.isEmpty()) this.store.serve()
+      assert.equal(this.isEmpty(), false, 'a reply is cut off')
+      out[i] = this.m.vcpu.load8(this.m.data + 1024 + (this.read++ % 1024))
+      this.m.vcpu.store32(this.m.data + 2056, this.read)
+    }
     return out
+  }
+
+  private isEmpty(): boolean {
+    return this.m.vcpu.load32(this.m.data + 2060) === this.read
   }
 
   /** The next message: its type, and its text with zeros as bars. */
   receive(): string | null {
-    if (this.m.vcpu.load32(this.m.data + 2060) === this.read) return null
+    if (this.isEmpty()) this.store.serve()
+    if (this.isEmpty()) return null
     const header = this.bytes(16)
     const text = this.bytes(header.readUInt32LE(12)).toString('latin1')
     return `${header.readUInt32LE(0)} ${text.replaceAll('\0', '|')}`
@@ -390,9 +399,26 @@ test('xenstore: transactions begin and end, and messages may be longer than the 
   assert.equal(store.ask(2, 'name\0', 1), '2 me')
   assert.equal(store.ask(7, 'T\0', 1), '7 OK|')
   assert.equal(store.ask(2, 'name\0', 1), '16 ENOENT|')
-  assert.equal(store.ask(11, `long\0${'x'.repeat(3000)}`), '11 OK|')
-  store.send(2, 'long\0')
-  assert.equal(store.ask(2, 'name\0')?.length, 2 + 3000)
+  assert.equal(store.ask(11, `long\0${'x'.repeat(2000)}`), '11 OK|')
+  assert.equal(store.ask(2, 'long\0')?.length, 2 + 2000)
+  assert.equal(store.ask(11, `long\0${'x'.repeat(2049)}`), '16 ENOSPC|')
   // A length that no message has: nobody is listening any more, but nothing breaks.
   store.send(2, 'x'.repeat(5000))
+})
+
+test('xenstore: a guest has its limits, and one that takes no replies is answered no more', () => {
+  const store = new StoreClient()
+  for (let i = 1; i < 1000; i++) assert.equal(store.ask(11, `data/${i}\0`), '11 OK|')
+  assert.equal(store.ask(11, 'data/1000\0'), '16 ENOSPC|')
+  assert.equal(store.ask(11, 'data/999\0again'), '11 OK|')
+  for (let i = 0; i < 128; i++) {
+    assert.equal(store.ask(4, `data\0${i}\0`), '4 OK|')
+    assert.equal(store.receive(), `15 data|${i}|`)
+  }
+  assert.equal(store.ask(4, 'data\0more\0'), '16 E2BIG|')
+  // Replies of a ring's size each, none of which is taken: the requests stay where they are.
+  for (let i = 0; i < 40; i++) store.send(1, 'data\0')
+  let replies = 0
+  while (store.receive() !== null) replies++
+  assert.equal(replies, 40)
 })

@@ -1,43 +1,21 @@
+import { type Sink, traceHeader, traceLine } from '../run/boot.ts'
 import { BadInput } from '../run/boot-options.ts'
-import {
-  type KernelOptions,
-  type KernelResult,
-  KernelRun,
-  type KernelRunOptions,
-  type NamedFile,
-  type RestoreOptions,
-} from '../run/kernel-boot.ts'
+import { type KernelResult, KernelRun, type KernelSpec } from '../run/kernel-boot.ts'
 import { explanationLines } from '../run/kernel-explain.ts'
-import { kernelOptions, type RawKernelOptions } from '../run/kernel-options.ts'
-import { parseXlConfig, type XlConfig } from '../run/xl-config.ts'
-import { checkWritable, readBytes, readText, writeWhole } from './files.ts'
+import { checkWritable, withTrace, writeWhole } from './files.ts'
 import { type Io, painted } from './io.ts'
 import { junitReport } from './junit.ts'
+import { configOf, type KernelSpecFlags, kernelHeader, kernelSpec } from './kernel-spec.ts'
 import { hasTerminal, runOnTerminal } from './terminal.ts'
 
 /** What `xenolith boot` takes for a real kernel. */
-export type KernelFlags = RawKernelOptions & {
-  readonly config?: string
-  readonly kernel?: string
-  readonly ramdisk?: string
-  readonly input?: string
-  readonly systemMap?: string
+export type KernelFlags = KernelSpecFlags & {
   readonly batch?: boolean
   readonly json?: boolean
   readonly junit?: string
   readonly snapshot?: string
-  readonly restore?: string
   readonly trace?: string
   readonly expect?: string
-}
-
-/** Far above any kernel's or initrd's file. */
-const LARGEST_IMAGE = 2 ** 30
-const LARGEST_INPUT = 2 ** 24
-
-/** Whether the options are those of a real kernel. */
-export function isKernelBoot(flags: KernelFlags): boolean {
-  return flags.kernel !== undefined || flags.config !== undefined || flags.restore !== undefined
 }
 
 /** Exit statuses by how a guest ends. 2 means something else everywhere. */
@@ -55,18 +33,16 @@ const STATUS: Readonly<Record<KernelResult['outcome'], number>> = {
 
 /** Boots a real kernel: on a terminal if there is one, else as a batch. */
 export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
-  for (const option of ['trace', 'expect'] as const) {
-    if (flags[option] !== undefined) throw new BadInput(`--${option} is for model kernels; leave it out`)
-  }
-  const config = flags.config === undefined ? null : parseXlConfig(readText(flags.config), flags.config)
+  if (flags.expect !== undefined) throw new BadInput('--expect is for model kernels; leave it out')
+  const config = configOf(flags)
   if (config !== null && config.ignored.length > 0) {
     io.err(`xenolith: ${flags.config}: of no effect here: ${config.ignored.join(', ')}`)
   }
   checkWritable('--junit', flags.junit)
   checkWritable('--snapshot', flags.snapshot)
-  const options = withFiles(flags, config)
-  const isBatch = flags.batch === true || flags.json === true || flags.input !== undefined || !hasTerminal()
-  const run = isBatch ? runBatch(options, flags, io) : await runTerminal(options, io)
+  const spec = kernelSpec(flags, config)
+  const wantsBatch = flags.batch || flags.json || (flags.input ?? flags.trace) !== undefined
+  const run = wantsBatch || !hasTerminal() ? runTraced(spec, flags, io) : await runTerminal(spec, io)
   const result = run.result()
   if (flags.snapshot !== undefined) {
     if (run.isAlive) writeWhole(flags.snapshot, run.snapshot())
@@ -78,42 +54,6 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   return STATUS[result.outcome]
 }
 
-type Options = (KernelOptions | RestoreOptions) & KernelRunOptions
-
-function withFiles(flags: KernelFlags, config: XlConfig | null): Options {
-  const options = kernelOptions(flags, config)
-  if (flags.restore !== undefined) {
-    const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
-    if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${set}`)
-    return { ...withInput(flags), ...options, restore: fileOf(flags.restore) }
-  }
-  const kernel = flags.kernel ?? config?.kernel
-  if (kernel === undefined || kernel === '') {
-    throw new BadInput(`${flags.config ?? '--kernel'}: names no kernel; give one, as in --kernel vmlinuz`)
-  }
-  const ramdisk = flags.ramdisk ?? config?.ramdisk
-  return {
-    ...withInput(flags),
-    ...options,
-    kernel: fileOf(kernel),
-    ...(ramdisk === undefined ? {} : { ramdisk: fileOf(ramdisk) }),
-  }
-}
-
-/** What a snapshot brings along. */
-const IN_SNAPSHOT = ['config', 'kernel', 'ramdisk', 'memory', 'append', 'name', 'seed', 'xen'] as const
-
-function fileOf(name: string): NamedFile {
-  return { name, bytes: readBytes(name, LARGEST_IMAGE) }
-}
-
-function withInput(flags: KernelFlags): KernelRunOptions {
-  return {
-    ...(flags.input === undefined ? {} : { input: readBytes(flags.input, LARGEST_INPUT) }),
-    ...(flags.systemMap === undefined ? {} : { systemMap: readText(flags.systemMap) }),
-  }
-}
-
 const STEPS = { unpack: 'unpacking the kernel', read: 'reading it', build: 'building the domain' } as const
 
 /** Progress, for people who watch: it would only be in the way in a file. */
@@ -123,13 +63,25 @@ function progressOf(io: Io): (step: keyof typeof STEPS) => void {
   }
 }
 
+/** A batch, with every event in a file if one is named for it. */
+function runTraced(spec: KernelSpec, flags: KernelFlags, io: Io): KernelRun {
+  return withTrace(flags.trace, (line) => {
+    line?.(traceHeader(kernelHeader(flags, spec)))
+    const sink: Sink | null = line === undefined ? null : (event) => line(traceLine(event))
+    return runBatch(spec, flags, io, sink)
+  })
+}
+
 /** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
-function runBatch(options: Options, flags: KernelFlags, io: Io): KernelRun {
+function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | null): KernelRun {
   const isSilent = flags.json === true
   let partial = ''
   const decoder = new TextDecoder()
-  const run = new KernelRun(options, {
+  const run = new KernelRun(spec, {
     progress: progressOf(io),
+    ready: (xen) => {
+      xen.sink = sink
+    },
     output: (bytes, source) => {
       if (isSilent) return
       if (source === 'xen') {
@@ -146,7 +98,7 @@ function runBatch(options: Options, flags: KernelFlags, io: Io): KernelRun {
   return run
 }
 
-async function runTerminal(options: Options, io: Io): Promise<KernelRun> {
+async function runTerminal(options: KernelSpec, io: Io): Promise<KernelRun> {
   const { columns, rows } = process.stdout
   // Nothing tells a PV guest how large its console is; what the kernel does not know of its command line is init's.
   const size = `TERM=${process.env.TERM ?? 'linux'} COLUMNS=${columns} LINES=${rows}`

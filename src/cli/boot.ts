@@ -1,9 +1,10 @@
 import { accountOf } from '../explain/boot-account.ts'
 import { type BootResult, boot, traceHeader, traceLine } from '../run/boot.ts'
 import { BadInput, bootOptions, type RawBootOptions } from '../run/boot-options.ts'
-import { isKernelBoot, type KernelFlags, runKernel } from './boot-kernel.ts'
+import { type KernelFlags, runKernel } from './boot-kernel.ts'
 import { loadMap, withTrace } from './files.ts'
 import { type Io, painted } from './io.ts'
+import { isKernelBoot } from './kernel-spec.ts'
 
 /** What `xenolith boot` takes beside the options of a boot. */
 export type BootFlags = RawBootOptions &

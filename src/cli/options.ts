@@ -301,6 +301,9 @@ const script: Verb = {
   load: () => import('./script.ts'),
 }
 
+/** What makes a real kernel's run what it is. */
+const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout']
+
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 const RUN: readonly OptionSpec[] = [
   { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
@@ -315,6 +318,7 @@ const RUN: readonly OptionSpec[] = [
   { name: 'frames', kind: 'file', argument: 'RECORDING', help: 'the frames of a script', files: true },
   { name: 'json', kind: 'flag', help: 'print one JSON document' },
   ...MACHINE.map((option) => ({ ...option, explainedIn: 'boot' })),
+  ...KERNEL.filter((option) => OF_A_RUN.includes(option.name)),
 ]
 
 const whoVerb: Verb = {

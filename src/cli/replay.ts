@@ -1,6 +1,8 @@
+import { guestRun } from '../run/kernel-boot.ts'
 import { replay } from '../run/replay.ts'
 import { readLines } from './files.ts'
 import type { Io } from './io.ts'
+import { kernelOfHeader } from './kernel-spec.ts'
 
 /** What `xenolith replay` takes. */
 export type ReplayFlags = { readonly file?: string; readonly json?: boolean }
@@ -8,7 +10,9 @@ export type ReplayFlags = { readonly file?: string; readonly json?: boolean }
 /** Runs a trace again; 0 when every event is the same, 1 when one differs. */
 export function run(options: ReplayFlags, io: Io): number {
   const file = options.file ?? ''
-  const result = replay(readLines(file), file)
+  const lines = readLines(file)
+  const kernel = kernelOfHeader(lines[0] ?? '', file)
+  const result = replay(lines, file, kernel === null ? null : guestRun(kernel))
   const { difference } = result
   if (options.json) io.out(JSON.stringify(result, null, 2))
   else if (difference === null) io.out(`${result.events} events, all the same`)

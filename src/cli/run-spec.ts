@@ -1,19 +1,27 @@
 import { bootOptions, type RawBootOptions } from '../run/boot-options.ts'
+import { guestRun } from '../run/kernel-boot.ts'
 import { specOfTrace } from '../run/replay.ts'
 import type { RunSpec } from '../run/rerun.ts'
 import { parseRecording } from '../run/script.ts'
 import { loadMap, readLines, readText } from './files.ts'
+import { isKernelBoot, type KernelSpecFlags, kernelOfHeader, kernelSpec } from './kernel-spec.ts'
 
 /** Options by which a verb says which run it is about: a trace's, a script's, or a boot's. */
-export type RunFlags = RawBootOptions & {
-  readonly trace?: string
-  readonly script?: string
-  readonly frames?: string
-}
+export type RunFlags = RawBootOptions &
+  KernelSpecFlags & {
+    readonly trace?: string
+    readonly script?: string
+    readonly frames?: string
+  }
 
 /** The run that the options name; without any, the seed's scenario. */
 export function runSpec(flags: RunFlags): RunSpec {
-  if (flags.trace !== undefined) return specOfTrace(readLines(flags.trace)[0] ?? '', flags.trace)
+  if (flags.trace !== undefined) {
+    const header = readLines(flags.trace)[0] ?? ''
+    const kernel = kernelOfHeader(header, flags.trace)
+    return kernel === null ? specOfTrace(header, flags.trace) : { guest: guestRun(kernel) }
+  }
+  if (isKernelBoot(flags)) return { guest: guestRun(kernelSpec(flags)) }
   if (flags.script !== undefined) return scriptSpec(flags.script, flags)
   const boot = bootOptions(flags)
   if (typeof boot.map === 'string') boot.map = loadMap(boot.map)

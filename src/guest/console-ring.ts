@@ -45,7 +45,7 @@ export class ConsoleRing {
 
   /** What somebody types: as much as there is room for, the rest when the guest has read. */
   type(bytes: Uint8Array): void {
-    this.waiting.push(...bytes)
+    for (const byte of bytes) this.waiting.push(byte)
     this.serve()
   }
 

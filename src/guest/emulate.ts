@@ -3,6 +3,7 @@ import type { Cpu } from '../cpu/cpu.ts'
 import type { Instruction, Operand } from '../cpu/instruction.ts'
 import type { Vcpu } from '../machine/vcpu.ts'
 import { CR0, CR4, TASK_SWITCHED } from '../xen/control-registers.ts'
+import { storeDebugRegister } from '../xen/debug-registers.ts'
 import type { Domain } from '../xen/domain.ts'
 import { hasOwnLevel } from '../xen/exceptions.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
@@ -100,9 +101,7 @@ const moveSpecial: Emulation = (at, i) => {
     cpu.setRegister(to.number, ...cpu.debugRegister(aliased(from.number)))
     return true
   }
-  if (!isSpecial(to, 'debug') || to.number > 7) return false
-  cpu.setDebugRegister(aliased(to.number), lo, hi)
-  return true
+  return isSpecial(to, 'debug') && storeDebugRegister(at.xen, at.vcpu, to.number, lo, hi) === 0
 }
 
 /** dr4 and dr5 are other names of dr6 and dr7. */
@@ -141,7 +140,7 @@ function writeControl(at: Place, n: number, lo: number, hi: number): boolean {
       return true
     }
     case 3:
-      return newBaseptr(xen, domain, vcpu, (hi * 2 ** 32 + lo) / PAGE) === 0
+      return newBaseptr(xen, domain, vcpu, Math.floor((hi * 2 ** 32 + lo) / PAGE)) === 0
     case 4:
       return true
     default:

@@ -14,6 +14,8 @@ const REPLIES = { at: 1024, consumer: 2056, producer: 2060 } as const
 const RING_BYTES = 1024
 const HEADER_BYTES = 16
 const MAX_PAYLOAD = 4096
+/** What one guest may have: xenstored's quotas. */
+const MOST = { nodes: 1000, valueBytes: 2048, watches: 128, transactions: 10 } as const
 
 /** Message types. */
 const XS = {
@@ -145,23 +147,32 @@ export class Xenstore {
 
   /** Take the requests that are complete, answer them, and tell the guest. */
   serve(): void {
-    const hadOutput = this.outgoing.length > 0
-    const isRead = this.takeRequests()
-    while (this.incoming.length >= HEADER_BYTES) {
-      const header = new Uint32Array(new Uint8Array(this.incoming.slice(0, HEADER_BYTES)).buffer)
-      const [type, id, transaction, length] = header
-      // The guest's next bytes are anything: there is nobody to talk to any more.
-      if (length > MAX_PAYLOAD) {
-        this.incoming = []
-        break
-      }
-      if (this.incoming.length < HEADER_BYTES + length) break
-      const payload = Buffer.from(this.incoming.slice(HEADER_BYTES, HEADER_BYTES + length)).toString('latin1')
-      this.incoming.splice(0, HEADER_BYTES + length)
-      this.answer(type, id, transaction, payload)
+    let isChanged = this.giveReplies()
+    // A guest that does not take its replies has no more requests answered.
+    while (this.outgoing.length === 0) {
+      isChanged = this.takeRequests() || isChanged
+      if (!this.answerNext()) break
+      this.giveReplies()
+      isChanged = true
     }
-    const isAnswered = this.giveReplies()
-    if (isRead || isAnswered || hadOutput) setPending(this.xen, this.domain, this.port)
+    if (isChanged) setPending(this.xen, this.domain, this.port)
+  }
+
+  /** Answer the first request that is complete. False when there is none. */
+  private answerNext(): boolean {
+    if (this.incoming.length < HEADER_BYTES) return false
+    const header = new Uint32Array(new Uint8Array(this.incoming.slice(0, HEADER_BYTES)).buffer)
+    const [type, id, transaction, length] = header
+    // The guest's next bytes are anything: there is nobody to talk to any more.
+    if (length > MAX_PAYLOAD) {
+      this.incoming = []
+      return false
+    }
+    if (this.incoming.length < HEADER_BYTES + length) return false
+    const payload = Buffer.from(this.incoming.slice(HEADER_BYTES, HEADER_BYTES + length)).toString('latin1')
+    this.incoming.splice(0, HEADER_BYTES + length)
+    this.answer(type, id, transaction, payload)
+    return true
   }
 
   private answer(type: number, id: number, transaction: number, payload: string): void {
@@ -201,13 +212,17 @@ export class Xenstore {
         return `n${this.domain.id}\0`
       case XS.WRITE: {
         const at = this.ownPath(path())
-        this.tree.values.set(at, payload.slice(first.length + 1))
+        const value = payload.slice(first.length + 1)
+        if (value.length > MOST.valueBytes) throw new Refused('ENOSPC')
+        this.makeRoom(at)
+        this.tree.values.set(at, value)
         this.changed(at, events)
         return OK
       }
       case XS.MKDIR: {
         const at = this.ownPath(path())
         if (!this.tree.has(at)) {
+          this.makeRoom(at)
           this.tree.values.set(at, '')
           this.changed(at, events)
         }
@@ -227,6 +242,7 @@ export class Xenstore {
         if (parts.length < 3) throw new Refused('EINVAL')
         const at = first.startsWith('@') ? first : path()
         if (this.watches.some((w) => w.path === at && w.token === parts[1])) throw new Refused('EEXIST')
+        if (this.watches.length >= MOST.watches) throw new Refused('E2BIG')
         this.watches.push({ path: at, token: parts[1], given: first })
         // Every watch goes off once when it is set.
         events.push(`${first}\0${parts[1]}\0`)
@@ -245,6 +261,7 @@ export class Xenstore {
         return OK
       case XS.TRANSACTION_START: {
         if (transaction !== 0) throw new Refused('EBUSY')
+        if (this.transactions.size >= MOST.transactions) throw new Refused('ENOSPC')
         const number = this.nextTransaction++
         this.transactions.add(number)
         return `${number}\0`
@@ -259,6 +276,11 @@ export class Xenstore {
       default:
         throw new Refused('ENOSYS')
     }
+  }
+
+  /** Whether there may be one node more. */
+  private makeRoom(path: string): void {
+    if (!this.tree.values.has(path) && this.tree.values.size >= MOST.nodes) throw new Refused('ENOSPC')
   }
 
   /** A guest changes nothing but what is its own. */

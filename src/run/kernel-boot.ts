@@ -1,3 +1,4 @@
+import type { Hypervisor } from '../xen/hypervisor.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
@@ -8,6 +9,7 @@ import {
   type Progress,
 } from './kernel-machine.ts'
 import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import type { GuestRun } from './rerun.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
 export type KernelOutcome =
@@ -51,6 +53,9 @@ export type KernelRunOptions = {
   readonly systemMap?: string
 }
 
+/** A run of a real kernel, from its files or from a snapshot. */
+export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
+
 /** Instead of a kernel: the machine that a snapshot holds. */
 export type RestoreOptions = { readonly restore: NamedFile }
 
@@ -59,6 +64,8 @@ export type KernelWatch = {
   /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
   readonly output?: (bytes: Uint8Array, source: 'guest' | 'xen') => void
   readonly progress?: Progress
+  /** Of the machine, before its guest runs. */
+  readonly ready?: (xen: Hypervisor) => void
 }
 
 /** By Xen's number of a shutdown's reason: public/sched.h. */
@@ -84,7 +91,7 @@ const NEWLINE = 10
 /** A real kernel while it runs. */
 export class KernelRun {
   readonly machine: KernelMachine
-  private readonly options: (KernelOptions | RestoreOptions) & KernelRunOptions
+  private readonly options: KernelSpec
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
   private readonly text: string[] = []
@@ -99,7 +106,7 @@ export class KernelRun {
   outcome: KernelOutcome | null = null
 
   /** @throws BadInput for what cannot be booted */
-  constructor(options: (KernelOptions | RestoreOptions) & KernelRunOptions, watch: KernelWatch = {}) {
+  constructor(options: KernelSpec, watch: KernelWatch = {}) {
     this.options = options
     this.watch = watch
     const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
@@ -108,6 +115,7 @@ export class KernelRun {
         ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
         : buildKernelMachine(options, onOutput, watch.progress)
     this.machine.guest.whenIdle = 'return'
+    watch.ready?.(this.machine.xen)
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
 
@@ -244,13 +252,23 @@ export class KernelRun {
 }
 
 /** Boot a real kernel and let it run to its end. */
-export function bootKernel(
-  options: (KernelOptions | RestoreOptions) & KernelRunOptions,
-  watch: KernelWatch = {},
-): KernelResult {
+export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): KernelResult {
   const run = new KernelRun(options, watch)
   run.runToEnd()
   return run.result()
+}
+
+/** A kernel's run as one that `who`, `why` and replays can have again. */
+export function guestRun(spec: KernelSpec): GuestRun {
+  return (ready, sink) => {
+    const run = new KernelRun(spec, {
+      ready: (xen) => {
+        xen.sink = sink
+        ready(xen)
+      },
+    })
+    run.runToEnd()
+  }
 }
 
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'

@@ -4,7 +4,7 @@ import { validateEvent, validateHeader } from '../trace/validate.ts'
 import { E820 } from '../xen/abi.ts'
 import type { BootOptions } from './boot.ts'
 import { checkMap, type MemoryMap } from './maps.ts'
-import { type RunSpec, rerun, type ScriptRun, StopRun } from './rerun.ts'
+import { type GuestRun, type RunSpec, rerun, type ScriptRun, StopRun } from './rerun.ts'
 import { parseRecording, type Recording } from './script.ts'
 
 /** What became of a trace that was run again. */
@@ -110,11 +110,12 @@ function checkedOptions(options: Record<string, unknown>, file: string): BootOpt
  * the rules, or a file that was changed.
  *
  * @param lines of the trace file, header first
+ * @param guest the run, of a trace of a real kernel: its header names files
  * @throws BadInput for what is no trace
  */
-export function replay(lines: readonly string[], file: string): ReplayResult {
+export function replay(lines: readonly string[], file: string, guest: GuestRun | null = null): ReplayResult {
   if (lines.length === 0) throw new BadInput(`${file}: the trace is empty`)
-  const spec = specOfTrace(lines[0], file)
+  const spec = guest === null ? specOfTrace(lines[0], file) : { guest }
   lines.forEach((line, i) => {
     if (i > 0) validateEvent(line, file, i + 1)
   })

@@ -1,4 +1,4 @@
-import type { TraceEvent } from '../trace/events.ts'
+import type { Sink, TraceEvent } from '../trace/events.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import type { BootOptions } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
@@ -17,8 +17,17 @@ export type ScriptRun = {
   readonly frames?: Recording
 }
 
+/**
+ * Another run, as a real kernel's: it is made each time that it is called, and tells the machine before it begins and every
+ * event. It is a function, as not everybody who asks questions has what it needs.
+ */
+export type GuestRun = (ready: (xen: Hypervisor) => void, sink: Sink) => void
+
 /** What can be run, and run again: the same every time, byte for byte. */
-export type RunSpec = { readonly boot: BootOptions } | { readonly script: ScriptRun }
+export type RunSpec =
+  | { readonly boot: BootOptions }
+  | { readonly script: ScriptRun }
+  | { readonly guest: GuestRun }
 
 /** Somebody who watches a run. Events are numbered from 1; 0 is the machine as its builder left it. */
 export type Watch = {
@@ -45,6 +54,7 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
   }
   try {
     if ('boot' in spec) runBoot(planBoot(spec.boot), { sink, ready })
+    else if ('guest' in spec) spec.guest(ready, sink)
     else runScript(spec.script.text, { ...spec.script, sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error

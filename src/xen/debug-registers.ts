@@ -13,9 +13,13 @@ const IO_BREAKPOINT = 2
 
 /** set_debugreg(register, value): a breakpoint anywhere but in Xen. Xen: do_set_debugreg(). */
 export function setDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
+  return storeDebugRegister(xen, vcpu, arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1))
+}
+
+/** The same for who has the register and the value: 0, or what is wrong with them. */
+export function storeDebugRegister(xen: Hypervisor, vcpu: Vcpu, n: number, lo: number, hi: number): number {
   const { code } = vcpu
   if (code === null) return 0
-  const [n, lo, hi] = [arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1)]
   switch (n) {
     case 0:
     case 1:
