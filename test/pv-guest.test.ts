@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConsoleRing } from '../src/guest/console-ring.ts'
 import { Xenstore } from '../src/guest/xenstore.ts'
-import { CALLBACK, EVTCHNOP, HYPERCALL, VCPUOP } from '../src/xen/abi.ts'
+import { CALLBACK, EVTCHNOP, HYPERCALL, SHARED_INFO, VCPUOP } from '../src/xen/abi.ts'
 import { eventsMasked } from '../src/xen/vcpu-info.ts'
 import { FOREVER, hypercallCode, PvMachine } from './pv-machine.ts'
 
@@ -65,6 +65,18 @@ test('without a timer a blocked guest is idle, and an event wakes it', () => {
   assert.equal(guest.run(100), 'budget')
   assert.equal(guest.rip, m.code + 0x100)
   assert.equal(m.vcpu.load32(m.data) & 0xffff, 0x6968)
+})
+
+test('a timer whose port is masked does not wake, nor does a tick', () => {
+  const m = withTimer()
+  const mask = m.xen.memory.frameWords(m.domain.sharedInfo) + SHARED_INFO.evtchn_mask / 4
+  m.xen.memory.u32[mask] = 0xffff_ffff
+  m.domain.timers.period = 1_000_000
+  const guest = m.load(...hypercallCode(HYPERCALL.sched_op, 1), ...FOREVER)
+  m.domain.timers.singleshot = m.xen.clock.now + 5_000_000
+  assert.equal(guest.run(1000), 'idle')
+  assert.equal(m.domain.timers.singleshot, Infinity)
+  assert.equal(guest.cpu.instructions, 4)
 })
 
 test('whoever sits before a guest that waits lets the time pass by himself', () => {

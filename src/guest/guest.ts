@@ -84,7 +84,11 @@ export class Guest {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
       while (left > 0) {
-        if (this.domain.blocked && !this.wakeUp(mayWait)) return 'idle'
+        if (this.domain.blocked) {
+          if (!this.waitForTimer(mayWait)) return 'idle'
+          left--
+          if (this.domain.blocked) continue
+        }
         mayWait = this.whenIdle === 'skip'
         const untilDeadline = this.enter()
         const before = this.cpu.instructions
@@ -124,8 +128,11 @@ export class Guest {
     this.cpu.tscOffset += this.xen.clock.now - this.cpu.tsc
   }
 
-  /** A blocked guest's clock jumps to its next timer. False when it has none, or is not to jump. */
-  private wakeUp(mayWait: boolean): boolean {
+  /**
+   * A blocked guest's clock jumps to its next timer, which wakes it unless the guest has masked its port. False when it has
+   * none, or is not to jump.
+   */
+  private waitForTimer(mayWait: boolean): boolean {
     const { clock } = this.xen
     const { deadline } = this
     if (deadline > clock.now) {
@@ -134,7 +141,6 @@ export class Guest {
       clock.now = deadline
       this.synchronise()
     }
-    this.domain.blocked = false
     fireTimers(this.xen, this.domain)
     updateRunstate(this.xen, this.domain)
     return true
