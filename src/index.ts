@@ -74,7 +74,7 @@ export {
 
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 
-export type { GuestRun, RunSpec, ScriptRun } from './run/rerun.ts'
+export type { RunSpec, ScriptRun } from './run/rerun.ts'
 export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
 export { type WhyResult, why } from './run/why.ts'
 
