@@ -91,6 +91,7 @@ export {
   type Space,
   scriptOf,
 } from './explore/explore.ts'
+export type { Job, Shard } from './explore/jobs/job.ts'
 export type { Done } from './explore/jobs/progress.ts'
 
 // ---- Explain a pasted log: from its lines to the cause ----

@@ -1,4 +1,4 @@
-import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES } from './emitter.ts'
+import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES, withSimple } from './emitter.ts'
 import { carryFlag, flagsOfAdd, flagsOfLogic, flagsOfSub, keepCarry } from './flags.ts'
 import { FIELD } from './state.ts'
 import { select } from './wasm-module.ts'
@@ -99,11 +99,11 @@ function compareAndExchange(e: Emitter): void {
 
 export function arithmeticHandlers(): Handler[] {
   return [
-    ...operation('add', SIZES, ALL_FORMS, addition(false)),
+    ...withSimple(operation('add', SIZES, ALL_FORMS, addition(false))),
     ...operation('adc', SIZES, ALL_FORMS, addition(true)),
     ...operation('sub', SIZES, ALL_FORMS, subtraction(false)),
     ...operation('sbb', SIZES, ALL_FORMS, subtraction(true)),
-    ...operation('cmp', SIZES, ALL_FORMS, compare),
+    ...withSimple(operation('cmp', SIZES, ALL_FORMS, compare)),
     ...operation(
       'and',
       SIZES,

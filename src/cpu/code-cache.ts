@@ -2,6 +2,7 @@ import type { Memory } from '../machine/memory.ts'
 import { decode } from './decode.ts'
 import type { Instruction } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
+import { pairKey } from './pairs.ts'
 import { FIELD, RECORD, RECORD_BYTES } from './state.ts'
 import { RecordWriter, type Views } from './translate.ts'
 
@@ -10,7 +11,7 @@ const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 /** Instructions that are decoded at once, and the most records that they can take. */
 const RUN = 48
-const RUN_BYTES = (RUN + 1) * 3 * RECORD_BYTES
+const RUN_BYTES = (RUN + 1) * 4 * RECORD_BYTES
 const MAX_LENGTH = 15
 
 /** A page of the machine's memory with decoded instructions in it. */
@@ -105,8 +106,11 @@ export class CodeCache {
   flush(): void {
     this.memory.u8.fill(0, this.start, this.next)
     this.next = this.start
-    for (const page of this.pages.keys()) if (this.memory.decoded !== null) this.memory.decoded[page] = 0
+    const pages = [...this.pages.keys()]
     this.pages.clear()
+    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone. Here nothing
+    // is left of them to be dropped: the place of their records is what comes next.
+    for (const page of pages) this.memory.touchPage(page)
     this.assisted = []
     this.onFlush()
   }
@@ -159,6 +163,7 @@ export class CodeCache {
       }
       this.mark(code, at, decoded.length)
       if (isBreak) this.writer.plain('breakpoint8rr', at)
+      else if (n < RUN - 1) this.pair(code, decoded, at)
       this.writer.instruction(decoded, at, this.keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break
@@ -166,6 +171,21 @@ export class CodeCache {
     this.writer.plain('continue', at, at)
     this.next = this.writer.at
     return first
+  }
+
+  /** Join a comparison with the jump behind it, if that lies here and is decoded next. */
+  private pair(code: CodePage, first: Instruction, at: number): void {
+    if (first.name !== 'cmp' && first.name !== 'test') return
+    const behind = at + first.length
+    if (behind >= PAGE || this.recordAt(code.map, behind) !== 0 || this.breakpoints.has(behind)) return
+    const bytes = code.page * PAGE
+    const second = decode(this.memory.u8, bytes + behind, bytes + PAGE)
+    if (typeof second === 'string') return
+    const key = pairKey(first, second)
+    const jump = second.operands[0]
+    if (key === null || jump.kind !== 'target') return
+    const to = behind + second.length + jump.displacement
+    if (to >= 0 && to < PAGE) this.writer.pair(key, first, second, at)
   }
 
   private finish(offset: number, first: number): number {
@@ -233,8 +253,6 @@ export class CodeCache {
     const code = this.pages.get(page)
     if (code?.isActive !== true) return
     code.isActive = false
-    // Other cores that share the page may go on seeing every store to it; that costs time alone.
-    if (this.memory.decoded !== null) this.memory.decoded[page] = 0
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
     if (this.memory.u32[(this.state + FIELD.map) >> 2] === code.map) {

@@ -331,7 +331,7 @@ export class Cpu {
 
   /** Somebody else than this core stored to a page of the machine's memory. */
   codeWritten(page: number): void {
-    this.cache.drop(page)
+    this.memory.touchPage(page)
   }
 
   /** Whether a page of the machine's memory has decoded instructions in it. */
@@ -379,6 +379,8 @@ export class Cpu {
       case EXIT.breakpoint:
         return this.atBreakpoint()
       default: {
+        // The instruction did not happen; it will meet its watchpoint again.
+        this.port.hit = null
         const vector = this.word(FIELD.vector)
         const va = vector === VECTOR_PF ? this.port.faultAddress : 0
         return { reason: 'exception', vector, error: this.word(FIELD.errorCode), va }

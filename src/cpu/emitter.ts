@@ -89,6 +89,13 @@ export type Emitter = {
   readonly carries: Local<I32>
 
   // ---- where it goes on ----
+  /**
+   * Count the second of two instructions that one handler carries out. Where the budget has no room for it, the handler
+   * ends here, and the plain records behind its own follow.
+   */
+  countSecond(): void
+  /** Go on behind `records` records more than usual. */
+  skip(records: number): void
   /** Go on with the next instruction; the end of a handler does it by itself. */
   next(): void
   /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
@@ -119,7 +126,18 @@ export type Handler = {
   readonly size: 1 | 2 | 4 | 8
   readonly form: OperandForm
   readonly write: (e: Emitter) => void
+  /** For memory operands that are a base and a displacement alone: most are. */
+  readonly isSimple?: true
 }
+
+/** The handlers of memory forms twice: for any address, and under another key for simple ones. */
+export function withSimple(handlers: readonly Handler[]): Handler[] {
+  const inMemory = handlers.filter(({ form }) => form !== 'rr')
+  return [...handlers, ...inMemory.map((h) => ({ ...h, key: `${h.key}${SIMPLE}`, isSimple: true as const }))]
+}
+
+/** What the key of a handler for simple addresses ends with. */
+export const SIMPLE = '+'
 
 export const SIZES = [1, 2, 4, 8] as const
 

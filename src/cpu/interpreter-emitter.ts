@@ -49,6 +49,8 @@ export const RARE = { next: 0, fault: 1, again: 2, assist: 3 } as const
 export class InterpreterEmitter extends FunctionBody implements Emitter {
   size: 1 | 2 | 4 | 8 = 8
   form: OperandForm = 'rr'
+  /** Whether the memory operand is a base and a displacement alone. */
+  isSimple = false
   readonly state = this.parameter<I32>(0)
   readonly record: Local<I32>
   readonly result: Local<I64>
@@ -97,13 +99,16 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
   }
 
   offset(): I64 {
+    if (this.isSimple) {
+      return load64(this.half(RECORD.base), 8).add(loadSigned32(this.record.value, RECORD.displacement))
+    }
     const base = load64(this.half(RECORD.base), 8)
     const index = load64(this.half(RECORD.index), 8).shl(load32(this.record.value, 1, RECORD.scale).extend())
     return base.add(index).add(loadSigned32(this.record.value, RECORD.displacement))
   }
 
   address(): I64 {
-    return this.offset().add(this.segmentBase())
+    return this.isSimple ? this.offset() : this.offset().add(this.segmentBase())
   }
 
   segmentBase(): I64 {
@@ -397,6 +402,20 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
       this.saveFlags()
       this.return(i32(RARE.again))
     }
+  }
+
+  countSecond(): void {
+    const { next } = this.mainLabels()
+    this.if(this.left.value.eqz(), () => {
+      this.uncount()
+      this.advance()
+      this.br(next)
+    })
+    this.set(this.left, this.left.value.sub(1))
+  }
+
+  skip(records: number): void {
+    this.set(this.record, this.record.value.add(records * RECORD_BYTES))
   }
 
   /** What is no instruction of the guest does not count. */

@@ -5,6 +5,7 @@ import type { Handler } from './emitter.ts'
 import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
 import { moveHandlers } from './moves.ts'
 import { multiplyHandlers } from './multiply.ts'
+import { pairHandlers } from './pairs.ts'
 import { shiftHandlers } from './shifts.ts'
 import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from './state.ts'
 import { stringHandlers } from './strings.ts'
@@ -29,6 +30,7 @@ const COMMON: readonly Handler[] = [
   ...shiftHandlers(),
   ...multiplyHandlers(),
   ...bitHandlers(),
+  ...pairHandlers(),
 ]
 const UNCOMMON: readonly Handler[] = [...stringHandlers(), ...vectorHandlers()]
 
@@ -95,6 +97,7 @@ function rareFunction(calls: Calls): InterpreterEmitter {
 function writeHandler(e: InterpreterEmitter, handler: Handler): void {
   e.size = handler.size
   e.form = handler.form
+  e.isSimple = handler.isSimple ?? false
   handler.write(e)
   e.next()
   e.release()

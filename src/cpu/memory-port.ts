@@ -178,7 +178,8 @@ export class MemoryPort {
     const second = crosses ? this.writable(wrap(va + here), bytes) : 0
     if (crosses && second === 0) return 0
     const isPlain = !crosses && !this.isRefused && this.watchpoints.length === 0
-    if (isPlain && !this.cache.isDecoded(Math.floor(first / PAGE), first % PAGE, bytes)) return first
+    const page = Math.floor(first / PAGE)
+    if (isPlain && !this.cache.isDecoded(page, first % PAGE, bytes) && !this.isOthersCode(page)) return first
     const { u8 } = this.memory
     const buffer = this.state + BOUNCE
     for (let i = 0; i < bytes; i++) u8[buffer + i] = i < here ? u8[first + i] : u8[second + i - here]
@@ -232,6 +233,11 @@ export class MemoryPort {
     return true
   }
 
+  /** Whether another core has decoded instructions from a page: this one does not know which bytes. */
+  private isOthersCode(page: number): boolean {
+    return this.memory.decoded !== null && this.memory.decoded[page] !== 0 && !this.cache.isCode(page)
+  }
+
   private plainWritable(va: number): number {
     for (;;) {
       const host = this.tryWritable(va)
@@ -244,7 +250,7 @@ export class MemoryPort {
     const { u8 } = this.memory
     u8.copyWithin(host, from, from + bytes)
     const page = Math.floor(host / PAGE)
-    if (this.cache.isDecoded(page, host % PAGE, bytes)) this.cache.drop(page)
+    if (this.cache.isDecoded(page, host % PAGE, bytes) || this.isOthersCode(page)) this.memory.touchPage(page)
   }
 
   /** Ask whoever handles page faults about a store that the tables refuse, with what it would store. */

@@ -1,4 +1,4 @@
-import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES } from './emitter.ts'
+import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES, withSimple } from './emitter.ts'
 import { condition } from './flags.ts'
 import { select } from './wasm-module.ts'
 import { i64 } from './wasm-values.ts'
@@ -89,13 +89,13 @@ function conditionalMoves(): Handler[] {
 
 export function moveHandlers(): Handler[] {
   return [
-    ...operation('mov', SIZES, ALL_FORMS, (e) => e.write(e.source())),
+    ...withSimple(operation('mov', SIZES, ALL_FORMS, (e) => e.write(e.source()))),
     ...operation('lea', [2, 4, 8], ['rr'], (e) => e.write(e.offset())),
     ...operation('xchg', SIZES, BOTH, exchange),
     ...operation('push', [2, 8], ['rr', 'rm'], (e) => push(e, e.size, e.let(e.source()))),
     ...operation('pop', [2, 8], BOTH, pop),
     ...operation('leave', [2, 8], ['rr'], leave),
-    ...extensions(),
+    ...withSimple(extensions()),
     ...conditionalMoves(),
     ...operation('bswap', [4, 8], ['rr'], (e) => {
       // Swap neighbours of 8, of 16 and of 32 bits.

@@ -6,7 +6,6 @@ import * as soft from './soft-float.ts'
 import { convert } from './sse-convert.ts'
 import {
   ElementFlags,
-  type Elements,
   environment,
   FORMATS,
   isNan,
@@ -81,26 +80,12 @@ function squareRoot(env: Environment, format: Format, _a: Float, b: Float): Floa
   return soft.squareRoot(env, format, b)
 }
 
-/** min and max give the second operand when either is a NaN, or both are zeros. */
-function extreme(wanted: number): Operation {
-  return (env, _format, a, b) => {
-    if (isNan(a) || isNan(b)) {
-      env.flags |= soft.INVALID
-      return { ...b, isRaw: true } as Float
-    }
-    noteDenormals(env, a, b)
-    return soft.compare(a, b) === wanted ? a : b
-  }
-}
-
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   add,
   sub: (env, format, a, b) => add(env, format, a, negate(b)),
   mul: multiply,
   div: divide,
   sqrt: squareRoot,
-  min: extreme(soft.LESS),
-  max: extreme(soft.GREATER),
 }
 
 /** The name's two last letters: packed or scalar, single or double. */
@@ -123,17 +108,7 @@ function arithmetic(cpu: Cpu, i: Instruction): number {
     const a = unpack(env, to, n, width)
     const b = unpack(env, words, n, width)
     const f = OPERATIONS[operation](env, FORMATS[width], a, b)
-    writeElement(
-      result,
-      n,
-      width,
-      f,
-      f === a || f === b ? (f === a ? to : words) : null,
-      operation,
-      b,
-      words,
-      env,
-    )
+    pack(result, n, width, f)
   }
   flags.end()
   if (!settle(cpu, env)) return raise(cpu, SIMD_EXCEPTION)
@@ -141,25 +116,30 @@ function arithmetic(cpu: Cpu, i: Instruction): number {
   return DONE
 }
 
-/** min and max copy the bits of what they choose, signalling NaNs among them. */
-function writeElement(
-  result: Elements,
-  n: number,
-  width: Width,
-  f: Float,
-  from: Elements | null,
-  operation: string,
-  _b: Float,
-  words: Elements,
-  env: Environment,
-): void {
-  const copies = operation === 'min' || operation === 'max'
-  const origin = copies ? (from ?? words) : null
-  if (origin === null || (f.kind === soft.ZERO && env.denormalsAreZero)) {
-    pack(result, n, width, f)
-    return
+/**
+ * min and max copy one of the elements, signalling NaNs among them: the first if it is less, or greater, and else the second,
+ * which so is the result for NaNs and for two zeros.
+ */
+function extreme(cpu: Cpu, i: Instruction): number {
+  const { width, count } = shape(i.name)
+  const wanted = i.name.startsWith('min') ? soft.LESS : soft.GREATER
+  const words = source(cpu, i.operands[1])
+  if (words === null) return FAULT
+  const to = cpu.xmm((i.operands[0] as { number: number }).number)
+  const result = to.slice()
+  const env = environment(cpu)
+  for (let n = 0; n < count; n++) {
+    const a = unpack(env, to, n, width)
+    const b = unpack(env, words, n, width)
+    const isFirst = compareWith(env, a, b, true) === wanted
+    const [chosen, from] = isFirst ? [a, to] : [b, words]
+    // A denormal that counts as zero is one in the result, too.
+    if (chosen.kind === soft.ZERO) pack(result, n, width, chosen)
+    else for (let w = n * (width / 4); w < (n + 1) * (width / 4); w++) result[w] = from[w]
   }
-  for (let w = 0; w < width / 4; w++) result[n * (width / 4) + w] = origin[n * (width / 4) + w]
+  if (!settle(cpu, env)) return raise(cpu, SIMD_EXCEPTION)
+  to.set(result)
+  return DONE
 }
 
 // ---- comparison ----
@@ -248,7 +228,11 @@ const isTiny = (word: number): boolean => (word & 0x7f80_0000) === 0
 
 export const SSE_FLOAT: Readonly<Record<string, (cpu: Cpu, i: Instruction) => number>> = Object.fromEntries([
   ...Object.keys(OPERATIONS).flatMap((name) => ['ps', 'pd', 'ss', 'sd'].map((s) => [name + s, arithmetic])),
-  ...['ps', 'pd', 'ss', 'sd'].map((s) => [`cmp${s}`, comparePacked]),
+  ...['ps', 'pd', 'ss', 'sd'].flatMap((s) => [
+    [`cmp${s}`, comparePacked],
+    [`min${s}`, extreme],
+    [`max${s}`, extreme],
+  ]),
   ...['comiss', 'comisd', 'ucomiss', 'ucomisd'].map((name) => [name, compareFlags]),
   ...'ps2pd pd2ps ss2sd sd2ss dq2ps ps2dq dq2pd pd2dq si2ss si2sd ss2si sd2si pi2ps pi2pd ps2pi pd2pi'
     .split(' ')

@@ -1,3 +1,4 @@
+import { SIMPLE } from './emitter.ts'
 import { FAST_FLOAT_KEYS } from './float-fast.ts'
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from './instruction.ts'
 import { handlerNumber } from './interpreter.ts'
@@ -214,6 +215,26 @@ export class RecordWriter {
     i32[(at + RECORD.immediate + 4) >> 2] = 0
   }
 
+  /** Two instructions in one record, which the plain ones of both follow. */
+  pair(key: string, first: Instruction, second: Instruction, offset: number): void {
+    const jump = second.operands[0]
+    if (jump.kind !== 'target') throw new Error('the second of a pair has to jump')
+    this.begin(key, offset, first.length)
+    const { i32 } = this.views
+    i32[(this.at + RECORD.a) >> 2] = this.place(first.operands[0])
+    i32[(this.at + RECORD.b) >> 2] = this.place(first.operands[1])
+    this.immediate(first)
+    i32[(this.at + RECORD.target) >> 2] = (offset + first.length + second.length + jump.displacement) * 4
+    this.at += RECORD_BYTES
+  }
+
+  private immediate(i: Instruction): void {
+    const operand = i.operands.find((o) => o.kind === 'immediate')
+    if (operand === undefined) return
+    this.views.i32[(this.at + RECORD.immediate) >> 2] = operand.lo
+    this.views.i32[(this.at + RECORD.immediate + 4) >> 2] = operand.hi
+  }
+
   /** @param assisted what `assist` finds the instruction by. */
   instruction(i: Instruction, offset: number, assisted: (i: Instruction) => number): void {
     const target = i.operands.find((o) => o.kind === 'target')
@@ -230,7 +251,7 @@ export class RecordWriter {
       this.address(memory, 0, memory.base === RIP ? offset + i.length : 0)
       this.at += RECORD_BYTES
     }
-    this.begin(chosen.key, offset, i.length)
+    this.begin(keyFor(chosen.key, memory, needsAddress), offset, i.length)
     if (memory !== undefined) {
       if (needsAddress || isString) this.computed(memory)
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
@@ -239,11 +260,7 @@ export class RecordWriter {
     if (STACK.has(i.name)) this.views.u8[this.at + RECORD.scale] |= STACK_MARK
     const { i32 } = this.views
     if (target !== undefined) i32[(this.at + RECORD.target) >> 2] = isNear ? to * 4 : target.displacement
-    const immediate = i.operands.find((o) => o.kind === 'immediate')
-    if (immediate !== undefined) {
-      i32[(this.at + RECORD.immediate) >> 2] = immediate.lo
-      i32[(this.at + RECORD.immediate + 4) >> 2] = immediate.hi
-    }
+    this.immediate(i)
     if (KEPT.has(chosen.key)) i32[(this.at + RECORD.immediate) >> 2] = assisted(i)
     if (chosen.a !== -1) i32[(this.at + RECORD.a) >> 2] = this.place(i.operands[chosen.a])
     if (chosen.b !== -1) i32[(this.at + RECORD.b) >> 2] = this.place(i.operands[chosen.b])
@@ -305,6 +322,14 @@ export class RecordWriter {
     this.views.u16[(this.at + RECORD.base) >> 1] = this.general(RBX)
     this.views.u16[(this.at + RECORD.segment) >> 1] = this.segment(segment)
   }
+}
+
+/** The handler for simple addresses, where there is one and the address is. */
+function keyFor(key: string, memory: MemoryOperand | undefined, isComputed: boolean): string {
+  if (memory === undefined || memory.segment !== NONE) return key
+  if (!isComputed && memory.index !== NONE) return key
+  const simple = key + SIMPLE
+  return handlerNumber(simple) === undefined ? key : simple
 }
 
 /** Whether an instruction looks at the TS flag: all of x87, MMX and SSE, and what saves and loads their registers. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { A, D, P, RW, US } from '../../src/bits/pte.ts'
+import { Cpu } from '../../src/cpu/cpu.ts'
 import type { FaultingStore } from '../../src/machine/host.ts'
 import { CODE, DATA, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SmallMachine } from './small-machine.ts'
 
@@ -94,6 +95,22 @@ test('code that somebody else changes is decoded anew', () => {
   assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [1, 1])
 })
 
+test('a store of one core is seen by another', () => {
+  const m = new SmallMachine()
+  const other = new Cpu(m.memory, { id: 1, codeBytes: 2 ** 18 })
+  other.root = m.cpu.root
+  m.code('c6042501000010c3 f4', 0x1000)
+  m.code('ffc0 f4')
+  for (const expected of [0, 1]) {
+    other.setRip(CODE, 0)
+    assert.equal(other.run(100).reason, 'privileged')
+    assert.deepEqual([other.register(RAX), other.register(RBX)], [1, expected])
+    // The first core makes `inc ebx` of the other's `inc eax`.
+    m.cpu.setRip(CODE + 0x1000, 0)
+    assert.equal(m.run().reason, 'privileged')
+  }
+})
+
 test('an instruction across pages is another one when its second page is', () => {
   const m = new SmallMachine()
   m.code('b801000000 f4', 0xffd)
@@ -184,6 +201,18 @@ test('watchpoints stop behind the access', () => {
   assert.equal(m.at, 8)
 })
 
+test('an instruction that faults has not met its watchpoint', () => {
+  const m = new SmallMachine()
+  // push [rdi]: the load is watched, the store to the stack faults.
+  m.code('ff37 f4')
+  m.set({ [RDI]: DATA, [RSP]: DATA + 0x10000 })
+  m.cpu.setWatchpoints([{ va: DATA, bytes: 8, read: true, write: false }])
+  assert.equal(m.run().reason, 'exception')
+  m.set({ [RSP]: DATA + 0x1000 })
+  assert.equal(m.run().reason, 'watchpoint')
+  assert.equal(m.run().reason, 'privileged')
+})
+
 test('debug registers raise #DB and say in dr6 which', () => {
   const m = new SmallMachine()
   m.code('90 90 890f f4')
@@ -268,3 +297,23 @@ test('a memory full of decoded code is forgotten and decoded again', () => {
   assert.equal(m.cpu.register(RAX), 24_000)
   assert.equal(m.cpu.register(RDX), 0)
 })
+
+test('what was decoded leaves nothing behind where the next is decoded', () => {
+  const m = new SmallMachine({ codeBytes: 2 ** 18 })
+  m.code(LOOP)
+  m.set({ [RSP]: DATA + 0x1000 })
+  m.run(20)
+  // biome-ignore lint/complexity/useLiteralKeys: the cache is the core's own
+  const { start, next } = m.cpu['cache'] as unknown as { start: number; next: number }
+  assert.ok(next > start)
+  // The page that is running, too, is forgotten.
+  m.cpu.setBreakpoints([])
+  assert.ok(m.memory.u8.subarray(start, next).every((byte) => byte === 0))
+  assert.equal(m.run(100_000).reason, 'privileged')
+  assert.deepEqual(state(m), state(finished(looping())))
+})
+
+function finished(m: SmallMachine): SmallMachine {
+  m.run(100_000)
+  return m
+}

@@ -132,8 +132,10 @@ function pickStyle(draft: Draft, group: Group): Style {
     if (choice & 0x2000) idle.push(0x48 | ((choice >>> 14) & 7), 0x3e)
   }
   if ((choice & 0x3fe_0000) === 0) {
-    // Prefixes without a meaning; more than fifteen bytes are an exception.
-    for (let i = random.between(1, 14); i > 0; i--) idle.push(random.pick([0x2e, 0x26, 0x3e, 0x36]))
+    // Prefixes without a meaning; more than fifteen bytes are an exception. What else an opcode without a meaning would have
+    // is the processor's choice: it stays below that whatever it is.
+    for (let i = random.between(1, group.name === 'invalid' ? 6 : 14); i > 0; i--)
+      idle.push(random.pick([0x2e, 0x26, 0x3e, 0x36]))
   }
   const counts = form.mnemonic.startsWith('loop') || form.mnemonic === 'jrcxz'
   const addressed =
