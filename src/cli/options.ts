@@ -1,7 +1,8 @@
-import { shippedMaps } from '../run/maps.ts'
 import { xenNames } from '../run/script.ts'
+import { exploreVerb } from './explore-options.ts'
 import type { Io } from './io.ts'
-import { QUEUE_OPTION, sweepVerbs } from './sweep-options.ts'
+import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN } from './machine-options.ts'
+import { sweepVerbs } from './sweep-options.ts'
 
 /**
  * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
@@ -59,146 +60,6 @@ export type Verb = {
   readonly statuses?: readonly (readonly [status: number, meaning: string])[]
   readonly load: () => Promise<VerbModule>
 }
-
-const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']
-const mapNames = () => shippedMaps().map((map) => map.name)
-
-/** Which holes of the past are open: of every verb that has a profile of Xen. */
-const HOLES_OPTION: OptionSpec = {
-  name: 'holes',
-  kind: 'string',
-  argument: 'LIST',
-  help: 'security holes of old that are open: none, or 148,182',
-}
-
-/** Which machine and which kernel: what every verb about a boot takes. */
-const MACHINE: readonly OptionSpec[] = [
-  {
-    name: 'linux',
-    kind: 'string',
-    argument: 'NAME',
-    help: 'generation of early table code, or 2.6.39-rc4',
-    values: generations,
-    default: 'B',
-  },
-  {
-    name: 'with',
-    explainedIn: 'models',
-    kind: 'list',
-    argument: 'COMMIT',
-    help: 'add this commit to it; repeatable',
-  },
-  {
-    name: 'without',
-    explainedIn: 'models',
-    kind: 'list',
-    argument: 'COMMIT',
-    help: 'leave this commit out; repeatable',
-  },
-  {
-    name: 'xen',
-    kind: 'choice',
-    argument: 'PROFILE',
-    help: 'rules: seed (2011), 4.17, 4.17-release',
-    values: xenNames,
-    default: 'seed',
-  },
-  HOLES_OPTION,
-  {
-    name: 'map',
-    kind: 'file',
-    argument: 'NAME|FILE',
-    help: "memory map, the host's for a dom0: shipped, JSON, a log, -",
-    values: mapNames,
-    files: true,
-  },
-  { name: 'dom0', kind: 'flag', help: 'boot as the control domain' },
-  {
-    name: 'firmware-map',
-    explainedIn: 'models',
-    kind: 'flag',
-    help: "the map is the firmware's: let Xen add the APICs' pages",
-  },
-  { name: 'domu', kind: 'flag', help: "boot as a guest; the map is then the guest's own" },
-  {
-    name: 'memory',
-    kind: 'size',
-    argument: 'SIZE',
-    help: '3072M, 0x60008p (pages); a plain number is KiB',
-  },
-  {
-    name: 'v-end',
-    explainedIn: 'models',
-    kind: 'address',
-    argument: 'OFFSET',
-    help: "initial mapping's end, a multiple of 4 MiB",
-  },
-  {
-    name: 'kernel-size',
-    explainedIn: 'models',
-    kind: 'size',
-    argument: 'SIZE',
-    help: 'v_end follows from this, in bytes or 26M',
-  },
-  { name: 'initrd-size', explainedIn: 'models', kind: 'size', argument: 'SIZE', help: 'and from this' },
-  { name: 'append', kind: 'string', argument: 'STRING', help: "the kernel's command line" },
-  {
-    name: 'mfn',
-    explainedIn: 'models',
-    kind: 'list',
-    argument: 'PFN=MFN',
-    help: 'swap two frames of the p2m, in hex; repeatable',
-  },
-]
-
-/** What a real kernel takes. */
-const KERNEL: readonly OptionSpec[] = [
-  { name: 'kernel', kind: 'file', argument: 'FILE', help: 'a bzImage or an ELF file', files: true },
-  { name: 'ramdisk', kind: 'file', argument: 'FILE', help: 'its initrd', files: true },
-  { name: 'name', kind: 'string', argument: 'NAME', help: "the guest's name", default: 'guest' },
-  {
-    name: 'seed',
-    kind: 'string',
-    argument: 'NUMBER',
-    help: 'when its clock begins, which is all that is random to it',
-    default: '0',
-  },
-  {
-    name: 'batch',
-    kind: 'flag',
-    help: "no terminal: print the console, in the guest's own time, until it ends",
-  },
-  {
-    name: 'input',
-    kind: 'file',
-    argument: 'FILE',
-    help: 'type these lines in a batch; - is standard input',
-    files: true,
-  },
-  {
-    name: 'timeout',
-    kind: 'string',
-    argument: 'SECONDS',
-    help: "the most of the guest's time that a batch takes",
-  },
-  { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
-  { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
-  {
-    name: 'system-map',
-    kind: 'file',
-    argument: 'FILE',
-    help: 'symbols, where the kernel has none of its own',
-    files: true,
-  },
-  {
-    name: 'snapshot',
-    kind: 'file',
-    argument: 'FILE',
-    help: 'write the machine there when it ends, or at ^]',
-    files: true,
-  },
-  { name: 'restore', kind: 'file', argument: 'FILE', help: 'go on from there', files: true },
-].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 const boot: Verb = {
   name: 'boot',
@@ -301,26 +162,6 @@ const script: Verb = {
   load: () => import('./script.ts'),
 }
 
-/** What makes a real kernel's run what it is. */
-const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout']
-
-/** Which run a question is about: a boot's, or the one whose trace is given. */
-const RUN: readonly OptionSpec[] = [
-  { name: 'at', kind: 'string', argument: 'EVENT', help: 'after this event, not at the end' },
-  { name: 'trace', kind: 'file', argument: 'FILE', help: 'the run that this trace is of', files: true },
-  {
-    name: 'script',
-    kind: 'file',
-    argument: 'FILE',
-    help: 'a run of this script',
-    files: true,
-  },
-  { name: 'frames', kind: 'file', argument: 'RECORDING', help: 'the frames of a script', files: true },
-  { name: 'json', kind: 'flag', help: 'print one JSON document' },
-  ...MACHINE.map((option) => ({ ...option, explainedIn: 'boot' })),
-  ...KERNEL.filter((option) => OF_A_RUN.includes(option.name)),
-]
-
 const whoVerb: Verb = {
   name: 'who',
   summary: 'Say what a frame is, who holds it and since when',
@@ -365,78 +206,6 @@ const replayVerb: Verb = {
     [1, 'an event differs'],
   ],
   load: () => import('./replay.ts'),
-}
-
-const exploreVerb: Verb = {
-  name: 'explore',
-  summary: "Search for hypercalls that break the safety of Xen's rules",
-  options: [
-    {
-      name: 'xen',
-      kind: 'choice',
-      argument: 'PROFILE',
-      help: 'whose rules',
-      values: xenNames,
-      default: '4.17',
-    },
-    HOLES_OPTION,
-    { name: 'domu', kind: 'flag', help: 'search in a guest, not in the control domain' },
-    { name: 'pages', kind: 'string', argument: 'N', help: 'scratch pages, 1 to 5', default: '3' },
-    {
-      name: 'moves',
-      kind: 'file',
-      argument: 'FILE',
-      help: 'search these script lines, not the usual moves',
-      files: true,
-    },
-    {
-      name: 'depth',
-      kind: 'string',
-      argument: 'N',
-      help: 'all sequences of so many moves',
-      default: '4',
-    },
-    {
-      name: 'walks',
-      kind: 'string',
-      argument: 'N',
-      help: 'then so many random walks',
-      default: '200000',
-    },
-    { name: 'length', kind: 'string', argument: 'N', help: 'moves of a walk', default: '40' },
-    { name: 'seed', kind: 'string', argument: 'N', help: 'of the walks', default: '1' },
-    { name: 'all', kind: 'flag', help: 'go on when every open hole has a finding' },
-    { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N of the walks' },
-    { ...QUEUE_OPTION, help: "hand the walks to 'xenolith worker' by NATS" },
-    { name: 'threads', kind: 'string', argument: 'N', help: 'default: all cores; changes no result' },
-    {
-      name: 'checkpoint',
-      kind: 'file',
-      argument: 'FILE',
-      help: 'save there now and then; ^C saves in any case',
-      files: true,
-    },
-    { name: 'resume', kind: 'file', argument: 'FILE', help: 'go on from a checkpoint', files: true },
-    {
-      name: 'expect',
-      kind: 'choice',
-      argument: 'OUTCOME',
-      help: 'exit with 1 unless found or nothing comes out',
-      values: () => ['found', 'nothing'],
-    },
-    { name: 'json', kind: 'flag', help: 'print one JSON document' },
-  ],
-  examples: [
-    { command: 'xenolith explore', does: 'the rules of 4.17: nothing is found' },
-    { command: 'xenolith explore --holes 182', does: 'a hole of 2016, found again' },
-    { command: 'xenolith explore --xen seed --json', does: 'the Xen of 2011 as it was' },
-  ],
-  statuses: [
-    [0, 'the search was carried out and told, whatever it found'],
-    [1, 'the outcome is not the one that --expect names'],
-    [130, 'interrupted; the checkpoint says where to go on'],
-  ],
-  load: () => import('./explore.ts'),
 }
 
 const explain: Verb = {
