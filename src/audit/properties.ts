@@ -1,16 +1,9 @@
 import { SLOTS } from '../bits/address.ts'
 import { entryFrame, P, PAT, PCD, PSE, PWT, RW, US } from '../bits/pte.ts'
-import {
-  OWNER_FIRST_DOMAIN,
-  OWNER_IO,
-  OWNER_WORD,
-  RECORD_WORDS,
-  TYPE_COUNT,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../machine/frames.ts'
+import { OWNER_FIRST_DOMAIN, OWNER_IO, OWNER_WORD, RECORD_WORDS } from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
 import type { Tlb } from '../machine/tlb.ts'
+import { isXenSlot, levelOf } from './recount.ts'
 
 /**
  * What must never be, whatever a guest does: Xen's safety, read off the raw tables as the CPU walks them. It shares no code
@@ -68,8 +61,6 @@ export type Changed = { readonly frames: readonly number[]; readonly slots: read
 const ALL_SLOTS = Array.from({ length: SLOTS }, (_, slot) => slot)
 
 const GUEST_MAY_STORE = P | RW | US
-const FIRST_XEN_SLOT = 256
-const LAST_XEN_SLOT = 271
 const DESCRIPTORS_A_PAGE = 512
 
 /** Properties that do not hold, each frame once; empty when all is well. */
@@ -142,7 +133,7 @@ function writableRuns(
       const lo = words[at + slot * 2]
       // A guest's kernel runs in ring 3 as well, so what lacks US is out of its reach.
       if ((lo & GUEST_MAY_STORE) !== GUEST_MAY_STORE) continue
-      if (level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT) continue
+      if (isXenSlot(level, slot)) continue
       const mfn = entryFrame(lo, words[at + slot * 2 + 1])
       const isLarge = (level === 2 || level === 3) && (lo & PSE) !== 0
       if (level === 1) run(mfn, 1)
@@ -158,10 +149,7 @@ function writableRuns(
 
 /** The level of a table in use; 0 of any other frame. */
 function tableLevel(memory: Memory, record: number): number {
-  const word = memory.u32[record]
-  const level = word >>> TYPE_SHIFT
-  const inUse = (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
-  return inUse && level >= 1 && level <= 4 ? level : 0
+  return levelOf(memory.u32[record])
 }
 
 /** Frame and level of every table of L1 to L4 in use. */
@@ -242,7 +230,7 @@ function sameLevel(memory: Memory, table: number, level: number, slots: readonly
   const at = memory.frameWords(table)
   const targets = new Set<number>()
   for (const slot of slots) {
-    if (level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT) continue
+    if (isXenSlot(level, slot)) continue
     const lo = words[at + slot * 2]
     if ((lo & P) === 0) continue
     const mfn = entryFrame(lo, words[at + slot * 2 + 1])

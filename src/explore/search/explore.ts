@@ -75,7 +75,6 @@ const SAVE_EVERY_MS = 30_000
 type Head = {
   readonly plan: ExplorePlan
   readonly findings: readonly Finding[]
-  readonly states: number
   readonly steps: number
   readonly depth: number
   /** States of the depth at hand whose moves have been made. */
@@ -271,7 +270,7 @@ class Search {
     this.saved = performance.now()
     if (this.run.checkpoint === undefined) return
     const { plan, findings, steps, depth, expanded, walks } = this
-    const head: Head = { plan, findings, states: this.visited.size, steps, depth, expanded, walks }
+    const head: Head = { plan, findings, steps, depth, expanded, walks }
     writeCheckpoint(this.run.checkpoint, 'explore', {
       head,
       parts: {

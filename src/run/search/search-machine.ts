@@ -7,7 +7,7 @@ import type { ScriptLine } from '../../script/parse.ts'
 import { Probe } from '../../script/probe.ts'
 import { Symbols } from '../../script/symbols.ts'
 import type { Domain } from '../../xen/domain.ts'
-import { HOLES, holesOf, withHoles } from '../../xen/holes.ts'
+import { holesOf, withHoles } from '../../xen/holes.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { setEventsMasked } from '../../xen/vcpu-info.ts'
 import { type XenVersion, xenVersion } from '../../xen/version.ts'
@@ -224,9 +224,4 @@ export const DOMAIN_NUMBERS = 11
 /** The rules without their messages, which a search does not read. */
 function quiet(version: XenVersion): XenVersion {
   return { ...version, diagnostics: false, guestLog: { always: 0, limited: 0 } }
-}
-
-/** Names of all holes, for those who attribute what they find. */
-export function allHoles(): readonly string[] {
-  return HOLES.map(({ advisory }) => advisory)
 }
