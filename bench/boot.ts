@@ -1,4 +1,4 @@
-import type { BootOptions } from '../src/run/boot.ts'
+import type { BootOptions } from '../src/run/boot/boot.ts'
 import { growthExponent, inChild, interleaved, median, milliseconds, spread, timed } from './measure.ts'
 
 export const name = 'boot'
@@ -52,7 +52,7 @@ const CASES: readonly Case[] = [
 /** Runs in a process of its own. */
 export async function measureCase({ options, warmUps, runs }: Case): Promise<Sample> {
   const started = performance.now()
-  const { boot } = await import('../src/run/boot.ts')
+  const { boot } = await import('../src/run/boot/boot.ts')
   const importMs = performance.now() - started
   let result: ReturnType<typeof boot> | undefined
   const coldMs = milliseconds(() => {

@@ -3,9 +3,9 @@ import { closeSync, cpSync, mkdtempSync, openSync, rmSync, symlinkSync, writeSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { boot } from '../src/run/boot.ts'
-import { mapLines } from '../src/run/map-text.ts'
-import { findMap } from '../src/run/maps.ts'
+import { boot } from '../src/run/boot/boot.ts'
+import { mapLines } from '../src/run/maps/map-text.ts'
+import { findMap } from '../src/run/maps/maps.ts'
 import { interleaved, median, milliseconds, spread } from './measure.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { coreCount, type Explored, type ExplorePlan, explore } from '../src/explore/explore.ts'
-import { HOLES } from '../src/xen/holes.ts'
+import { HOLES } from '../src/xen/versions/holes.ts'
 import { median } from './measure.ts'
 
 /** The search for sequences that break safety: how fast, and what more cores are worth. */

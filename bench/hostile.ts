@@ -1,5 +1,5 @@
-import { hostileMachine } from '../src/run/hostile.ts'
-import { recountMachine } from '../src/run/recount.ts'
+import { hostileMachine } from '../src/run/check/hostile.ts'
+import { recountMachine } from '../src/run/check/recount.ts'
 
 /** A guest that passes anything to any hypercall: whether Xen answers everything. */
 export const name = 'hostile'

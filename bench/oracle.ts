@@ -1,7 +1,7 @@
 import { bootXen } from '../oracle/boot.ts'
 import { judge } from '../oracle/judge.ts'
 import { findTools } from '../oracle/tools.ts'
-import { runScript } from '../src/run/script.ts'
+import { runScript } from '../src/run/script/script.ts'
 import { RANDOM_PROFILES, randomScript } from '../src/script/random-script.ts'
 import { median, timed } from './measure.ts'
 

@@ -9,9 +9,9 @@ import { headerLine, mergeResults, readResults, rowLine } from '../src/explore/s
 import { openWorkers, runSweep, sweepJob } from '../src/explore/sweep/run-sweep.ts'
 import { machineAt, machineCount } from '../src/explore/sweep/space.ts'
 import { summarize } from '../src/explore/sweep/summary.ts'
-import { findMap } from '../src/run/maps.ts'
-import { bootOutcome } from '../src/run/outcome.ts'
-import { natsServer } from '../test/nats-server.ts'
+import { bootOutcome } from '../src/run/boot/outcome.ts'
+import { findMap } from '../src/run/maps/maps.ts'
+import { natsServer } from '../test/tools/nats-server.ts'
 
 export const name = 'sweep'
 export const about =

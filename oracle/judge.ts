@@ -1,6 +1,6 @@
 import { BadInput } from '../src/bits/bad-input.ts'
-import { type Agreement, agreeWith, type Difference } from '../src/run/agree.ts'
-import type { Recording } from '../src/run/script.ts'
+import { type Agreement, agreeWith, type Difference } from '../src/run/script/agree.ts'
+import type { Recording } from '../src/run/script/script.ts'
 import { parseScript } from '../src/script/parse.ts'
 import { type Booted, type BootOptions, bootXen } from './boot.ts'
 import { recordingOf } from './recording.ts'

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { BadInput } from '../src/bits/bad-input.ts'
-import type { Recording } from '../src/run/script.ts'
+import type { Recording } from '../src/run/script/script.ts'
 import { RANDOM_PROFILES, type RandomProfile, randomScript } from '../src/script/random-script.ts'
 import { checkScript, judge, type Verdict } from './judge.ts'
 import { type OracleOptions, readOptions, USAGE } from './options.ts'

@@ -1,4 +1,4 @@
-import type { FrameRun, Recording } from '../src/run/script.ts'
+import type { FrameRun, Recording } from '../src/run/script/script.ts'
 import type { Outcome } from '../src/script/execute.ts'
 import type { CallResult } from '../src/script/multi.ts'
 import { parseScript, type ScriptLine } from '../src/script/parse.ts'

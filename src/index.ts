@@ -15,40 +15,40 @@ export {
   type HolderText,
   type MarkCallText,
   releaseMemory,
-} from './run/boot.ts'
-export { bootOptions, type RawBootOptions } from './run/boot-options.ts'
+} from './run/boot/boot.ts'
+export { bootOptions, type RawBootOptions } from './run/boot/boot-options.ts'
 
 // ---- The kernels and the versions of Xen that there are ----
 
 export type { Generation } from './linux/generation.ts'
 export { generations } from './linux/generations.ts'
-export { xenVersionNames } from './xen/version.ts'
+export { xenVersionNames } from './xen/versions/version.ts'
 
 // ---- Memory maps: the shipped ones, and your own ----
 
-export { mapLines, ramBytes } from './run/map-text.ts'
-export { findMap, type MemoryMap, parseMap, shippedMaps } from './run/maps.ts'
+export { mapLines, ramBytes } from './run/maps/map-text.ts'
+export { findMap, type MemoryMap, parseMap, shippedMaps } from './run/maps/maps.ts'
 export { E820, type E820Entry, type E820Type } from './xen/abi.ts'
 
 // ---- A machine for a guest of your own ----
 
 export type { FrameType } from './bits/type-word.ts'
-export { DomainCrash, GuestTrap, type Vcpu } from './machine/vcpu.ts'
+export { DomainCrash, GuestTrap, type Vcpu } from './machine/vcpu/vcpu.ts'
 export {
   createMachine,
   type FrameInfo,
   type HolderInfo,
   type Machine,
   type MachineOptions,
-} from './run/machine.ts'
-export type { DomainLayout } from './xen/domain-layout.ts'
+} from './run/boot/machine.ts'
+export type { DomainLayout } from './toolstack/domain-layout.ts'
 
 // ---- What such a guest needs of the ABI: registers, numbers of hypercalls, addresses and entries ----
 
 export { PAGE, REGION, slotAt } from './bits/address.ts'
 export { DOMID } from './bits/domid.ts'
 export { entryFrame, entryHi, entryLo, flagNames } from './bits/pte.ts'
-export { ARGUMENTS, R8, R10, RAX, RDI, RDX, RSI, RSP } from './machine/vcpu.ts'
+export { ARGUMENTS, R8, R10, RAX, RDI, RDX, RSI, RSP } from './machine/vcpu/vcpu.ts'
 export { HYPERCALL, MEMORY_OP, MMU, MMUEXT, SIF, START_INFO, VM_ASSIST } from './xen/abi.ts'
 
 // ---- Scripts of hypercalls ----
@@ -63,7 +63,7 @@ export {
   type ScriptOptions,
   type ScriptResult,
   type TranscriptLine,
-} from './run/script.ts'
+} from './run/script/script.ts'
 
 export {
   RANDOM_PROFILES,
@@ -74,9 +74,9 @@ export {
 
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 
-export type { RunSpec, ScriptRun } from './run/rerun.ts'
-export { type HolderResult, type Moment, type WhoResult, who } from './run/who.ts'
-export { type WhyResult, why } from './run/why.ts'
+export type { RunSpec, ScriptRun } from './run/ask/rerun.ts'
+export { type HolderResult, type Moment, type WhoResult, who } from './run/ask/who.ts'
+export { type WhyResult, why } from './run/ask/why.ts'
 
 // ---- Searches for sequences of operations that break Xen's safety ----
 
@@ -98,20 +98,20 @@ export type { Done } from './explore/jobs/progress.ts'
 
 export type { Cause, Confidence, Fix } from './explain/causes/cause.ts'
 export { CAUSES } from './explain/causes/index.ts'
-export type { Confirmation, ConfirmedBoot, Repair } from './explain/confirm.ts'
+export type { Confirmation, ConfirmedBoot, Repair } from './explain/confirm/confirm.ts'
 export type { Decoded, DecodedTypeWord, DecodedWalk } from './explain/decode/decoded.ts'
 export type { XenVersion } from './explain/evidence.ts'
 export { type ExplainOptions, explainLines, explainText } from './explain/explain.ts'
 export { type Digest, type LogDigest, logDigest } from './explain/log/digest.ts'
 export type { Damage, NumberedLine } from './explain/log/read-log.ts'
-export { redacted } from './explain/redact.ts'
-export type { Report, ReportCause, ShownLine } from './explain/report.ts'
-export { sarif } from './explain/sarif.ts'
-export { textReport } from './explain/text-report.ts'
+export { redacted } from './explain/report/redact.ts'
+export type { Report, ReportCause, ShownLine } from './explain/report/report.ts'
+export { sarif } from './explain/report/sarif.ts'
+export { textReport } from './explain/report/text-report.ts'
 
 // ---- Traces: every event of a run ----
 
-export { type ReplayResult, replay } from './run/replay.ts'
+export { type ReplayResult, replay } from './run/ask/replay.ts'
 
 export type { Sink, TraceEvent } from './trace/events.ts'
 export { TRACE_SCHEMA } from './trace/events.ts'

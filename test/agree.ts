@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { agreeWith, asReleaseBuild } from '../src/run/agree.ts'
-import { parseRecording } from '../src/run/script.ts'
+import { agreeWith, asReleaseBuild } from '../src/run/script/agree.ts'
+import { parseRecording } from '../src/run/script/script.ts'
 
 /**
  * `npm run agree -- DIR…`: runs every recording of real Xen (`.jsonl`) in the folders, and in those below them, on the

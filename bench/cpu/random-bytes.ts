@@ -4,7 +4,7 @@ import { A, D, HI_NX, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu } from '../../src/cpu/cpu.ts'
 import { FIELD } from '../../src/cpu/state.ts'
 import { Memory } from '../../src/machine/memory.ts'
-import { Random } from '../../test/random.ts'
+import { Random } from '../../test/tools/random.ts'
 
 /**
  * Code that nobody wrote: pages of random bytes, run until they fault, again and again from other places. The core must come

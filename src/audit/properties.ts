@@ -2,7 +2,7 @@ import { SLOTS } from '../bits/address.ts'
 import { entryFrame, P, PAT, PCD, PSE, PWT, RW, US } from '../bits/pte.ts'
 import { OWNER_FIRST_DOMAIN, OWNER_IO, OWNER_WORD, RECORD_WORDS } from '../machine/frames.ts'
 import type { Memory } from '../machine/memory.ts'
-import type { Tlb } from '../machine/tlb.ts'
+import type { Tlb } from '../machine/vcpu/tlb.ts'
 import { isXenSlot, levelOf } from './recount.ts'
 
 /**

@@ -12,8 +12,8 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { BadInput } from '../run/boot-options.ts'
-import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps.ts'
+import { BadInput } from '../run/boot/boot-options.ts'
+import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps/maps.ts'
 
 const STANDARD_INPUT = 0
 /** Far above any boot log, map or script, far below what a string can hold. */

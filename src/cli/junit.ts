@@ -1,4 +1,4 @@
-import type { KernelResult } from '../run/kernel-boot.ts'
+import type { KernelResult } from '../run/kernel/kernel-boot.ts'
 
 /** A guest's run as a JUnit report with one test case, which passes when the guest powered off. */
 export function junitReport(result: KernelResult): string {

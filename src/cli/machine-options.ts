@@ -1,5 +1,5 @@
-import { shippedMaps } from '../run/maps.ts'
-import { xenNames } from '../run/script.ts'
+import { shippedMaps } from '../run/maps/maps.ts'
+import { xenNames } from '../run/script/script.ts'
 import type { OptionSpec } from './options.ts'
 
 /** Options that several verbs share: which machine, which kernel, and which run a question is about. */

@@ -1,5 +1,5 @@
 import { fstatSync, readFileSync } from 'node:fs'
-import { BadInput } from '../run/boot-options.ts'
+import { BadInput } from '../run/boot/boot-options.ts'
 import { type Io, processIo } from './io.ts'
 import { VERBS, type Verb } from './options.ts'
 import { parse } from './parse.ts'
@@ -22,7 +22,7 @@ export async function main(
   try {
     const parsed = parse(argv, verbs, packageVersion())
     if (argv.length === 0 && hasInput()) {
-      const { explainInput } = await import('./explain.ts')
+      const { explainInput } = await import('./verbs/explain/explain.ts')
       const status = explainInput(ioFor('auto'))
       if (status !== undefined) return status
     }

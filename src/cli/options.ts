@@ -1,8 +1,8 @@
-import { xenNames } from '../run/script.ts'
-import { exploreVerb } from './explore-options.ts'
+import { xenNames } from '../run/script/script.ts'
 import type { Io } from './io.ts'
 import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN } from './machine-options.ts'
-import { sweepVerbs } from './sweep-options.ts'
+import { exploreVerb } from './verbs/explore/explore-options.ts'
+import { sweepVerbs } from './verbs/sweep/sweep-options.ts'
 
 /**
  * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
@@ -107,7 +107,7 @@ const boot: Verb = {
     [0, 'a model: carried out and told; a real kernel: it powered off'],
     [1, 'a model: not what --expect names; a real kernel: it rebooted'],
   ],
-  load: () => import('./boot.ts'),
+  load: () => import('./verbs/boot/boot.ts'),
 }
 
 const script: Verb = {
@@ -159,7 +159,7 @@ const script: Verb = {
     [0, 'the script was run and told, whatever Xen answered'],
     [1, '--check found a wrong count or a broken property'],
   ],
-  load: () => import('./script.ts'),
+  load: () => import('./verbs/script/script.ts'),
 }
 
 const whoVerb: Verb = {
@@ -174,7 +174,7 @@ const whoVerb: Verb = {
     { command: 'xenolith who va:ffffffff811c5000 --linux C', does: "the kernel's own L4" },
     { command: 'xenolith who mfn:b1d89 --at 9000 --trace boot.jsonl', does: 'in the middle of a traced run' },
   ],
-  load: () => import('./who.ts'),
+  load: () => import('./verbs/who/who.ts'),
 }
 
 const whyVerb: Verb = {
@@ -186,7 +186,7 @@ const whyVerb: Verb = {
     { command: 'xenolith why --script pin.txt --at 40', does: "a script's refusal" },
     { command: 'xenolith why --map seedlike-bacf7 --json', does: 'as JSON' },
   ],
-  load: () => import('./why.ts'),
+  load: () => import('./verbs/why/why.ts'),
 }
 
 const replayVerb: Verb = {
@@ -205,7 +205,7 @@ const replayVerb: Verb = {
     [0, 'every event was the same'],
     [1, 'an event differs'],
   ],
-  load: () => import('./replay.ts'),
+  load: () => import('./verbs/replay/replay.ts'),
 }
 
 const explain: Verb = {
@@ -242,7 +242,7 @@ const explain: Verb = {
     [3, 'ambiguous: all readings, and what would tell them apart'],
   ],
   note: 'Nothing leaves this machine.',
-  load: () => import('./explain.ts'),
+  load: () => import('./verbs/explain/explain.ts'),
 }
 
 const maps: Verb = {
@@ -267,7 +267,7 @@ const maps: Verb = {
     { command: 'xenolith maps msi-h61m-p23-8g', does: "one machine's map" },
     { command: 'xenolith maps dmesg.txt --json > map.json', does: "a pasted log's map, to edit" },
   ],
-  load: () => import('./maps.ts'),
+  load: () => import('./verbs/maps/maps.ts'),
 }
 
 const serve: Verb = {
@@ -289,7 +289,7 @@ const serve: Verb = {
     { command: 'xenolith serve --port 0', does: 'at any port that is free' },
   ],
   note: 'The page is one file and needs no server: web/dist/index.html opens as it is.',
-  load: () => import('./serve.ts'),
+  load: () => import('./verbs/serve/serve.ts'),
 }
 
 const completion: Verb = {
@@ -310,7 +310,7 @@ const completion: Verb = {
     { command: 'xenolith completion zsh > ~/.zfunc/_xenolith', does: 'a folder of $fpath' },
     { command: 'xenolith completion fish > ~/.config/fish/completions/xenolith.fish', does: 'for good' },
   ],
-  load: () => import('./completion.ts'),
+  load: () => import('./verbs/completion/completion.ts'),
 }
 
 const help: Verb = {

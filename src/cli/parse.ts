@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander'
-import { BadInput, nearest } from '../run/boot-options.ts'
+import { BadInput, nearest } from '../run/boot/boot-options.ts'
 import { helpText, overviewText } from './help.ts'
 import { type ArgumentSpec, GLOBAL_OPTIONS, type OptionSpec, type Values, type Verb } from './options.ts'
 

@@ -1,14 +1,14 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
-import { assist } from './assist.ts'
-import { CodeCache } from './code-cache.ts'
-import { type CpuidValues, cpuid } from './cpuid.ts'
-import { DebugRegisters } from './debug-registers.ts'
-import { flagsFromWords, wordsFromFlags } from './flags.ts'
-import type { Instruction } from './instruction.ts'
-import { handlerNumber, instantiate } from './interpreter.ts'
-import { MemoryPort, type Watchpoint } from './memory-port.ts'
-import { SoftTlb } from './soft-tlb.ts'
+import { assist } from './assist/assist.ts'
+import { type CpuidValues, cpuid } from './assist/cpuid.ts'
+import { DebugRegisters } from './assist/debug-registers.ts'
+import type { Instruction } from './decode/instruction.ts'
+import { CodeCache } from './interpreter/code-cache.ts'
+import { handlerNumber, instantiate } from './interpreter/interpreter.ts'
+import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
+import { SoftTlb } from './memory/soft-tlb.ts'
+import { flagsFromWords, wordsFromFlags } from './semantics/flags.ts'
 import {
   AC,
   DF,

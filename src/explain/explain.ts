@@ -1,12 +1,12 @@
 import type { Cause, Confidence, Match } from './causes/cause.ts'
 import { CAUSES } from './causes/index.ts'
 import { refusedEntries, tablesMappedWritable, writableAliases } from './causes/shared.ts'
-import { type Confirmation, confirm } from './confirm.ts'
+import { type Confirmation, confirm } from './confirm/confirm.ts'
 import { type Decoded, decode } from './decode/decoded.ts'
 import { earlyTableSuspects } from './decode/suspects.ts'
 import { crashed, type Evidence, evidenceOf, isXen } from './evidence.ts'
 import { type Damage, type NumberedLine, numberedLines, readLog } from './log/read-log.ts'
-import type { Report, ReportCause } from './report.ts'
+import type { Report, ReportCause } from './report/report.ts'
 
 export type ExplainOptions = {
   /** The file's name, for the report. */

@@ -1,9 +1,9 @@
 import { vaOf } from '../bits/address.ts'
+import type { CpuidValues } from '../cpu/assist/cpuid.ts'
 import type { Cpu } from '../cpu/cpu.ts'
-import type { CpuidValues } from '../cpu/cpuid.ts'
-import type { Vcpu } from '../machine/vcpu.ts'
+import type { Vcpu } from '../machine/vcpu/vcpu.ts'
+import { versionNumber } from '../xen/hypercalls/xen-version.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { versionNumber } from '../xen/xen-version.ts'
 
 /** `ud2; .ascii "xen"; cpuid`: how a PV guest asks for what Xen answers, where the CPU would answer by itself. */
 const SEQUENCE = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2]

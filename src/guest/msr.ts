@@ -1,12 +1,12 @@
 import { vaOf } from '../bits/address.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import type { Cpu } from '../cpu/cpu.ts'
-import { type Vcpu, VECTOR_GP } from '../machine/vcpu.ts'
+import { type Vcpu, VECTOR_GP } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
-import { getPageType, putPageAndType } from '../xen/frame-type.ts'
-import { HYPERCALL_PAGE } from '../xen/hypercall-page.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { getPage, putPage } from '../xen/references.ts'
+import { getPageType, putPageAndType } from '../xen/mm/frame-type.ts'
+import { getPage, putPage } from '../xen/mm/references.ts'
+import { HYPERCALL_PAGE } from '../xen/pv/hypercall-page.ts'
 
 /** Model-specific registers as a PV guest finds them. A value is two halves; null is a general protection fault. */
 type Value = readonly [lo: number, hi: number]

@@ -1,10 +1,10 @@
 import { PAGE } from '../bits/address.ts'
 import type { Cpu } from '../cpu/cpu.ts'
-import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from '../cpu/instruction.ts'
-import { PF_USER } from '../machine/mmu.ts'
-import { type Vcpu, VECTOR_GP, VECTOR_PF } from '../machine/vcpu.ts'
+import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from '../cpu/decode/instruction.ts'
+import { PF_USER } from '../machine/vcpu/mmu.ts'
+import { type Vcpu, VECTOR_GP, VECTOR_PF } from '../machine/vcpu/vcpu.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { descriptorOf } from '../xen/ldt.ts'
+import { descriptorOf } from '../xen/mm/ldt.ts'
 
 /**
  * Instructions that read segment descriptors. The tables are the guest's, as Xen has let it have them; what is wrong with a

@@ -1,6 +1,6 @@
 import { PAGE, TWO_32 } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
-import { R10, RDI, RDX, RSI, type Vcpu } from '../machine/vcpu.ts'
+import { R10, RDI, RDX, RSI, type Vcpu } from '../machine/vcpu/vcpu.ts'
 import { E820, type E820Entry, type E820Type, HYPERCALL, MEMORY_OP } from '../xen/abi.ts'
 import { kernelVa, SYMBOLS } from './symbols.ts'
 

@@ -1,11 +1,11 @@
 import { PAGE } from '../bits/address.ts'
-import type { Vcpu } from '../machine/vcpu.ts'
+import type { Vcpu } from '../machine/vcpu/vcpu.ts'
 import type { E820Entry } from '../xen/abi.ts'
 import type { Generation } from './generation.ts'
 import { consoleWrite } from './hypercalls.ts'
-import { type MarkState, newMarkState } from './mark-rw-past-pgt.ts'
-import { Memblock } from './memblock.ts'
-import { P2m } from './p2m.ts'
+import { Memblock } from './memory/memblock.ts'
+import { P2m } from './memory/p2m.ts'
+import { type MarkState, newMarkState } from './tables/mark-rw-past-pgt.ts'
 
 /** What a boot ended in, when it did not end in Xen: the kernel's own panic, or its oops on a fault. */
 export class KernelPanic extends Error {

@@ -1,8 +1,5 @@
 import { PAGE, TWO_32 } from '../bits/address.ts'
 import { VM_ASSIST } from '../xen/abi.ts'
-import { ramLimits, trimBiosRange } from './e820.ts'
-import { initMemoryMapping } from './early-tables.ts'
-import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './fixmap.ts'
 import {
   decreaseReservation,
   EXTENTS,
@@ -11,14 +8,17 @@ import {
   setTrapTable,
   vmAssistEnable,
 } from './hypercalls.ts'
-import { earlyAllocPgtBuf, initMemMapping } from './init-mem-mapping.ts'
 import { bug, bytesOf, type Kernel, panic, printk } from './kernel.ts'
-import { cleanupHighmap } from './kernel-pagetable.ts'
-import { flushMarkReport, markRwPastPgt } from './mark-rw-past-pgt.ts'
-import { applyMapOptions } from './memory-map-options.ts'
+import { ramLimits, trimBiosRange } from './memory/e820.ts'
+import { applyMapOptions } from './memory/memory-map-options.ts'
+import { type MemorySetupInput, type PfnRange, pages, xenMemorySetup } from './memory/xen-memory-setup.ts'
+import { xenMemorySetupRepopulating } from './memory/xen-memory-setup-repopulate.ts'
 import { directVa, SYMBOLS } from './symbols.ts'
-import { type MemorySetupInput, type PfnRange, pages, xenMemorySetup } from './xen-memory-setup.ts'
-import { xenMemorySetupRepopulating } from './xen-memory-setup-repopulate.ts'
+import { initMemoryMapping } from './tables/early-tables.ts'
+import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './tables/fixmap.ts'
+import { earlyAllocPgtBuf, initMemMapping } from './tables/init-mem-mapping.ts'
+import { cleanupHighmap } from './tables/kernel-pagetable.ts'
+import { flushMarkReport, markRwPastPgt } from './tables/mark-rw-past-pgt.ts'
 
 /** Handlers that early_trap_init() installs: #DB, #BP, #PF. None yet for #UD, which BUG() raises. */
 const EARLY_TRAPS = [1, 3, 14]

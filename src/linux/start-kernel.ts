@@ -1,14 +1,14 @@
 import { REGION, vaOf } from '../bits/address.ts'
 import { entryHi, entryLo } from '../bits/pte.ts'
-import { GuestTrap, RSI, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
+import { GuestTrap, RSI, type Vcpu, VECTOR_PF } from '../machine/vcpu/vcpu.ts'
 import { SIF, START_INFO } from '../xen/abi.ts'
 import type { Generation } from './generation.ts'
 import { consoleWrite, updateVaMapping } from './hypercalls.ts'
 import { bug, type Kernel, type KernelTrace, newKernel, panic, printk } from './kernel.ts'
-import { xenSetupKernelPagetable } from './kernel-pagetable.ts'
-import { PAGE_KERNEL } from './pgtable.ts'
 import { setupArch } from './setup-arch.ts'
 import { directVa } from './symbols.ts'
+import { xenSetupKernelPagetable } from './tables/kernel-pagetable.ts'
+import { PAGE_KERNEL } from './tables/pgtable.ts'
 
 /** What the model has beside its vCPU: which kernel it is, and who listens. */
 export type LinuxOptions = {

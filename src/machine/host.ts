@@ -1,4 +1,4 @@
-import type { Vcpu } from './vcpu.ts'
+import type { Vcpu } from './vcpu/vcpu.ts'
 
 /** What a vCPU and the hypervisor under it have between them: registers, exceptions, and the host's side of the port. */
 

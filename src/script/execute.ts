@@ -1,6 +1,6 @@
 import { SLOTS } from '../bits/address.ts'
 import { entryFrame, entryHi, entryLo } from '../bits/pte.ts'
-import { VECTOR_GP, VECTOR_PF } from '../machine/vcpu.ts'
+import { VECTOR_GP, VECTOR_PF } from '../machine/vcpu/vcpu.ts'
 import { HYPERCALL, MEMORY_OP } from '../xen/abi.ts'
 import { type CallResult, runMulticall } from './multi.ts'
 import type { Argument, Entry, Place } from './operands.ts'

@@ -1,6 +1,6 @@
 import { TWO_32 } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
-import { RDI, RSI } from '../machine/vcpu.ts'
+import { RDI, RSI } from '../machine/vcpu/vcpu.ts'
 import { HYPERCALL } from '../xen/abi.ts'
 import type { Outcome } from './execute.ts'
 import { PROBE } from './layout.ts'

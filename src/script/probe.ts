@@ -1,7 +1,7 @@
 import { PAGE, SLOTS, TWO_32, vaHigh, vaOf } from '../bits/address.ts'
 import { DOMID } from '../bits/domid.ts'
 import { entryFrame, entryHi, entryLo } from '../bits/pte.ts'
-import { ARGUMENTS, GuestTrap, RSI, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu.ts'
+import { ARGUMENTS, GuestTrap, RSI, RSP, type Vcpu, VECTOR_PF } from '../machine/vcpu/vcpu.ts'
 import { CALLBACK, HYPERCALL, MEMORY_OP, MMUEXT, START_INFO } from '../xen/abi.ts'
 import { FIXED_FRAMES, PROBE } from './layout.ts'
 import type { Argument, Entry, Place } from './operands.ts'

@@ -1,8 +1,8 @@
 import { DOMID } from '../bits/domid.ts'
-import type { Vcpu } from '../machine/vcpu.ts'
+import type { Vcpu } from '../machine/vcpu/vcpu.ts'
 import type { E820Entry } from './abi.ts'
-import type { Ports } from './event-channels.ts'
-import { noTimers, type Timers } from './timers.ts'
+import type { Ports } from './sched/event-channels.ts'
+import { noTimers, type Timers } from './sched/timers.ts'
 
 /** A handler that the guest registered for a CPU exception: Xen's struct trap_info. */
 export type TrapHandler = { readonly flags: number; readonly cs: number; readonly address: number }

@@ -13,7 +13,7 @@ import {
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
 import { type FrameRange, MAX_FRAMES, type Memory } from '../machine/memory.ts'
-import { Walk, walk } from '../machine/mmu.ts'
+import { Walk, walk } from '../machine/vcpu/mmu.ts'
 import {
   ARGUMENTS,
   DomainCrash,
@@ -22,22 +22,22 @@ import {
   RAX,
   type Trap,
   type Vcpu,
-} from '../machine/vcpu.ts'
+} from '../machine/vcpu/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
-import { Console } from './console.ts'
+import { Console } from './console/console.ts'
+import { GuestLogLimit } from './console/guest-log.ts'
+import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
-import { deliverException } from './exceptions.ts'
-import { GuestLogLimit } from './guest-log.ts'
-import { Heap, type SavedHeap } from './heap.ts'
-import { hypercallOf } from './hypercalls.ts'
-import { loadSelector } from './ldt.ts'
-import { M2p } from './m2p.ts'
-import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './messages.ts'
-import { fixupPageFault } from './ptwr.ts'
-import { systemCall } from './system-call.ts'
-import { traceHypercall } from './trace-hypercall.ts'
-import type { XenVersion } from './version.ts'
+import { hypercallOf } from './hypercalls/hypercalls.ts'
+import { traceHypercall } from './hypercalls/trace-hypercall.ts'
+import { Heap, type SavedHeap } from './mm/heap.ts'
+import { loadSelector } from './mm/ldt.ts'
+import { M2p } from './mm/m2p.ts'
+import { fixupPageFault } from './mm/ptwr.ts'
+import { deliverException } from './pv/exceptions.ts'
+import { systemCall } from './pv/system-call.ts'
+import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
 
 /** The machine's physical memory as Xen found it: RAM in ascending frames, everything else is devices or nothing. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { missing, needs } from '../tools.ts'
+import { missing, needs } from '../tools/tools.ts'
 import type { CpuCase, CpuResult } from './case.ts'
 import { readResult, recordBytes, writeCase } from './record.ts'
 

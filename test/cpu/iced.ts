@@ -8,7 +8,7 @@ import {
   OpKind,
   Register,
 } from 'iced-x86'
-import { decode } from '../../src/cpu/decode.ts'
+import { decode } from '../../src/cpu/decode/decode.ts'
 import {
   FS,
   GS,
@@ -18,7 +18,7 @@ import {
   NONE,
   type Operand,
   RIP,
-} from '../../src/cpu/instruction.ts'
+} from '../../src/cpu/decode/instruction.ts'
 import type { Code } from './real-code.ts'
 
 /**

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { missing } from '../tools.ts'
+import { missing } from '../tools/tools.ts'
 
 /** Code of the real world: Debian's kernel and its static busybox, taken from the packages with apt. */
 

@@ -7,8 +7,8 @@ import { after, before } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
-import { pageServer } from '../../src/cli/serve.ts'
-import { missing, root } from '../tools.ts'
+import { pageServer } from '../../src/cli/verbs/serve/serve.ts'
+import { missing, root } from '../tools/tools.ts'
 
 /** Debian's browser; another one by CHROMIUM. */
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'

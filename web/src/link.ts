@@ -1,4 +1,4 @@
-import type { MemoryMap } from '../../src/run/maps.ts'
+import type { MemoryMap } from '../../src/run/maps/maps.ts'
 import type { MachineOptions } from './messages.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Report } from '../../src/explain/report.ts'
+import type { Report } from '../../src/explain/report/report.ts'
 
 /** What words of a log mean: by their line, the word itself and its meaning. */
 export type Meanings = ReadonlyMap<number, readonly { readonly word: string; readonly says: string }[]>

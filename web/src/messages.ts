@@ -1,8 +1,8 @@
-import type { Report } from '../../src/explain/report.ts'
-import type { RawBootOptions } from '../../src/run/boot-options.ts'
-import type { FilmData } from '../../src/run/film.ts'
-import type { TypeWordField } from '../../src/run/type-word-fields.ts'
-import type { WhoResult } from '../../src/run/who.ts'
+import type { Report } from '../../src/explain/report/report.ts'
+import type { TypeWordField } from '../../src/run/ask/type-word-fields.ts'
+import type { WhoResult } from '../../src/run/ask/who.ts'
+import type { RawBootOptions } from '../../src/run/boot/boot-options.ts'
+import type { FilmData } from '../../src/run/film/film.ts'
 
 /** What a machine is made of, as it is typed: the options of `xenolith boot`. */
 export type MachineOptions = RawBootOptions

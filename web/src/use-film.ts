@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import { Film } from '../../src/run/film.ts'
+import { Film } from '../../src/run/film/film.ts'
 import { GivenUp, type MachineClient } from './machine-client.ts'
 import type { MachineOptions } from './messages.ts'
 

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import type { Film, Step } from '../../src/run/film.ts'
+import type { Film, Step } from '../../src/run/film/film.ts'
 import type { Action } from './keys.tsx'
 import { usePlay } from './play.ts'
 import { useMedia } from './use-media.ts'

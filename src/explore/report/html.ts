@@ -1,4 +1,4 @@
-import { findMap, type MemoryMap } from '../../run/maps.ts'
+import { findMap, type MemoryMap } from '../../run/maps/maps.ts'
 import type { Results } from '../sweep/results.ts'
 import { machineAt } from '../sweep/space.ts'
 import { type Group, isFailure, mapName, type Summary } from '../sweep/summary.ts'

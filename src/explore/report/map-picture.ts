@@ -1,4 +1,4 @@
-import type { MemoryMap } from '../../run/maps.ts'
+import type { MemoryMap } from '../../run/maps/maps.ts'
 import { escaped } from './markup.ts'
 
 const WIDTH = 900

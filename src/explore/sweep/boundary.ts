@@ -1,5 +1,5 @@
-import type { BootOptions } from '../../run/boot.ts'
-import { bootOutcome } from '../../run/outcome.ts'
+import type { BootOptions } from '../../run/boot/boot.ts'
+import { bootOutcome } from '../../run/boot/outcome.ts'
 
 /** From where to where a machine fails when one of its sizes changes and nothing else does. */
 export type Boundary = {

@@ -1,5 +1,5 @@
-import type { BootOptions } from '../../run/boot.ts'
-import { isLaidOutToday } from '../../run/layout-outcome.ts'
+import type { BootOptions } from '../../run/boot/boot.ts'
+import { isLaidOutToday } from '../../run/boot/layout-outcome.ts'
 
 /**
  * The command that carries these options out alone. A map that does not ship stands as its name: the file is the user's.

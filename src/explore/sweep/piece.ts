@@ -1,5 +1,5 @@
-import { forecastOutcome } from '../../run/forecast.ts'
-import { bootOutcome, type Outcome } from '../../run/outcome.ts'
+import { forecastOutcome } from '../../run/boot/forecast.ts'
+import { bootOutcome, type Outcome } from '../../run/boot/outcome.ts'
 import { machineAt, machineCount, type Space } from './space.ts'
 
 /** A sweep as its workers get it: plain data, the same everywhere. */

@@ -1,8 +1,8 @@
 import { BadInput, nearest } from '../../bits/bad-input.ts'
-import { bootOptions, type RawBootOptions } from '../../run/boot-options.ts'
-import { planBoot } from '../../run/boot-plan.ts'
-import { type MemoryMap, shippedMaps } from '../../run/maps.ts'
-import { parseSize } from '../../run/numbers.ts'
+import { bootOptions, type RawBootOptions } from '../../run/boot/boot-options.ts'
+import { planBoot } from '../../run/boot/boot-plan.ts'
+import { parseSize } from '../../run/boot/numbers.ts'
+import { type MemoryMap, shippedMaps } from '../../run/maps/maps.ts'
 import { MOST_MACHINES, type NumberRange, type Numbers, type Space } from './space.ts'
 
 /** The axes of a sweep as they are typed, or stand in a sweep file under the same names. */

@@ -1,7 +1,7 @@
 import { BadInput } from '../../bits/bad-input.ts'
-import type { BootOptions } from '../../run/boot.ts'
-import { ownPages } from '../../run/boot-plan.ts'
-import { findMap, type MemoryMap } from '../../run/maps.ts'
+import type { BootOptions } from '../../run/boot/boot.ts'
+import { ownPages } from '../../run/boot/boot-plan.ts'
+import { findMap, type MemoryMap } from '../../run/maps/maps.ts'
 
 /** Numbers `from`, `from + step`, … up to `to`, which is among them when a step meets it. */
 export type NumberRange = { readonly from: number; readonly to: number; readonly step: number }

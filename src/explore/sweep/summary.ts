@@ -1,6 +1,6 @@
 import { BadInput } from '../../bits/bad-input.ts'
-import type { MemoryMap } from '../../run/maps.ts'
-import type { Outcome } from '../../run/outcome.ts'
+import type { Outcome } from '../../run/boot/outcome.ts'
+import type { MemoryMap } from '../../run/maps/maps.ts'
 import { bootCommand } from './command.ts'
 import type { Row, SweepSpec } from './piece.ts'
 import type { Results } from './results.ts'

@@ -18,7 +18,7 @@ export type Places = {
 
 const SET_LDT = 13
 
-/** Slots of an L4 that Xen fills when it becomes one: src/xen/tables.ts. */
+/** Slots of an L4 that Xen fills when it becomes one: src/xen/mm/tables.ts. */
 const XEN_SLOTS = [256, 258, 260, 261, 262]
 
 /**

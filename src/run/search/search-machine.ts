@@ -1,18 +1,18 @@
 import { OWNER_WORD, REFS_WORD } from '../../machine/frames.ts'
-import { tlbSlot } from '../../machine/tlb.ts'
-import { DomainCrash, GuestTrap, RSP, type Vcpu } from '../../machine/vcpu.ts'
+import { tlbSlot } from '../../machine/vcpu/tlb.ts'
+import { DomainCrash, GuestTrap, RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { execute } from '../../script/execute.ts'
 import { PROBE } from '../../script/layout.ts'
 import type { ScriptLine } from '../../script/parse.ts'
 import { Probe } from '../../script/probe.ts'
 import { Symbols } from '../../script/symbols.ts'
 import type { Domain } from '../../xen/domain.ts'
-import { holesOf, withHoles } from '../../xen/holes.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
-import { setEventsMasked } from '../../xen/vcpu-info.ts'
-import { type XenVersion, xenVersion } from '../../xen/version.ts'
-import { type Broken, brokenPropertiesOf, type Changed } from '../properties.ts'
-import { scriptMachine } from '../script-machine.ts'
+import { setEventsMasked } from '../../xen/sched/vcpu-info.ts'
+import { holesOf, withHoles } from '../../xen/versions/holes.ts'
+import { type XenVersion, xenVersion } from '../../xen/versions/version.ts'
+import { type Broken, brokenPropertiesOf, type Changed } from '../check/properties.ts'
+import { scriptMachine } from '../script/script-machine.ts'
 import type { Moves } from './moves.ts'
 import { type Places, placesOf } from './places.ts'
 
@@ -30,7 +30,7 @@ const XEN_TABLES = ['KL4', 'KL3', 'KL2', 'KL1P', 'KL1W'] as const
 /**
  * A machine that a search can move and take back. Its state is a row of numbers: of the few frames that the moves are
  * about, their records and the slots that the moves reach; the roots and descriptor tables of the domain; what the TLB has
- * of the addresses that the moves use. Everything else stays as it was, which test/search-machine.test.ts holds it to.
+ * of the addresses that the moves use. Everything else stays as it was, which test/run/search/search-machine.test.ts holds it to.
  *
  *     state = [ records | slots | domain | TLB ]
  */

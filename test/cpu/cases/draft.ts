@@ -1,4 +1,4 @@
-import type { Random } from '../../random.ts'
+import type { Random } from '../../tools/random.ts'
 import { type CpuCase, type CpuState, initialState, type Near, NO_TARGET, PAGE, SPACE } from '../case.ts'
 import type { Form, Operand } from './notation.ts'
 import { Values } from './values.ts'

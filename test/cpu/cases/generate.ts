@@ -1,4 +1,4 @@
-import { Random } from '../../random.ts'
+import { Random } from '../../tools/random.ts'
 import { type CpuCase, PAGE } from '../case.ts'
 import { Draft } from './draft.ts'
 import { encode, type Style } from './encode.ts'

@@ -1,4 +1,4 @@
-import type { Random } from '../../random.ts'
+import type { Random } from '../../tools/random.ts'
 import type { CpuCase } from '../case.ts'
 import { Draft, RAX, RCX } from './draft.ts'
 import { forms } from './notation.ts'

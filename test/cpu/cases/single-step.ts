@@ -1,4 +1,4 @@
-import type { Random } from '../../random.ts'
+import type { Random } from '../../tools/random.ts'
 import { type CpuCase, PAGE } from '../case.ts'
 import { Draft, RCX, RDI, RSI, RSP } from './draft.ts'
 import { forms } from './notation.ts'

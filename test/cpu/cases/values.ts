@@ -1,4 +1,4 @@
-import type { Random } from '../../random.ts'
+import type { Random } from '../../tools/random.ts'
 
 /** Values that matter: for integers, for floating point of three widths. Results stand in `low` and `high`, no allocation. */
 export class Values {

@@ -1,4 +1,4 @@
-import type { Film, FrameOrder } from '../../../src/run/film.ts'
+import type { Film, FrameOrder } from '../../../src/run/film/film.ts'
 import type { MapLayout } from './layout.ts'
 import { SHADE_DIFFERENT, SHADE_NONE, SHADE_OF_LOOK, SHADES } from './shades.ts'
 

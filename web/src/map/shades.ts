@@ -1,4 +1,4 @@
-import { CLASS_OF_LOOK, FRAME_CLASSES, type FrameClass, LOOK_PINNED } from '../../../src/run/film.ts'
+import { CLASS_OF_LOOK, FRAME_CLASSES, type FrameClass, LOOK_PINNED } from '../../../src/run/film/film.ts'
 
 /** How a class is drawn: two tones, and an 8 by 8 pattern of the second upon the first. Never by colour alone. */
 type Paint = {

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import type { Film } from '../../../src/run/film.ts'
+import type { Film } from '../../../src/run/film/film.ts'
 import { GivenUp, type MachineClient } from '../machine-client.ts'
 import type { MachineOptions } from '../messages.ts'
 import { save } from '../save.ts'

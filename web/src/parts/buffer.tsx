@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import type { Film } from '../../../src/run/film.ts'
+import type { Film } from '../../../src/run/film/film.ts'
 import { paintCells } from '../map/paint.ts'
 import { type Scheme, SHADE_NONE, SHADE_OF_LOOK, shadePixels } from '../map/shades.ts'
 import { useBox } from '../use-media.ts'

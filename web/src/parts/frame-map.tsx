@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
-import type { FrameOrder } from '../../../src/run/film.ts'
+import type { FrameOrder } from '../../../src/run/film/film.ts'
 import { cellOf, layoutOf, type MapLayout, placeAtPoint, topFor, zoomLevels } from '../map/layout.ts'
 import { cellShades, paintCells } from '../map/paint.ts'
 import { type Scheme, shadePixels } from '../map/shades.ts'

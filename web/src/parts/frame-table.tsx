@@ -1,4 +1,4 @@
-import { type Film, type FrameOrder, lookWords } from '../../../src/run/film.ts'
+import { type Film, type FrameOrder, lookWords } from '../../../src/run/film/film.ts'
 import { differenceRuns, lookRuns } from '../map/paint.ts'
 import { bare, count } from '../words.ts'
 

@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { FRAME_CLASSES, type FrameClass } from '../../../src/run/film.ts'
+import { FRAME_CLASSES, type FrameClass } from '../../../src/run/film/film.ts'
 import { paintCells } from '../map/paint.ts'
 import { type Scheme, SHADE_DIFFERENT, shadeOf, shadePixels } from '../map/shades.ts'
 import { count } from '../words.ts'

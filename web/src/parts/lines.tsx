@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks'
-import type { Film } from '../../../src/run/film.ts'
+import type { Film } from '../../../src/run/film/film.ts'
 import { count } from '../words.ts'
 
 /** The console as it is at the moment: what guest and Xen have said. A line leads to the event that printed it. */

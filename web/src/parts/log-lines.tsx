@@ -1,5 +1,5 @@
 import { useMemo } from 'preact/hooks'
-import type { Report } from '../../../src/explain/report.ts'
+import type { Report } from '../../../src/explain/report/report.ts'
 import { meaningsOf, wordsOf } from '../log-words.ts'
 import { count } from '../words.ts'
 

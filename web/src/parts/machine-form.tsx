@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { MemoryMap } from '../../../src/run/maps.ts'
+import type { MemoryMap } from '../../../src/run/maps/maps.ts'
 import type { MachineClient } from '../machine-client.ts'
 import type { Catalogue, MachineOptions } from '../messages.ts'
 import { useDrop } from '../use-drop.ts'

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { EVENT_KINDS } from '../../../src/run/event-kinds.ts'
-import type { Film, Step } from '../../../src/run/film.ts'
+import { EVENT_KINDS } from '../../../src/run/film/event-kinds.ts'
+import type { Film, Step } from '../../../src/run/film/film.ts'
 import type { Scheme } from '../map/shades.ts'
 import { type Box, useBox } from '../use-media.ts'
 import type { Player } from '../use-player.ts'

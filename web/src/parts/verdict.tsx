@@ -1,4 +1,4 @@
-import type { Film } from '../../../src/run/film.ts'
+import type { Film } from '../../../src/run/film/film.ts'
 import { bare, count } from '../words.ts'
 
 /** What became of the boot, in a sentence; at the refusal also what to look at. */

@@ -1,5 +1,5 @@
 import { useMemo, useRef } from 'preact/hooks'
-import type { Film } from '../../../src/run/film.ts'
+import type { Film } from '../../../src/run/film/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import { linkOf, type PageState } from '../link.ts'
 import type { MachineClient } from '../machine-client.ts'

@@ -1,6 +1,6 @@
 import { useMemo, useRef } from 'preact/hooks'
-import { FilmPair } from '../../../src/run/compare-films.ts'
-import { type Film, lookWords } from '../../../src/run/film.ts'
+import { FilmPair } from '../../../src/run/film/compare-films.ts'
+import { type Film, lookWords } from '../../../src/run/film/film.ts'
 import { type Action, useKeys } from '../keys.tsx'
 import type { MachineClient } from '../machine-client.ts'
 import { zoomLevels } from '../map/layout.ts'

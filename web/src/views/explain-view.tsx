@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Report, ReportCause } from '../../../src/explain/report.ts'
+import type { Report, ReportCause } from '../../../src/explain/report/report.ts'
 import { GivenUp, type MachineClient } from '../machine-client.ts'
 import type { MachineOptions } from '../messages.ts'
 import { LogLines } from '../parts/log-lines.tsx'

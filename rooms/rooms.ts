@@ -1,0 +1,101 @@
+/** A room of the house: a folder under `src/`, or the page. */
+export type Room = {
+  /** Folder, without a slash at the end. */
+  folder: string
+  /** What lives there, as ARCHITECTURE.md says it. */
+  holds: string
+  /** What it may import besides itself, below `src/`: whole rooms (`machine`), or single files (`xen/abi.ts`). */
+  imports: string[]
+}
+
+/**
+ * The walls between rooms, stated once, in reading order: `npm run rooms` writes them into the linter's configuration
+ * and into the table of ARCHITECTURE.md.
+ */
+export const ROOMS: Room[] = [
+  {
+    folder: 'src/bits',
+    holds:
+      'bit layouts as tables: entries, type words, error numbers, domain ids, addresses; what bad input is',
+    imports: [],
+  },
+  {
+    folder: 'src/machine',
+    holds:
+      'memory and frame records, the clock; `vcpu/` is the port that drivers hold, the one page walk, the TLB',
+    imports: ['bits'],
+  },
+  {
+    folder: 'src/trace',
+    holds: '`events.ts`: what can happen; trace files',
+    imports: ['bits'],
+  },
+  {
+    folder: 'src/xen',
+    holds:
+      'the hypervisor: `versions/` (profiles and holes), `console/` (messages, dumps), `mm/` (references, types, entries, tables), `sched/` (timers, events), `hypercalls/` (a file each), `pv/` (exceptions, descriptors)',
+    imports: ['bits', 'machine', 'trace/events.ts'],
+  },
+  {
+    folder: 'src/audit',
+    holds: 'counts and types recomputed from the raw tables; safety properties read off them',
+    imports: ['bits', 'machine'],
+  },
+  {
+    folder: 'src/linux',
+    holds:
+      'the model kernel: `memory/` (e820, memblock, p2m), `tables/` (early tables, Xen hooks), `forecast/`',
+    imports: ['bits', 'machine/vcpu/vcpu.ts', 'xen/abi.ts', 'trace/events.ts'],
+  },
+  {
+    folder: 'src/script',
+    holds: 'the script language of hypercalls',
+    imports: ['bits', 'machine/vcpu/vcpu.ts', 'xen/abi.ts', 'trace/events.ts'],
+  },
+  {
+    folder: 'src/cpu',
+    holds:
+      'an x86-64 core: `decode/`, `semantics/` written once, the `interpreter/` generated from them, `float/`, `memory/`, `assist/`, `wasm/`; [`docs/cpu.md`](docs/cpu.md)',
+    imports: ['bits', 'machine'],
+  },
+  {
+    folder: 'src/toolstack',
+    holds:
+      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore",
+    imports: ['bits', 'machine', 'xen'],
+  },
+  {
+    folder: 'src/guest',
+    holds: 'code under Xen: the loop between core and hypervisor; `symbols/`',
+    imports: ['bits', 'machine', 'cpu', 'xen', 'toolstack'],
+  },
+  {
+    folder: 'src/run',
+    holds:
+      'plain options in, plain result out: `boot/`, `kernel/`, `script/`, `ask/` (who, why, replay), `film/`, `maps/`, `check/`, `search/`; what the CLI, the page and the package call',
+    imports: ['bits', 'machine', 'trace', 'xen', 'audit', 'linux', 'script', 'cpu', 'toolstack', 'guest'],
+  },
+  {
+    folder: 'src/explain',
+    holds:
+      'from a log, or a result, to its cause in words: `log/` reads lines into records, `decode/` says what words mean, `causes/` has a file for each cause, `confirm/` boots the log’s machine, `report/`',
+    imports: ['bits', 'trace', 'run'],
+  },
+  {
+    folder: 'src/explore',
+    holds:
+      'many runs: `jobs/` cuts them into pieces for threads, with checkpoints; `search/` looks for sequences; `sweep/` is sets of machines, their groups and borders; `queue/` hands pieces to other machines; `report/` has a file for each format',
+    imports: ['bits', 'trace', 'audit', 'run'],
+  },
+  {
+    folder: 'src/cli',
+    holds: 'options and help; `verbs/` has a folder each; they choose and print, they compute nothing',
+    imports: ['bits', 'toolstack/xl-config.ts', 'run', 'explain', 'explore'],
+  },
+  {
+    folder: 'web/src',
+    holds:
+      'the page: `views/` and their `parts/`, `map/` draws frames, `worker.ts` is where machines run; it chooses and shows, it computes nothing',
+    imports: ['bits', 'run', 'explain', 'explore'],
+  },
+]

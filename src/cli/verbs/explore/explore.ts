@@ -1,0 +1,218 @@
+import {
+  coreCount,
+  type Explored,
+  type ExplorePlan,
+  type ExploreRun,
+  explore,
+  type Finding,
+  onInterrupt,
+  Progress,
+  planOf,
+  resume,
+  scriptOf,
+  wholeNumber,
+} from '../../../explore/explore.ts'
+import { parseShard } from '../../../explore/jobs/job.ts'
+import { BadInput } from '../../../run/boot/boot-options.ts'
+import { readText } from '../../files.ts'
+import type { Io } from '../../io.ts'
+import { packageVersion } from '../../main.ts'
+
+/** What `xenolith explore` takes. */
+export type ExploreFlags = {
+  readonly xen?: string
+  readonly holes?: string
+  readonly domu?: boolean
+  readonly pages?: string
+  readonly moves?: string
+  readonly depth?: string
+  readonly walks?: string
+  readonly length?: string
+  readonly seed?: string
+  readonly all?: boolean
+  readonly shard?: string
+  readonly queue?: string
+  readonly threads?: string
+  readonly checkpoint?: string
+  readonly resume?: string
+  readonly expect?: string
+  readonly json?: boolean
+}
+
+const STATUS_INTERRUPTED = 130
+const CHECKPOINT = 'explore.checkpoint'
+
+/** Searches, tells how it goes on standard error, and prints what was found. */
+export async function run(options: ExploreFlags, io: Io): Promise<number> {
+  const plan = options.resume === undefined ? planFrom(options) : resumedPlan(options, options.resume)
+  const threads = wholeNumber('--threads', options.threads, 1, 256) ?? coreCount()
+  const checkpoint = options.checkpoint ?? options.resume ?? CHECKPOINT
+  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const interrupt = onInterrupt(
+    () => io.err('xenolith: ending the pieces under way; once more ends at once'),
+    () => progress.tell(),
+  )
+  let explored: Explored
+  const queue = options.queue === undefined ? null : await openedQueue(options.queue)
+  try {
+    const how = {
+      ...(queue === null ? {} : { walksBy: queue.walksBy }),
+      threads,
+      signal: interrupt.signal,
+      checkpoint,
+      savesNowAndThen: options.checkpoint !== undefined || options.resume !== undefined,
+      started() {
+        if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
+      },
+      progress: (done: Parameters<Progress['at']>[0]) => progress.at(done),
+      found(finding: Finding) {
+        progress.end()
+        if (options.json !== true) for (const line of shown(plan, finding)) io.out(line)
+      },
+    }
+    explored = await (options.resume === undefined ? explore(plan, how) : resume(options.resume, how))
+  } finally {
+    progress.end()
+    interrupt.release()
+    await queue?.close()
+  }
+  if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
+  else for (const line of summary(explored, progress.seconds)) io.out(line)
+  if (explored.ended === 'interrupted') {
+    io.err(`xenolith: interrupted; go on with: xenolith explore --resume ${checkpoint}`)
+    return STATUS_INTERRUPTED
+  }
+  const outcome = explored.findings.length > 0 ? 'found' : 'nothing'
+  if (options.expect === undefined || options.expect === outcome) return 0
+  io.err(`xenolith: expected ${options.expect}, but the outcome was ${outcome}`)
+  return 1
+}
+
+/** Walks by other machines; nothing of the queue is loaded without the option. */
+async function openedQueue(
+  address: string,
+): Promise<{ walksBy: NonNullable<ExploreRun['walksBy']>; close: () => Promise<void> }> {
+  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
+  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
+  const queue = await openQueue(address)
+  return {
+    walksBy: (job, shard, from, signal, take) => coordinate(queue, job, shard, from, signal, { take }),
+    close: () => queue.close(),
+  }
+}
+
+/** A search that goes on is the one it was. */
+function resumedPlan(options: ExploreFlags, file: string): ExplorePlan {
+  const other = PLAN_OPTIONS.find((name) => options[name] !== undefined)
+  if (other !== undefined) {
+    throw new BadInput(`--resume and --${other}: the checkpoint says what is searched; leave --${other} out`)
+  }
+  return planOf(file)
+}
+
+const PLAN_OPTIONS = [
+  'xen',
+  'holes',
+  'domu',
+  'pages',
+  'moves',
+  'depth',
+  'walks',
+  'length',
+  'seed',
+  'all',
+  'shard',
+] as const
+
+function planFrom(options: ExploreFlags): ExplorePlan {
+  const number = (name: keyof ExploreFlags & string, most: number): number | undefined =>
+    wholeNumber(`--${name}`, options[name] as string | undefined, 0, most)
+  const xen = options.xen ?? '4.17'
+  if (options.moves !== undefined && options.pages !== undefined) {
+    throw new BadInput('--moves and --pages: a file of moves names its own pages; leave --pages out')
+  }
+  return {
+    space: {
+      xen,
+      domain: options.domu === true ? 'domU' : 'dom0',
+      pages: number('pages', 5) ?? 3,
+      ...(options.holes === undefined ? {} : { holes: options.holes }),
+      ...(options.moves === undefined ? {} : { moves: readText(options.moves), source: options.moves }),
+    },
+    depth: number('depth', 64) ?? 4,
+    walks: number('walks', 1e9) ?? 200_000,
+    length: number('length', 100_000) ?? 40,
+    seed: number('seed', 2 ** 32 - 1) ?? 1,
+    all: options.all === true,
+    ...(options.shard === undefined ? {} : { shard: parseShard(options.shard) }),
+  }
+}
+
+function introduction({ space, depth, walks, length, seed }: ExplorePlan, threads: number): string[] {
+  const holes = space.holes === undefined ? '' : `, holes ${space.holes}`
+  return [
+    `Xen ${space.xen}${holes}, a ${space.domain}; all sequences of ${depth} moves, then ${walks} walks of ${length}`,
+    `(seed ${seed}, ${threads} thread${threads === 1 ? '' : 's'}, xenolith ${packageVersion()})`,
+  ]
+}
+
+/** A finding: what, by which hole, and the script with the command that runs it again. */
+function shown(plan: ExplorePlan, finding: Finding): string[] {
+  const holes = finding.holes.map((name) => `XSA-${name}`).join(' and ')
+  return [
+    '',
+    `FOUND ${finding.property}${holes === '' ? '' : ` (${holes})`}: ${finding.says}`,
+    ...replay(plan, finding).split('\n'),
+  ]
+}
+
+/** A command that runs a finding's script again and checks it after every operation. */
+function replay({ space }: ExplorePlan, finding: Finding): string {
+  const options = [
+    `--xen ${space.xen}`,
+    `--holes ${finding.holes.length === 0 ? 'none' : finding.holes.join(',')}`,
+    ...(space.domain === 'domU' ? ['--domu'] : []),
+  ]
+  return `xenolith script --check ${options.join(' ')} - <<'END'\n${scriptOf(space, finding.sequence).join('\n')}\nEND`
+}
+
+function summary(explored: Explored, seconds: number): string[] {
+  const { findings, states, steps, depth, walks, ended } = explored
+  const what = findings.length === 0 ? 'nothing found' : `${findings.length} found`
+  const how = ended === 'interrupted' ? ' when interrupted' : ''
+  return [
+    '',
+    `== ${what}${how}: ${states} states, every sequence of ${depth} moves, ${walks} walks;`,
+    `   ${steps} moves in ${seconds.toFixed(1)} s, ${Math.round(steps / Math.max(seconds, 0.001))} a second`,
+  ]
+}
+
+/** docs/explore.md describes it. */
+function document(explored: Explored, seconds: number): object {
+  const { plan, findings, states, steps, depth, walks, ended } = explored
+  const each = findings.map((finding) => ({
+    property: finding.property,
+    says: finding.says,
+    holes: finding.holes,
+    sequence: scriptOf(plan.space, finding.sequence),
+    replay: replay(plan, finding),
+  }))
+  return {
+    schema: 1,
+    found: each.length > 0,
+    property: each[0]?.property ?? null,
+    sequence: each[0]?.sequence ?? null,
+    states,
+    steps,
+    seconds: Math.round(seconds * 1000) / 1000,
+    depth,
+    walks,
+    ended,
+    findings: each,
+    xen: plan.space.xen,
+    domain: plan.space.domain,
+    holes: plan.space.holes ?? null,
+    seed: plan.seed,
+    version: packageVersion(),
+  }
+}

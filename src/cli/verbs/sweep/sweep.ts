@@ -1,0 +1,309 @@
+import { wholeNumber } from '../../../explore/explore.ts'
+import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
+import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
+import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'
+import { type Done, Progress } from '../../../explore/jobs/progress.ts'
+import { htmlReport } from '../../../explore/report/html.ts'
+import { junitReport } from '../../../explore/report/junit.ts'
+import { sarifReport } from '../../../explore/report/sarif.ts'
+import { textReport } from '../../../explore/report/text.ts'
+import type { Row } from '../../../explore/sweep/piece.ts'
+import { parseSweepFile, type RawSpace, readSpace } from '../../../explore/sweep/read-space.ts'
+import {
+  headerLine,
+  mergeResults,
+  type Results,
+  readResults,
+  rowLine,
+} from '../../../explore/sweep/results.ts'
+import {
+  isComplete,
+  loadSweep,
+  openWorkers,
+  runSweep,
+  type SweepState,
+  saveSweep,
+  shrinkGroups,
+  sweepJob,
+} from '../../../explore/sweep/run-sweep.ts'
+import { type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
+import { BadInput } from '../../../run/boot/boot-options.ts'
+import { type LineWriter, lineWriter, loadMap, readLines, readText } from '../../files.ts'
+import type { Io } from '../../io.ts'
+import { packageVersion } from '../../main.ts'
+
+/** What `xenolith sweep` takes beside the axes of the space. */
+export type SweepFlags = RawSpace & {
+  /** A sweep file; or `merge` and files of results. */
+  readonly files?: readonly string[]
+  readonly seed?: string
+  readonly forecast?: boolean
+  readonly shrink?: boolean
+  readonly shard?: string
+  readonly threads?: string
+  readonly checkpoint?: string
+  readonly resume?: string
+  readonly queue?: string
+  readonly out?: string
+  readonly baseline?: string
+  readonly expect?: string
+  readonly json?: boolean
+  readonly jsonl?: boolean
+  readonly junit?: boolean
+  readonly sarif?: boolean
+  readonly html?: boolean
+}
+
+const FORMATS = ['json', 'jsonl', 'junit', 'sarif', 'html'] as const
+const INTERRUPTED = 130
+
+/** Boots a set of machines, or merges the results of shards, and says which fail and where the border is. */
+export async function run(options: SweepFlags, io: Io): Promise<number> {
+  const chosen = FORMATS.filter((format) => options[format])
+  if (chosen.length > 1)
+    throw new BadInput(
+      `--${chosen[0]} and --${chosen[1]} exclude each other; write --out FILE and merge it twice`,
+    )
+  const [first, ...rest] = options.files ?? []
+  const baseline = options.baseline === undefined ? null : readResultsFile(options.baseline)
+  const threads = threadCount(options.threads)
+  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const interrupt = onInterrupt(
+    () => io.err('xenolith: stopping when the boots under way are done; ^C again stops at once'),
+    () => progress.tell(),
+  )
+  const job: SweepRun = { options, io, threads, progress, signal: interrupt.signal, baseline }
+  try {
+    return first === 'merge' ? await merge(job, rest) : await sweep(job)
+  } finally {
+    progress.end()
+    interrupt.release()
+  }
+}
+
+type SweepRun = {
+  readonly options: SweepFlags
+  readonly io: Io
+  readonly threads: number
+  readonly progress: Progress
+  readonly signal: AbortSignal
+  readonly baseline: Results | null
+}
+
+async function sweep(job: SweepRun): Promise<number> {
+  const { options, io, baseline } = job
+  const start = options.resume === undefined ? newState(options) : resumed(options, options.resume)
+  if (baseline !== null) sameMachines(start.spec, baseline.spec)
+  const file = options.checkpoint ?? options.resume
+  // A folder that cannot be written is found before the work.
+  if (file !== undefined) saveSweep(file, start)
+  const header = headerLine(start.spec, start.shard, packageVersion())
+  const out = options.out === undefined ? null : lineWriter(options.out, '--out')
+  out?.line(header)
+  if (options.jsonl) io.out(header)
+  const tell = (row: Row): void => {
+    out?.line(rowLine(row))
+    if (options.jsonl) io.out(rowLine(row))
+  }
+  try {
+    const pool = options.queue === undefined ? openWorkers(job.threads) : null
+    try {
+      const end = pool === null ? await queued(job, start, tell) : await local(job, pool, start, file, tell)
+      if (!isComplete(end)) return stopped(job, end, file, out)
+      out?.finish()
+      return await answer(job, end, end.shard.of === 1, pool)
+    } finally {
+      await pool?.close()
+    }
+  } catch (error) {
+    out?.abandon()
+    throw error
+  }
+}
+
+function local(
+  { signal, progress }: SweepRun,
+  pool: Pool<PieceTask, unknown>,
+  start: SweepState,
+  file: string | undefined,
+  row: (row: Row) => void,
+): Promise<SweepState> {
+  return runSweep(pool, start, signal, {
+    row,
+    progress: (done: Done) => progress.at(done),
+    ...(file === undefined ? {} : { save: (state: SweepState) => saveSweep(file, state) }),
+  })
+}
+
+/** On other machines, through a queue; nothing of the queue is loaded without the option. */
+async function queued(
+  { options, signal, progress }: SweepRun,
+  start: SweepState,
+  tell: (row: Row) => void,
+): Promise<SweepState> {
+  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
+  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
+  const queue = await openQueue(options.queue!)
+  const state = { ...start, rows: [...start.rows], done: start.done }
+  try {
+    await coordinate(queue, sweepJob(start.spec), start.shard, start.done, signal, {
+      take: (result) => {
+        for (const row of result as Row[]) {
+          state.rows.push(row)
+          tell(row)
+        }
+        state.done++
+        return true
+      },
+      progress: (done) => progress.at(done),
+    })
+    return state
+  } finally {
+    await queue.close()
+  }
+}
+
+function stopped(
+  { options, io, progress }: SweepRun,
+  state: SweepState,
+  file: string | undefined,
+  out: LineWriter | null,
+): number {
+  progress.end()
+  out?.abandon()
+  if (file !== undefined) saveSweep(file, state)
+  const where =
+    options.queue !== undefined
+      ? 'the queue keeps what is done: run it again to go on'
+      : file === undefined
+        ? 'nothing is saved: --checkpoint FILE would'
+        : `go on with --resume ${file}`
+  io.err(`xenolith: interrupted after ${state.rows.length} machines; ${where}`)
+  return INTERRUPTED
+}
+
+function newState(options: SweepFlags): SweepState {
+  const [file, ...more] = options.files ?? []
+  if (more.length > 0) throw new BadInput(`one sweep file is enough; ${more[0]} is left over`)
+  const raw = file === undefined ? {} : parseSweepFile(readText(file), file)
+  const space = readSpace({ ...raw, ...typed(options) }, loadMap)
+  const spec = {
+    space,
+    seed: wholeNumber('--seed', options.seed, 0, 2 ** 32 - 1) ?? 1,
+    forecast: options.forecast !== false,
+  }
+  return { spec, shard: parseShard(options.shard), done: 0, rows: [] }
+}
+
+/** The axes that were typed: each replaces the sweep file's. */
+function typed(options: SweepFlags): RawSpace {
+  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, queue, out, ...rest } = options
+  const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
+  return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
+}
+
+const AXES = [
+  'map',
+  'memory',
+  'memoryCap',
+  'vEnd',
+  'kernelSize',
+  'initrdSize',
+  'append',
+  'xen',
+  'linux',
+] as const
+
+function resumed(options: SweepFlags, file: string): SweepState {
+  const axis = AXES.find((name) => options[name] !== undefined)
+  if (
+    axis !== undefined ||
+    options.shard !== undefined ||
+    options.seed !== undefined ||
+    options.files?.length
+  )
+    throw new BadInput(
+      '--resume goes on with the machines of its checkpoint; leave all that names machines out',
+    )
+  if (options.queue !== undefined)
+    throw new BadInput(
+      '--resume and --queue exclude each other: a queue keeps its results itself; run it again',
+    )
+  return loadSweep(file)
+}
+
+async function merge(job: SweepRun, files: readonly string[]): Promise<number> {
+  if (files.length === 0) throw new BadInput('merge needs files of results; give those that --out wrote')
+  const { options, io, baseline } = job
+  const parts = files.map((file) => ({ file, results: readResultsFile(file) }))
+  const results = mergeResults(parts)
+  if (baseline !== null) sameMachines(results.spec, baseline.spec)
+  const lines = [
+    headerLine(results.spec, { index: 1, of: 1 }, packageVersion()),
+    ...results.rows.map(rowLine),
+  ]
+  if (options.jsonl) for (const line of lines) io.out(line)
+  if (options.out !== undefined) {
+    const out = lineWriter(options.out, '--out')
+    for (const line of lines) out.line(line)
+    out.finish()
+  }
+  return answer(job, results, true, null)
+}
+
+/** Group, shrink, print, and give the exit status. */
+async function answer(
+  job: SweepRun,
+  results: Results,
+  isWhole: boolean,
+  workers: Pool<PieceTask, unknown> | null,
+): Promise<number> {
+  const { options, io, signal, progress, baseline } = job
+  const wanted = isWhole && options.shrink !== false && !options.jsonl
+  let summary = summarize(results, new Map(), baseline)
+  if (wanted && summary.groups.length > 0 && !signal.aborted) {
+    const pool = workers ?? openWorkers(job.threads)
+    try {
+      const smallest = await shrinkGroups(pool, results, signal, (done) => progress.at(done))
+      summary = summarize(results, smallest, baseline)
+    } finally {
+      if (workers === null) await pool.close()
+    }
+  }
+  progress.end()
+  const text = reportText(options, results, summary)
+  if (text !== null) io.out(text)
+  return statusOf(summary, options, io)
+}
+
+function reportText(options: SweepFlags, results: Results, summary: Summary): string | null {
+  if (options.jsonl) return null
+  if (options.json) return JSON.stringify(summary, null, 2)
+  if (options.junit) return junitReport(results, summary)
+  if (options.sarif) return JSON.stringify(sarifReport(summary, packageVersion()), null, 2)
+  if (options.html) return htmlReport(results, summary, packageVersion())
+  return textReport(summary).join('\n')
+}
+
+function statusOf({ totals, forecast, regressions }: Summary, { expect }: SweepFlags, io: Io): number {
+  const { differing } = forecast
+  if (differing.length > 0)
+    io.err(
+      `xenolith: ${differing.length} boots came out otherwise than forecast, the first is machine ${differing[0]}: a bug of xenolith; report it and use --no-forecast`,
+    )
+  const failed = totals.refused + totals.fault
+  const broken = regressions === null ? expect === 'booted' && failed > 0 : regressions.length > 0
+  if (broken && regressions === null) io.err(`xenolith: expected booted, but ${failed} machines fail`)
+  if (broken && regressions !== null)
+    io.err(`xenolith: ${regressions.length} machines booted in the baseline and fail now`)
+  return broken || differing.length > 0 ? 1 : 0
+}
+
+function readResultsFile(file: string): Results {
+  return readResults(readLines(file), file)
+}
+
+/** @param text of --threads; undefined is all cores */
+export function threadCount(text: string | undefined): number {
+  return wholeNumber('--threads', text, 1, 256) ?? coreCount()
+}

@@ -1,0 +1,54 @@
+import { type WhoResult, who } from '../../../run/ask/who.ts'
+import { eventNumber } from '../../../run/boot/numbers.ts'
+import { type Io, painted } from '../../io.ts'
+import { type RunFlags, runSpec } from '../../run-spec.ts'
+
+/** What `xenolith who` takes. */
+export type WhoFlags = RunFlags & { readonly frame?: string; readonly at?: string; readonly json?: boolean }
+
+/** Says what a frame of a run is, who holds it and since when. */
+export function run(options: WhoFlags, io: Io): number {
+  const result = who(runSpec(options), options.frame ?? '', eventNumber('--at', options.at))
+  if (options.json) io.out(JSON.stringify(result, null, 2))
+  else for (const line of whoLines(result, io)) io.out(line)
+  return 0
+}
+
+/** The answer as text. */
+export function whoLines(result: WhoResult, io: Io): string[] {
+  const bare = (text: string | null | undefined): string => (text ?? 'none').replace(/^0x/, '')
+  const when =
+    result.at === result.events ? `after the last of ${result.events} events` : `after event ${result.at}`
+  const lines = [
+    painted(
+      io,
+      'bold',
+      `mfn ${bare(result.mfn)} (pfn ${bare(result.pfn)}), owner ${result.owner ?? 'none'}, ${when}`,
+    ),
+    `type       ${result.type}, count ${result.typeCount}${result.pinned ? ', pinned' : ''}   ${result.typeWord}`,
+    `references ${result.refCount}   ${result.refsWord}`,
+    painted(io, 'bold', 'held by'),
+  ]
+  for (const holder of result.holders) {
+    const { event, what } = holder.since
+    const since = event === 0 ? `since it was built` : `since event ${event}: ${what}`
+    if (holder.kind === 'entry') {
+      const addresses = holder.addresses ?? []
+      lines.push(
+        `  L${holder.level} at pfn ${bare(holder.tablePfn)} (mfn ${bare(holder.table)}), slot ${holder.slot}`,
+      )
+      lines.push(`      ${bare(holder.entry)} ${holder.flags}`)
+      lines.push(
+        `      ${addresses.length === 0 ? 'not linked: no address reaches it' : `at ${addresses.map(bare).join(', ')}`}`,
+      )
+    } else if (holder.kind === 'root') lines.push(`  the ${holder.as} root of ${holder.domain}`)
+    else if (holder.kind === 'descriptors') lines.push(`  the ${holder.as} of ${holder.domain}`)
+    else lines.push(`  the ${holder.kind}`)
+    lines.push(`      ${since}`)
+  }
+  lines.push(painted(io, 'bold', 'its type'))
+  for (const { event, what, type } of result.history) {
+    lines.push(`  ${type.padEnd(9)}${event === 0 ? 'as built' : `from event ${event}: ${what}`}`)
+  }
+  return lines
+}

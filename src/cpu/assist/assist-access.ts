@@ -1,0 +1,58 @@
+import type { Cpu } from '../cpu.ts'
+import { FIELD, LOW_END, RECORD } from '../state.ts'
+
+/** What instructions that are carried out in TypeScript need: their outcomes, and their way to memory. */
+export const DONE = 0
+export const FAULT = 1
+/** Go on at rip, which has been set. */
+export const JUMP = 2
+/** A trap: rip is behind the instruction, and the exception is set. */
+export const TRAP = 3
+/** The owner carries it out: it needs descriptors. */
+export const SEGMENT = 4
+
+/** Raise an exception of the instruction. */
+export function raise(cpu: Cpu, vector: number, error = 0): number {
+  cpu.port.setException(vector, error)
+  return FAULT
+}
+
+/** Put an address, two halves, where translations are asked for; offsets carry. */
+function setVa(cpu: Cpu, lo: number, hi: number, offset: number): void {
+  const low = lo + offset
+  cpu.setWord(FIELD.va, low >>> 0)
+  cpu.setWord(FIELD.va + 4, hi + (low > 0xffff_ffff ? 1 : low < 0 ? -1 : 0))
+}
+
+/** Where bytes of memory are, for loads or stores; 0 after a fault. At most 16. */
+export function at(cpu: Cpu, lo: number, hi: number, offset: number, bytes: number, access: number): number {
+  setVa(cpu, lo, hi, offset)
+  return cpu.port.translate(access, bytes)
+}
+
+/** Carry out a store that was prepared by `at`; false after a fault. */
+export function finish(cpu: Cpu, host: number): boolean {
+  return host >= LOW_END || cpu.port.commit()
+}
+
+/** The address of the memory operand, with its segment's base: two halves. */
+export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
+  const record = cpu.word(FIELD.record)
+  const segment = cpu.bytes[record + RECORD.segment] | (cpu.bytes[record + RECORD.segment + 1] << 8)
+  const lo = cpu.word(FIELD.computed) + cpu.words[segment >> 2]
+  const hi = cpu.word(FIELD.computed + 4) + cpu.words[(segment >> 2) + 1] + (lo > 0xffff_ffff ? 1 : 0)
+  return [lo >>> 0, hi >>> 0]
+}
+
+export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
+  let lo = 0
+  let hi = 0
+  for (let n = 0; n < bytes && n < 4; n++) lo += cpu.bytes[host + n] * 2 ** (8 * n)
+  for (let n = 4; n < bytes; n++) hi += cpu.bytes[host + n] * 2 ** (8 * (n - 4))
+  return [lo, hi]
+}
+
+export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
+  for (let n = 0; n < bytes; n++)
+    cpu.bytes[host + n] = n < 4 ? value[0] >>> (8 * n) : value[1] >>> (8 * (n - 4))
+}

@@ -1,0 +1,219 @@
+import type { Cpu } from '../cpu.ts'
+import type { Instruction } from '../decode/instruction.ts'
+import { MODIFY, READ, WRITE } from '../interpreter/interpreter-emitter.ts'
+import { SSE_FLOAT } from '../semantics/vector/sse-float.ts'
+import { X87_INSTRUCTIONS } from '../semantics/x87/x87.ts'
+import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from '../state.ts'
+import {
+  at,
+  DONE,
+  FAULT,
+  finish,
+  JUMP,
+  operandAddress,
+  raise,
+  read,
+  SEGMENT,
+  TRAP,
+  write,
+} from './assist-access.ts'
+import { STATE_INSTRUCTIONS } from './fxsave.ts'
+
+/**
+ * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. Their memory
+ * operand's address is computed by the record before theirs.
+ */
+type Assist = (cpu: Cpu, i: Instruction) => number
+
+const RAX = 0
+const RCX = 1
+const RDX = 2
+const RBX = 3
+const RSP = 4
+const RBP = 5
+
+export function assist(cpu: Cpu, i: Instruction): number {
+  const one = ASSISTS[i.name]
+  if (one === undefined) return raise(cpu, 6)
+  return one(cpu, i)
+}
+
+/** rip behind the instruction. */
+function step(cpu: Cpu, i: Instruction): void {
+  const record = cpu.word(FIELD.record)
+  const offset = cpu.bytes[record + RECORD.offset] | (cpu.bytes[record + RECORD.offset + 1] << 8)
+  const lo = cpu.word(FIELD.page) + offset + i.length
+  cpu.setRip(lo >>> 0, cpu.word(FIELD.page + 4) + (lo > 0xffff_ffff ? 1 : 0))
+}
+
+function trap(vector: number): Assist {
+  return (cpu, i) => {
+    step(cpu, i)
+    raise(cpu, vector)
+    return TRAP
+  }
+}
+
+/** int n: the gates of a PV guest's IDT belong to the hypervisor, so that ring 3 gets #GP with the vector in it. */
+function interrupt(cpu: Cpu, i: Instruction): number {
+  const operand = i.operands[0]
+  const vector = operand.kind === 'immediate' ? operand.lo & 0xff : 0
+  return raise(cpu, 13, vector * 8 + 2)
+}
+
+/** `bytes` bytes of the stack at rsp + offset, as two halves; null after a fault. */
+function stackWord(cpu: Cpu, offset: number, bytes: number): readonly [lo: number, hi: number] | null {
+  const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), offset, bytes, READ)
+  return host === 0 ? null : read(cpu, host, bytes)
+}
+
+function addToStack(cpu: Cpu, bytes: number): void {
+  const lo = cpu.register(RSP) + bytes
+  cpu.setRegister(RSP, lo >>> 0, cpu.registerHigh(RSP) + (lo > 0xffff_ffff ? 1 : lo < 0 ? -1 : 0))
+}
+
+const LOADABLE = CF | PF | AF | ZF | SF | TF | DF | OF | NT | AC | ID
+
+function loadFlags(cpu: Cpu, flags: number, mask: number): void {
+  cpu.setFlags((cpu.getFlags() & ~mask) | (flags & mask))
+  // With TF set, the next instruction is followed by #DB: `run` looks at the flag before it executes.
+  if ((flags & TF) !== 0) cpu.stop()
+}
+
+function popFlags(cpu: Cpu, i: Instruction): number {
+  const value = stackWord(cpu, 0, i.size)
+  if (value === null) return FAULT
+  addToStack(cpu, i.size)
+  const mask = i.size === 2 ? LOADABLE & 0xffff : LOADABLE
+  loadFlags(cpu, value[0], mask)
+  return DONE
+}
+
+/** A return to the same segments; any other one needs their descriptors. */
+function interruptReturn(cpu: Cpu, i: Instruction): number {
+  const words: (readonly [number, number])[] = []
+  for (let n = 0; n < 5; n++) {
+    const value = stackWord(cpu, n * i.size, i.size)
+    if (value === null) return FAULT
+    words.push(value)
+  }
+  const [rip, cs, flags, rsp, ss] = words
+  const isSame = (cs[0] & 0xffff) === cpu.selector(1) && (ss[0] & 0xffff) === cpu.selector(2)
+  if (!isSame) return SEGMENT
+  if ((cpu.getFlags() & NT) !== 0) return raise(cpu, 13)
+  cpu.setRip(rip[0], rip[1])
+  cpu.setRegister(RSP, rsp[0], rsp[1])
+  loadFlags(cpu, flags[0], i.size === 2 ? LOADABLE & 0xffff : LOADABLE | (1 << 16))
+  return JUMP
+}
+
+/** A far return to the same segment: the words of rip and cs have the operand's size. */
+function farReturn(cpu: Cpu, i: Instruction): number {
+  const rip = stackWord(cpu, 0, i.size)
+  if (rip === null) return FAULT
+  const cs = stackWord(cpu, i.size, i.size)
+  if (cs === null) return FAULT
+  if ((cs[0] & 0xffff) !== cpu.selector(1)) return SEGMENT
+  const [released] = i.operands
+  addToStack(cpu, 2 * i.size + (released?.kind === 'immediate' ? released.lo : 0))
+  cpu.setRip(rip[0], rip[1])
+  return JUMP
+}
+
+function readCpuid(cpu: Cpu): number {
+  const values = cpu.cpuid(cpu.register(RAX), cpu.register(RCX))
+  for (const [n, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[n], 0)
+  return DONE
+}
+
+function readTimeStamp(cpu: Cpu): number {
+  // The running instruction is counted already.
+  const ticks = cpu.tsc - 1
+  cpu.setRegister(RAX, ticks >>> 0, 0)
+  cpu.setRegister(RDX, Math.floor(ticks / 2 ** 32) >>> 0, 0)
+  return DONE
+}
+
+/** enter with copies of outer frames' pointers. */
+function enter(cpu: Cpu, i: Instruction): number {
+  const [size, level] = i.operands.map((o) => (o.kind === 'immediate' ? o.lo : 0))
+  const depth = level & 31
+  const top = cpu.register(RSP) - i.size
+  const topHigh = cpu.registerHigh(RSP) + (top < 0 ? -1 : 0)
+  let pushed = 0
+  const push = (value: readonly [number, number]): boolean => {
+    const host = at(cpu, cpu.register(RSP), cpu.registerHigh(RSP), -++pushed * i.size, i.size, WRITE)
+    if (host === 0) return false
+    write(cpu, host, i.size, value)
+    return finish(cpu, host)
+  }
+  if (!push([cpu.register(RBP), cpu.registerHigh(RBP)])) return FAULT
+  // What is copied may be what has just been pushed.
+  for (let n = 1; n < depth; n++) {
+    const host = at(cpu, cpu.register(RBP), cpu.registerHigh(RBP), -n * i.size, i.size, READ)
+    if (host === 0 || !push(read(cpu, host, i.size))) return FAULT
+  }
+  if (!push([top >>> 0, topHigh])) return FAULT
+  if (i.size === 8) cpu.setRegister(RBP, top >>> 0, topHigh)
+  else cpu.setRegister(RBP, ((cpu.register(RBP) & ~0xffff) | (top & 0xffff)) >>> 0, cpu.registerHigh(RBP))
+  addToStack(cpu, -(pushed * i.size) - size)
+  return DONE
+}
+
+function setZeroFlag(cpu: Cpu, zero: boolean): void {
+  cpu.setFlags((cpu.getFlags() & ~ZF) | (zero ? ZF : 0))
+}
+
+/** cmpxchg8b and cmpxchg16b: rdx:rax against memory, rcx:rbx into it. Memory is written in either case. */
+function compareExchangeWide(cpu: Cpu, i: Instruction): number {
+  const wide = i.name === 'cmpxchg16b'
+  const bytes = wide ? 16 : 8
+  const [lo, hi] = operandAddress(cpu)
+  if (wide && (lo & 15) !== 0) return raise(cpu, 13)
+  const expected = wide
+    ? [cpu.register(RAX), cpu.registerHigh(RAX), cpu.register(RDX), cpu.registerHigh(RDX)]
+    : [cpu.register(RAX), cpu.register(RDX)]
+  const replacement = wide
+    ? [cpu.register(RBX), cpu.registerHigh(RBX), cpu.register(RCX), cpu.registerHigh(RCX)]
+    : [cpu.register(RBX), cpu.register(RCX)]
+  const host = at(cpu, lo, hi, 0, bytes, MODIFY)
+  if (host === 0) return FAULT
+  const old = expected.map((_, n) => read(cpu, host + n * 4, 4)[0])
+  const isEqual = old.every((word, n) => word === expected[n])
+  const value = isEqual ? replacement : old
+  for (const [n, word] of value.entries()) write(cpu, host + n * 4, 4, [word, 0])
+  if (!wide) {
+    cpu.setWord(FIELD.expects, 1)
+    cpu.setWord(FIELD.expected, expected[0])
+    cpu.setWord(FIELD.expected + 4, expected[1])
+  }
+  const done = finish(cpu, host)
+  cpu.setWord(FIELD.expects, 0)
+  if (!done) return FAULT
+  if (!isEqual && wide) {
+    cpu.setRegister(RAX, old[0], old[1])
+    cpu.setRegister(RDX, old[2], old[3])
+  } else if (!isEqual) {
+    cpu.setRegister(RAX, old[0], 0)
+    cpu.setRegister(RDX, old[1], 0)
+  }
+  setZeroFlag(cpu, isEqual)
+  return DONE
+}
+
+const ASSISTS: Readonly<Record<string, Assist>> = {
+  ...SSE_FLOAT,
+  ...STATE_INSTRUCTIONS,
+  ...X87_INSTRUCTIONS,
+  int3: trap(3),
+  int1: trap(1),
+  int: interrupt,
+  popf: popFlags,
+  iret: interruptReturn,
+  retf: farReturn,
+  cpuid: readCpuid,
+  rdtsc: readTimeStamp,
+  enter,
+  cmpxchg8b: compareExchangeWide,
+  cmpxchg16b: compareExchangeWide,
+}

@@ -1,0 +1,270 @@
+import { arithmeticHandlers } from '../semantics/arithmetic.ts'
+import { bitHandlers } from '../semantics/bit-tests.ts'
+import { controlHandlers, PSEUDO } from '../semantics/control.ts'
+import type { Handler } from '../semantics/emitter.ts'
+import { moveHandlers } from '../semantics/moves.ts'
+import { multiplyHandlers } from '../semantics/multiply.ts'
+import { shiftHandlers } from '../semantics/shifts.ts'
+import { stringHandlers } from '../semantics/strings.ts'
+import { vectorHandlers } from '../semantics/vector/vectors.ts'
+import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from '../state.ts'
+import {
+  callCode,
+  type FunctionType,
+  load32,
+  load64,
+  loadSigned32,
+  ModuleBuilder,
+} from '../wasm/wasm-module.ts'
+import { I32, i32 } from '../wasm/wasm-values.ts'
+import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
+import { pairHandlers } from './pairs.ts'
+
+/**
+ * The interpreter, generated: one function with a loop around a br_table, an arm for each handler. Common handlers are its
+ * arms; the others are arms of a second function, so that the first stays small enough for V8 to compile well.
+ *
+ *     loop
+ *       nothing left of the slice -> out
+ *       br_table (handler of the record)
+ *         arm:  read operands, compute, write;  record = the next one
+ *     go to:  another page or an unknown place -> look it up, or have it decoded
+ */
+const COMMON: readonly Handler[] = [
+  ...moveHandlers(),
+  ...arithmeticHandlers(),
+  ...controlHandlers(),
+  ...shiftHandlers(),
+  ...multiplyHandlers(),
+  ...bitHandlers(),
+  ...pairHandlers(),
+]
+const UNCOMMON: readonly Handler[] = [...stringHandlers(), ...vectorHandlers()]
+
+/** Handler numbers: `assist`, the pseudo-instructions, the common handlers, then the rare ones. */
+const FIRST_COMMON = 1 + PSEUDO.length
+const FIRST_RARE = FIRST_COMMON + COMMON.length
+
+const NUMBERS = new Map<string, number>(
+  ['assist', ...PSEUDO, ...COMMON.map((h) => h.key), ...UNCOMMON.map((h) => h.key)].map((key, i) => [key, i]),
+)
+
+/** The number of a handler, or undefined. */
+export function handlerNumber(key: string): number | undefined {
+  return NUMBERS.get(key)
+}
+
+/** What the interpreter asks of the outside; see memory-port.ts, code-cache.ts and assist.ts. */
+export type Imports = {
+  /** Where the bytes at the state's `va` are: an address, or 0 after a fault. */
+  translate(access: number, bytes: number): number
+  /** Carry out the store that waits in the bounce buffer; 0 after a fault. */
+  commit(): number
+  /** The decoded instruction at the state's `rip`, whose page becomes the running one; 0 after a fault. */
+  enter(): number
+  /** Carry out the instruction at the state's `record`: 0 done, 1 fault, 2 go on at `rip`, 3 stop there. */
+  assist(): number
+}
+
+const TYPES: Readonly<Record<keyof Imports, FunctionType>> = {
+  translate: { parameters: ['i32', 'i32'], result: 'i32' },
+  commit: { parameters: [], result: 'i32' },
+  enter: { parameters: [], result: 'i32' },
+  assist: { parameters: [], result: 'i32' },
+}
+
+function build(): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const calls = {
+    translate: module.import('translate', TYPES.translate),
+    commit: module.import('commit', TYPES.commit),
+    enter: module.import('enter', TYPES.enter),
+    assist: module.import('assist', TYPES.assist),
+  }
+  const rare = module.function('rare', { parameters: ['i32', 'i32'], result: 'i32' }, rareFunction(calls))
+  module.function('run', { parameters: ['i32'], result: 'i32' }, runFunction(calls, rare))
+  return module.bytes()
+}
+
+/** rare(state, record): one instruction of those that are seldom; see RARE. */
+function rareFunction(calls: Calls): InterpreterEmitter {
+  const e = new InterpreterEmitter(calls, false)
+  e.loadFlags()
+  e.openBlocks(UNCOMMON.length + 1)
+  e.brTable(load32(e.record.value, 2, RECORD.handler).sub(FIRST_RARE), UNCOMMON.length + 1)
+  for (const handler of UNCOMMON) {
+    e.closeBlock()
+    writeHandler(e, handler)
+  }
+  e.closeBlock()
+  e.unreachable()
+  return e
+}
+
+function writeHandler(e: InterpreterEmitter, handler: Handler): void {
+  e.size = handler.size
+  e.form = handler.form
+  e.isSimple = handler.isSimple ?? false
+  handler.write(e)
+  e.next()
+  e.release()
+}
+
+/** run(state): execute until the slice is used up or something is the owner's. The reason is one of EXIT. */
+function runFunction(calls: Calls & { enter: number }, rare: number): InterpreterEmitter {
+  const e = new InterpreterEmitter(calls, true)
+  const { record, left, page, map, target, reason } = e
+  const loadPlace = (): void => {
+    e.set(page, e.field64(FIELD.page))
+    e.set(map, e.field(FIELD.map))
+    e.set(left, e.field(FIELD.left))
+  }
+  loadPlace()
+  e.loadFlags()
+  e.set(e.tlb, e.field(FIELD.tlb))
+  e.set(record, e.field(FIELD.record))
+  const handler = load32(record.value, 2, RECORD.handler)
+  e.block((stored) => {
+    e.block((here) => {
+      e.loop((next) => {
+        e.block((slow) => {
+          e.block((goTo) => {
+            e.block((fault) => {
+              e.labels = { next, goTo, fault, here, stored }
+              // EXIT.budget is 0, which is what `reason` starts as.
+              e.brIf(here, left.value.eqz())
+              e.set(left, left.value.sub(1))
+              e.openBlocks(FIRST_RARE + 1)
+              e.brTable(handler, FIRST_RARE + 1)
+              e.closeBlock()
+              e.assist()
+              e.release()
+              pseudoHandlers(e, slow)
+              for (const common of COMMON) {
+                e.closeBlock()
+                writeHandler(e, common)
+              }
+              e.closeBlock()
+              callRare(e, rare)
+            })
+            e.uncount()
+            e.set(reason, i32(EXIT.exception))
+            e.br(here)
+          })
+          lookUp(e, slow, next)
+        })
+        // What is not known is decoded; the jump that leads to it is over, so a fault is that of its target.
+        e.setField(FIELD.rip, target.value, 8)
+        e.setField(FIELD.left, left.value)
+        e.set(record, new I32(callCode(calls.enter, [])))
+        loadPlace()
+        e.brIf(next, record.value.ne(0))
+        e.set(reason, i32(EXIT.exception))
+        e.br(stored)
+      })
+      e.unreachable()
+    })
+    e.setField(FIELD.rip, page.value.add(load32(record.value, 2, RECORD.offset).extend()), 8)
+  })
+  e.saveFlags()
+  e.setField(FIELD.left, left.value)
+  e.setField(FIELD.record, record.value)
+  e.return(reason.value)
+  return e
+}
+
+/** Find the record at `target`: the running page's table, or that of a page which code ran in of late. */
+function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: number }): void {
+  const { record, page, map, target } = e
+  const newPage = e.let(target.value.and(-4096))
+  e.if(newPage.ne(page.value), () => {
+    const slot = e.let(
+      target.value
+        .shr(12)
+        .wrap()
+        .and(CODE_TLB_ENTRIES - 1),
+    )
+    const entry = e.let(e.field(FIELD.codeTlb).add(slot.mul(CODE_TLB_ENTRY_BYTES)))
+    e.brIf(slow, load64(entry, 8, CODE_TLB.tag).ne(newPage))
+    e.set(page, newPage)
+    e.set(map, load32(entry, 4, CODE_TLB.map))
+    e.setField(FIELD.page, newPage, 8)
+    e.setField(FIELD.map, map.value)
+  })
+  const at = map.value.add(target.value.wrap().and(4095).shl(2))
+  e.set(record, load32(at, 4))
+  e.brIf(next, record.value.ne(0))
+  e.release()
+}
+
+function callRare(e: InterpreterEmitter, rare: number): void {
+  const { next, fault } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  e.saveFlags()
+  e.setField(FIELD.left, e.left.value)
+  const outcome = e.let(new I32(callCode(rare, [e.state.value, e.record.value])))
+  e.set(e.left, e.field(FIELD.left))
+  e.brIf(fault, outcome.eq(RARE.fault))
+  e.loadFlags()
+  e.brIf(next, outcome.eq(RARE.again))
+  e.if(outcome.eq(RARE.assist), () => e.assist())
+  e.advance()
+  e.br(next)
+  e.release()
+}
+
+/** In the order of PSEUDO. */
+function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
+  const { next, goTo } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  e.closeBlock()
+  e.uncount()
+  e.jump(e.page.value.add(loadSigned32(e.record.value, RECORD.displacement)))
+  for (const cut of [8, 4]) {
+    e.closeBlock()
+    e.uncount()
+    e.setField(FIELD.computed, e.offset().add(e.immediate()).zeroExtend(cut), 8)
+    e.next()
+  }
+  const here = (): void =>
+    e.set(e.target, e.page.value.add(load32(e.record.value, 2, RECORD.offset).extend()))
+  e.closeBlock()
+  e.uncount()
+  here()
+  e.br(goTo)
+  e.closeBlock()
+  e.uncount()
+  const following = e.let(e.page.value.add(4096))
+  const slot = e.let(
+    following
+      .shr(12)
+      .wrap()
+      .and(CODE_TLB_ENTRIES - 1),
+  )
+  const entry = e.let(e.field(FIELD.codeTlb).add(slot.mul(CODE_TLB_ENTRY_BYTES)))
+  const isSame = load64(entry, 8, CODE_TLB.tag)
+    .eq(following)
+    .and(load64(entry, 4, CODE_TLB.map).eq(e.immediate()))
+  e.if(isSame, () => {
+    e.advance()
+    e.br(next)
+  })
+  here()
+  e.br(slow)
+  e.closeBlock()
+  e.if(e.field(FIELD.fpuTraps).ne(0), () => e.raise(DEVICE_NOT_AVAILABLE))
+  e.uncount()
+  e.next()
+  e.release()
+}
+
+/** #NM. */
+const DEVICE_NOT_AVAILABLE = 7
+
+let compiled: WebAssembly.Module | null = null
+
+/** Run the interpreter over a memory. The module is built and compiled once. */
+export function instantiate(memory: WebAssembly.Memory, imports: Imports): (state: number) => number {
+  compiled ??= new WebAssembly.Module(build())
+  const { translate, commit, enter, assist } = imports
+  const instance = new WebAssembly.Instance(compiled, { env: { memory, translate, commit, enter, assist } })
+  return instance.exports.run
+}

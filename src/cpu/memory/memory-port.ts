@@ -1,0 +1,365 @@
+import { PAGE, vaHigh, vaOf } from '../../bits/address.ts'
+import { D } from '../../bits/pte.ts'
+import { BACKING_WORD } from '../../machine/frames.ts'
+import type { FaultingStore } from '../../machine/host.ts'
+import type { Memory } from '../../machine/memory.ts'
+import {
+  markAccessed,
+  markPath,
+  PF_FETCH,
+  PF_PRESENT,
+  PF_USER,
+  PF_WRITE,
+  Walk,
+  walk,
+} from '../../machine/vcpu/mmu.ts'
+import type { CodeCache } from '../interpreter/code-cache.ts'
+import { MODIFY, READ } from '../interpreter/interpreter-emitter.ts'
+import { BOUNCE, FIELD, GENERAL, RECORD, STACK_BASE_MARK, STACK_MARK } from '../state.ts'
+import type { SoftTlb } from './soft-tlb.ts'
+
+const VECTOR_SS = 12
+const VECTOR_GP = 13
+const VECTOR_PF = 14
+
+/**
+ * What happens on a page fault before the guest hears of it. `retry`: the cause is gone; `emulated`: the store was carried
+ * out for the guest; `deliver`: it is the guest's.
+ */
+export type PageFaultHandler = (
+  va: number,
+  error: number,
+  store: FaultingStore | undefined,
+) => 'retry' | 'emulated' | 'deliver'
+
+/** Addresses whose accesses are of interest. */
+export type Watchpoint = {
+  readonly va: number
+  readonly bytes: number
+  readonly read: boolean
+  readonly write: boolean
+}
+
+/**
+ * The slow half of every access to memory: what the interpreter's look at the TLB does not answer. It walks the guest's
+ * tables, raises faults, and takes the accesses that one page does not hold, or that somebody has to see, through a buffer
+ * in the vCPU's state: loads find their bytes there, stores leave theirs, and `commit` carries them out.
+ */
+export class MemoryPort {
+  /** Address of the last page fault. */
+  faultAddress = 0
+  /** Frame of the L4 in use. */
+  root = 0
+  onPageFault: PageFaultHandler | null = null
+  /**
+   * Whether an access that loads and stores faults as a load where nothing is mapped, as QEMU's does. A processor's faults as a
+   * store.
+   */
+  readsFirst = false
+  watchpoints: readonly Watchpoint[] = []
+  /** A watchpoint that was hit since it was last looked at. */
+  hit: Watchpoint | null = null
+  /** The slice has to end after this instruction: translations of the running page may have changed. */
+  stop: () => void = () => {}
+  private readonly memory: Memory
+  private readonly state: number
+  private readonly tlb: SoftTlb
+  private readonly cache: CodeCache
+  private readonly found = new Walk()
+  /** A store that faulted waits for whoever may emulate it. */
+  private isRefused = false
+
+  constructor(memory: Memory, state: number, tlb: SoftTlb, cache: CodeCache) {
+    this.memory = memory
+    this.state = state
+    this.tlb = tlb
+    this.cache = cache
+  }
+
+  private word(field: number): number {
+    return this.memory.u32[(this.state + field) >> 2]
+  }
+
+  /** The interpreter's import: the bytes at the state's `va`, or 0 after a fault. */
+  translate(access: number, bytes: number): number {
+    const lo = this.word(FIELD.va)
+    const va = vaOf(lo, this.word(FIELD.va + 4))
+    // No access wraps around the ends of the two canonical halves.
+    const last = va === -1 ? -1 : va + bytes - 1
+    const isWhole = va !== -1 && last < 2 ** 48 && va < 2 ** 47 === last < 2 ** 47
+    if (!isWhole && !(va >= 2 ** 47 && last >= 2 ** 48)) return this.notCanonical()
+    const offset = lo & (PAGE - 1)
+    if (access === READ) return offset + bytes > PAGE ? this.readTwo(va, bytes) : this.readOne(va, bytes)
+    if (access === MODIFY && this.readsFirst && !this.isReadable(va, bytes)) return 0
+    return this.prepareStore(va, bytes)
+  }
+
+  private isReadable(va: number, bytes: number): boolean {
+    const here = PAGE - (va % PAGE)
+    return this.readable(va) !== 0 && (here >= bytes || this.readable(wrap(va + here)) !== 0)
+  }
+
+  /** Non-canonical addresses: #SS through rsp and rbp without a segment prefix, else #GP. */
+  private notCanonical(): number {
+    const { memory, state } = this
+    const record = this.word(FIELD.record)
+    const base = memory.u8[record + RECORD.base] | (memory.u8[record + RECORD.base + 1] << 8)
+    const segment = memory.u8[record + RECORD.segment] | (memory.u8[record + RECORD.segment + 1] << 8)
+    const named = base === state + GENERAL + 4 * 8 || base === state + GENERAL + 5 * 8
+    const isMarked = (memory.u8[record + RECORD.scale] & STACK_BASE_MARK) !== 0
+    const isStack = (named && segment === state + FIELD.zero) || isMarked || this.isImplicitStack(record)
+    this.setException(isStack ? VECTOR_SS : VECTOR_GP, 0)
+    return 0
+  }
+
+  /** Whether the address is one that an instruction like push makes from rsp, or leave from rbp. */
+  private isImplicitStack(record: number): boolean {
+    if ((this.memory.u8[record + RECORD.scale] & STACK_MARK) === 0) return false
+    return [4, 5].some((register) => {
+      const at = GENERAL + register * 8
+      const distance = (this.word(FIELD.va) - this.word(at)) | 0
+      return this.word(FIELD.va + 4) >>> 16 === this.word(at + 4) >>> 16 && Math.abs(distance) <= 512
+    })
+  }
+
+  // ---- loads ----
+
+  /** Address of the byte at `va` for a load that stays in its page, or 0. */
+  private readOne(va: number, bytes: number): number {
+    const host = this.readable(va)
+    if (host !== 0 && this.watchpoints.length > 0) this.watch(va, bytes, false)
+    return host
+  }
+
+  private readTwo(va: number, bytes: number): number {
+    const here = PAGE - (va % PAGE)
+    const first = this.readable(va)
+    if (first === 0) return 0
+    const second = this.readable(wrap(va + here))
+    if (second === 0) return 0
+    const { u8 } = this.memory
+    const buffer = this.state + BOUNCE
+    for (let i = 0; i < bytes; i++) u8[buffer + i] = i < here ? u8[first + i] : u8[second + i - here]
+    this.watch(va, bytes, false)
+    return buffer
+  }
+
+  private readable(va: number): number {
+    for (;;) {
+      const host = this.tryReadable(va)
+      if (host !== 0) return host
+      if (!this.raise(va, 0)) return 0
+    }
+  }
+
+  /** The same without a fault. */
+  tryReadable(va: number): number {
+    const w = walk(this.memory, this.root, va, this.found)
+    if (w.missing !== 0 || !w.user) return 0
+    return this.cachePage(va, w, false) * PAGE + (va % PAGE)
+  }
+
+  /** Address of the byte at `va` as the last walk found it, with no sign of an access. */
+  private peek(va: number): number {
+    const { mfn } = this.found
+    const record = this.memory.record(mfn)
+    if (this.memory.isDevice(mfn, record)) return this.memory.device(mfn) * 4 + (va % PAGE)
+    return this.memory.backing(record) * 4 + (va % PAGE)
+  }
+
+  // ---- stores ----
+
+  private prepareStore(va: number, bytes: number): number {
+    this.isRefused = false
+    const here = PAGE - (va % PAGE)
+    const crosses = here < bytes
+    const first = this.writable(va, bytes)
+    if (first === 0) return 0
+    const second = crosses ? this.writable(wrap(va + here), bytes) : 0
+    if (crosses && second === 0) return 0
+    const isPlain = !crosses && !this.isRefused && this.watchpoints.length === 0
+    const page = Math.floor(first / PAGE)
+    if (isPlain && !this.cache.isDecoded(page, first % PAGE, bytes) && !this.isOthersCode(page)) return first
+    const { u8 } = this.memory
+    const buffer = this.state + BOUNCE
+    for (let i = 0; i < bytes; i++) u8[buffer + i] = i < here ? u8[first + i] : u8[second + i - here]
+    this.memory.u32[(this.state + FIELD.pendingBytes) >> 2] = bytes
+    this.memory.u32[(this.state + FIELD.pendingVa) >> 2] = va >>> 0
+    this.memory.u32[(this.state + FIELD.pendingVa + 4) >> 2] = vaHigh(va)
+    return buffer
+  }
+
+  /** Address of the byte at `va` for a store; of one that somebody may emulate, for reading; or 0. */
+  private writable(va: number, bytes: number): number {
+    for (;;) {
+      const host = this.tryWritable(va)
+      if (host !== 0) return host
+      const { missing, user } = this.found
+      if (this.onPageFault !== null && missing === 0 && user && bytes <= 16) {
+        this.isRefused = true
+        return this.peek(va)
+      }
+      if (!this.raise(va, PF_WRITE)) return 0
+    }
+  }
+
+  private tryWritable(va: number): number {
+    const w = walk(this.memory, this.root, va, this.found)
+    if (w.missing !== 0 || !w.user || !w.writable) return 0
+    return this.cachePage(va, w, true) * PAGE + (va % PAGE)
+  }
+
+  /** Carry out the store in the buffer; false after a fault. */
+  commit(): boolean {
+    const bytes = this.word(FIELD.pendingBytes)
+    const va = vaOf(this.word(FIELD.pendingVa), this.word(FIELD.pendingVa + 4))
+    const expects = this.word(FIELD.expects) !== 0
+    // The instruction does not come back to clear it when the store faults.
+    this.memory.u32[(this.state + FIELD.expects) >> 2] = 0
+    if (this.isRefused) {
+      const outcome = this.emulate(va, bytes, expects)
+      if (outcome !== 'retry') return outcome === 'emulated'
+    }
+    const buffer = this.state + BOUNCE
+    const here = Math.min(bytes, PAGE - (va % PAGE))
+    // Both pages were looked at before; what a retry has changed may let one fault now, before anything is stored.
+    const first = this.plainWritable(va)
+    if (first === 0) return false
+    const second = here < bytes ? this.plainWritable(wrap(va + here)) : 0
+    if (here < bytes && second === 0) return false
+    this.storeBytes(first, buffer, here)
+    if (here < bytes) this.storeBytes(second, buffer + here, bytes - here)
+    this.watch(va, bytes, true)
+    return true
+  }
+
+  /** Whether another core has decoded instructions from a page: this one does not know which bytes. */
+  private isOthersCode(page: number): boolean {
+    return this.memory.decoded !== null && this.memory.decoded[page] !== 0 && !this.cache.isCode(page)
+  }
+
+  private plainWritable(va: number): number {
+    for (;;) {
+      const host = this.tryWritable(va)
+      if (host !== 0) return host
+      if (!this.raise(va, PF_WRITE)) return 0
+    }
+  }
+
+  private storeBytes(host: number, from: number, bytes: number): void {
+    const { u8 } = this.memory
+    u8.copyWithin(host, from, from + bytes)
+    const page = Math.floor(host / PAGE)
+    if (this.cache.isDecoded(page, host % PAGE, bytes) || this.isOthersCode(page)) this.memory.touchPage(page)
+  }
+
+  /** Ask whoever handles page faults about a store that the tables refuse, with what it would store. */
+  private emulate(va: number, bytes: number, expects: boolean): 'emulated' | 'retry' | 'fault' {
+    const { u32 } = this.memory
+    const at = (this.state + BOUNCE) >> 2
+    const mask = bytes < 4 ? 2 ** (8 * bytes) - 1 : 0xffff_ffff
+    const expected = { lo: this.word(FIELD.expected), hi: this.word(FIELD.expected + 4) }
+    const store: FaultingStore = {
+      va,
+      bytes: bytes as 1 | 2 | 4 | 8 | 16,
+      lo: (u32[at] & mask) >>> 0,
+      hi: bytes >= 8 ? u32[at + 1] : 0,
+      ...(expects ? { expected } : {}),
+    }
+    this.isRefused = false
+    const crosses = (va % PAGE) + bytes > PAGE
+    const faulting = crosses && this.tryWritable(va) !== 0 ? wrap(va + PAGE - (va % PAGE)) : va
+    walk(this.memory, this.root, faulting, this.found)
+    const outcome = this.ask(faulting, PF_WRITE | PF_PRESENT, store)
+    if (outcome === 'deliver') this.pageFault(faulting, PF_WRITE | PF_PRESENT)
+    return outcome === 'deliver' ? 'fault' : outcome
+  }
+
+  // ---- fetches ----
+
+  /** The page of the machine's memory that code at `va` lies in, or -1 after a fault. */
+  fetch(va: number): number {
+    for (;;) {
+      const w = walk(this.memory, this.root, va, this.found)
+      if (w.missing === 0 && w.user && w.executable) return this.backing(va, w, false)
+      if (!this.raise(va, PF_FETCH)) return -1
+    }
+  }
+
+  /** Word index of the entry that the last walk ended at. */
+  get lastEntry(): number {
+    return this.found.at
+  }
+
+  // ---- what they share ----
+
+  private cachePage(va: number, w: Walk, store: boolean): number {
+    const page = this.backing(va, w, store)
+    const isWatched = this.watchpoints.some((p) => overlaps(p, va - (va % PAGE), PAGE))
+    // Where the dirty bit is not set yet, a load caches the page for loads only.
+    const isWritable = store || (w.writable && (w.lo & D) !== 0)
+    const isDevice = this.memory.isDevice(w.mfn, this.memory.record(w.mfn))
+    const lo = (va - (va % PAGE)) >>> 0
+    const isCode = this.memory.decoded !== null && this.memory.decoded[page] !== 0
+    const canWrite = isWritable && !isWatched && !isDevice && !isCode
+    if (!isDevice) this.tlb.fill(lo, vaHigh(va), page, !isWatched, canWrite, w.at)
+    return page
+  }
+
+  /** Number of the page of the machine's memory that holds a frame's bytes, and A and D where the access sets them. */
+  private backing(va: number, w: Walk, store: boolean): number {
+    const record = this.memory.record(w.mfn)
+    markAccessed(this.memory, this.root, va, store)
+    if (this.memory.isDevice(w.mfn, record)) {
+      return (store ? this.memory.nowhere : this.memory.device(w.mfn)) >>> 10
+    }
+    // The core sees its own stores to code: they need not count as touches of the page.
+    const page = this.memory.u32[record + BACKING_WORD]
+    return page !== 0 ? page : this.memory.backing(record) >>> 10
+  }
+
+  /** A page fault at an address whose walk was the last; true when the access is to be tried again. */
+  private raise(va: number, kind: number): boolean {
+    const error = kind | (this.found.missing === 0 ? PF_PRESENT : 0)
+    if (this.ask(va, error, undefined) === 'retry') return true
+    this.pageFault(va, error)
+    return false
+  }
+
+  private ask(va: number, error: number, store: FaultingStore | undefined): 'retry' | 'emulated' | 'deliver' {
+    const { missing } = this.found
+    markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
+    if (this.onPageFault === null) return 'deliver'
+    const outcome = this.onPageFault(va, error | PF_USER, store)
+    if (outcome !== 'deliver') this.stop()
+    return outcome
+  }
+
+  private pageFault(va: number, error: number): void {
+    this.setException(VECTOR_PF, error | PF_USER)
+    this.faultAddress = va
+  }
+
+  /** The exception that the running instruction ends in. */
+  setException(vector: number, error: number): void {
+    this.memory.u32[(this.state + FIELD.vector) >> 2] = vector
+    this.memory.u32[(this.state + FIELD.errorCode) >> 2] = error
+  }
+
+  private watch(va: number, bytes: number, isStore: boolean): void {
+    for (const point of this.watchpoints) {
+      if (!(isStore ? point.write : point.read) || !overlaps(point, va, bytes)) continue
+      this.hit = point
+      this.stop()
+    }
+  }
+}
+
+function overlaps(point: Watchpoint, va: number, bytes: number): boolean {
+  return va < point.va + point.bytes && point.va < va + bytes
+}
+
+/** The highest address is followed by the lowest. */
+function wrap(va: number): number {
+  return va % 2 ** 48
+}

@@ -1,0 +1,100 @@
+import type { Memory } from '../../machine/memory.ts'
+import {
+  CODE_TLB,
+  CODE_TLB_BYTES,
+  CODE_TLB_ENTRIES,
+  CODE_TLB_ENTRY_BYTES,
+  TLB,
+  TLB_BYTES,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+} from '../state.ts'
+
+const PAGE = 4096
+
+/**
+ * The interpreter's TLB, in the machine's memory: one direct-mapped table for loads and stores, whose write half holds only
+ * pages that may be stored to with no further question, and one for pages that code runs in. Pages are named by their
+ * 48-bit address, a number.
+ */
+export class SoftTlb {
+  readonly data: number
+  readonly code: number
+  private readonly words: Uint32Array
+  private isFilled = true
+
+  constructor(memory: Memory) {
+    this.words = memory.u32
+    this.data = memory.takePages(TLB_BYTES / PAGE) * PAGE
+    this.code = memory.takePages(CODE_TLB_BYTES / PAGE) * PAGE
+    this.flush()
+  }
+
+  /** @param hi high half of the page's 64-bit address, @param lo its low half */
+  fill(lo: number, hi: number, page: number, readable: boolean, writable: boolean, entry: number): void {
+    const at = this.slot(lo, hi)
+    const w = this.words
+    set(w, at + (TLB.read >> 2), readable, lo, hi)
+    set(w, at + (TLB.write >> 2), writable, lo, hi)
+    w[at + (TLB.host >> 2)] = page * PAGE
+    w[at + (TLB.entry >> 2)] = entry
+    this.isFilled = true
+  }
+
+  fillCode(lo: number, hi: number, map: number, entry: number): void {
+    const at = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >> 2
+    set(this.words, at + (CODE_TLB.tag >> 2), true, lo, hi)
+    this.words[at + (CODE_TLB.map >> 2)] = map
+    this.words[at + (CODE_TLB.entry >> 2)] = entry
+    this.isFilled = true
+  }
+
+  /** Word index of the entry for a page: the hash that the interpreter's emitter computes, too. */
+  private slot(lo: number, hi: number): number {
+    const number = (lo >>> 12) | (hi << 20)
+    return (this.data >> 2) + ((number ^ (number >>> 10)) & (TLB_ENTRIES - 1)) * (TLB_ENTRY_BYTES >> 2)
+  }
+
+  flush(): void {
+    if (!this.isFilled) return
+    this.isFilled = false
+    this.words.fill(0xffff_ffff, this.data >> 2, (this.data + TLB_BYTES) >> 2)
+    this.flushCode()
+  }
+
+  flushCode(): void {
+    this.words.fill(0xffff_ffff, this.code >> 2, (this.code + CODE_TLB_BYTES) >> 2)
+  }
+
+  flushPage(lo: number, hi: number): void {
+    const at = this.slot(lo, hi)
+    this.words.fill(0xffff_ffff, at, at + 4)
+    const code = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >> 2
+    this.words.fill(0xffff_ffff, code, code + 2)
+  }
+
+  /** Forget what was translated by the entry of a page table at a word index of the machine's memory. */
+  flushEntry(entry: number): void {
+    if (!this.isFilled) return
+    const w = this.words
+    for (let i = 0, at = this.data >> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
+      if (w[at + (TLB.entry >> 2)] === entry) w.fill(0xffff_ffff, at, at + 4)
+    }
+    for (let i = 0, at = this.code >> 2; i < CODE_TLB_ENTRIES; i++, at += CODE_TLB_ENTRY_BYTES >> 2) {
+      if (w[at + (CODE_TLB.entry >> 2)] === entry) w.fill(0xffff_ffff, at, at + 2)
+    }
+  }
+
+  /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */
+  protect(page: number): void {
+    const w = this.words
+    for (let i = 0, at = this.data >> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
+      if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
+    }
+  }
+}
+
+function set(words: Uint32Array, at: number, valid: boolean, lo: number, hi: number): void {
+  words[at] = valid ? lo : 0xffff_ffff
+  words[at + 1] = valid ? hi : 0xffff_ffff
+}

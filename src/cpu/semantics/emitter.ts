@@ -1,0 +1,155 @@
+import type { Local } from '../wasm/wasm-module.ts'
+import type { Code, I32, I64, V128, Value, ValueType } from '../wasm/wasm-values.ts'
+
+/**
+ * What the semantics of an instruction are written against. They say once what is read, computed and written; who
+ * implements this decides where operands come from. The interpreter reads them from the decoded instruction at run time; a
+ * compiler of regions would know them.
+ *
+ * The one rule: everything that can fault comes before the first register or flag is written.
+ */
+export type Emitter = {
+  /** Bytes of the operation. */
+  readonly size: 1 | 2 | 4 | 8
+  readonly form: OperandForm
+
+  // ---- statements ----
+  let<T extends Value>(value: T): T
+  variable<T extends Value>(type: ValueType): Local<T>
+  set<T extends Value>(local: Local<T>, value: T): void
+  emit(code: Code): void
+  if(condition: I32, then: () => void, otherwise?: () => void): void
+  loop(body: (again: { depth: number }) => void): void
+  block(body: (end: { depth: number }) => void): void
+  br(label: { depth: number }): void
+  brIf(label: { depth: number }, condition: I32): void
+
+  // ---- operands: values of `size` bytes, zero extended ----
+  /** The second operand. */
+  source(): I64
+  /** The first operand, to be read alone. */
+  destination(): I64
+  /** The first operand, to be read and then written. */
+  modify(): I64
+  /** Write the first operand; the bits of `value` above the operand's size do not matter. */
+  write(value: I64): void
+  /** Write the first operand, a register, with `bytes` bytes instead of `size`. */
+  writeAs(value: I64, bytes: number): void
+  /** The second register operand, whatever the form: of instructions whose other operands are memory and an immediate. */
+  second(): I64
+  writeSecond(value: I64): void
+  immediate(): I64
+  /** The effective address, with its segment's base or without. */
+  address(): I64
+  offset(): I64
+  segmentBase(): I64
+
+  /** Where the first two register operands lie: addresses in WebAssembly's memory. */
+  firstPlace(): I32
+  secondPlace(): I32
+
+  // ---- vectors ----
+  /** The first operand, an xmm register, and the second one. */
+  vector(): V128
+  secondVector(): V128
+  /**
+   * The second operand: an xmm register, or `bytes` bytes of memory with zeros above. 16 bytes have to be aligned, or
+   * it is #GP, but where `aligned` is false.
+   */
+  vectorSource(bytes: number, aligned?: boolean): V128
+  /** The low `bytes` bytes of the second operand, a general register, with zeros above. */
+  vectorFromSecond(bytes: number): V128
+  writeVector(value: V128): void
+  /** Store 16 bytes to the memory operand. */
+  storeVector(value: V128, aligned: boolean): void
+
+  // ---- small helps ----
+  choose(condition: I32, a: I64, b: I64): I64
+  smaller(a: I32, b: number): I32
+
+  // ---- registers by number ----
+  register(n: number, bytes?: number): I64
+  setRegister(n: number, value: I64, bytes?: number): void
+  /** A field of the vCPU's state: 4 bytes, or 8. */
+  field(at: number): I32
+  field64(at: number): I64
+  setField(at: number, value: Value, bytes?: number): void
+
+  // ---- memory ----
+  load(va: I64, bytes: number): I64
+  loadVector(va: I64): V128
+  store(va: I64, value: Value, bytes: number): void
+  /** Where the bytes at `va` are, for loads, for stores or for both at once: an address in WebAssembly's memory. */
+  host(va: I64, bytes: number, access: Access): I32
+  /** The end of a store through `host(va, n, 'write')`. It may fault. */
+  commit(host: I32): void
+
+  // ---- flags: see flags.ts ----
+  readonly result: Local<I64>
+  readonly carries: Local<I32>
+
+  // ---- where it goes on ----
+  /**
+   * Count the second of two instructions that one handler carries out. Where the budget has no room for it, the handler
+   * ends here, and the plain records behind its own follow.
+   */
+  countSecond(): void
+  /** Go on behind `records` records more than usual. */
+  skip(records: number): void
+  /** Go on with the next instruction; the end of a handler does it by itself. */
+  next(): void
+  /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
+  assistInstead(): void
+  nextRip(): I64
+  /** Go on at any address, or at the target of a direct jump. */
+  jump(target: I64): void
+  jumpDirect(): void
+  /** To the target of a direct jump in another page. */
+  jumpAway(): void
+  /** Execute this instruction again, as `rep` does. */
+  again(): void
+  /** Raise an exception of this instruction; nothing of it may have happened. */
+  raise(vector: number): void
+  /** Leave the interpreter before this instruction: its owner carries it out. */
+  exit(reason: number): void
+}
+
+/** How memory is accessed. */
+export type Access = 'read' | 'write' | 'modify'
+
+/** How the first two operands are found: register and register, register and memory, memory and register. */
+export type OperandForm = 'rr' | 'rm' | 'mr'
+
+/** The code of one operation in one form, under the name by which decoded instructions are given it. */
+export type Handler = {
+  readonly key: string
+  readonly size: 1 | 2 | 4 | 8
+  readonly form: OperandForm
+  readonly write: (e: Emitter) => void
+  /** For memory operands that are a base and a displacement alone: most are. */
+  readonly isSimple?: true
+}
+
+/** The handlers of memory forms twice: for any address, and under another key for simple ones. */
+export function withSimple(handlers: readonly Handler[]): Handler[] {
+  const inMemory = handlers.filter(({ form }) => form !== 'rr')
+  return [...handlers, ...inMemory.map((h) => ({ ...h, key: `${h.key}${SIMPLE}`, isSimple: true as const }))]
+}
+
+/** What the key of a handler for simple addresses ends with. */
+export const SIMPLE = '+'
+
+export const SIZES = [1, 2, 4, 8] as const
+
+/** The handlers of an operation for sizes and forms. */
+export function operation(
+  name: string,
+  sizes: readonly (1 | 2 | 4 | 8)[],
+  forms: readonly OperandForm[],
+  write: (e: Emitter) => void,
+): Handler[] {
+  return sizes.flatMap((size) => forms.map((form) => ({ key: `${name}${size}${form}`, size, form, write })))
+}
+
+export const BOTH: readonly OperandForm[] = ['rr', 'mr']
+export const ALL_FORMS: readonly OperandForm[] = ['rr', 'rm', 'mr']

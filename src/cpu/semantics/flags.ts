@@ -1,0 +1,175 @@
+import { AF, CF, OF, PF, SF, ZF } from '../state.ts'
+import { select } from '../wasm/wasm-module.ts'
+import { type I32, type I64, i32, i64 } from '../wasm/wasm-values.ts'
+import type { Emitter } from './emitter.ts'
+
+/**
+ * The arithmetic flags are kept as what they are computed from, so that an instruction sets them with few operations and
+ * only a reader pays for those it looks at:
+ *
+ *     result    64 bits: the result, sign extended. ZF: it is zero. SF: its sign. PF: the parity of its low byte.
+ *     carries   32 bits:
+ *                31  CF           the carry out of the highest bit
+ *                30  PO           the carry into it, so that OF is CF xor PO
+ *             15..8  parity byte  PF is the parity of the result's low byte xor this
+ *                 3  AF           the carry out of bit 3
+ *                 0  sign         SF is the result's sign xor this
+ *
+ * Bits 0 and 8..15 are for flags that no one result has together, as popf may load.
+ */
+const CARRY = 0x8000_0000 | 0
+const CARRY_IN = 0x4000_0000
+const AUXILIARY = 8
+
+/** The carries out of each bit, at the places where `carries` has them. */
+function place(e: Emitter, out: I64): I32 {
+  const low = e.size === 8 ? out.shr(32).wrap() : out.wrap()
+  const high = e.size === 1 ? low.shl(24) : e.size === 2 ? low.shl(16) : low
+  return high.and(CARRY | CARRY_IN).or(out.wrap().and(AUXILIARY))
+}
+
+/** Flags of a + b (+ carry) = r. */
+export function flagsOfAdd(e: Emitter, a: I64, b: I64, r: I64): void {
+  const out = e.let(a.and(b).or(a.or(b).and(r.not())))
+  e.set(e.carries, place(e, out))
+  e.set(e.result, r.signExtend(e.size))
+}
+
+/** Flags of a - b (- borrow) = r. */
+export function flagsOfSub(e: Emitter, a: I64, b: I64, r: I64): void {
+  const out = e.let(a.not().and(b).or(a.xor(b).not().and(r)))
+  e.set(e.carries, place(e, out))
+  e.set(e.result, r.signExtend(e.size))
+}
+
+/** Flags of a bitwise operation: CF, OF and AF are clear. */
+export function flagsOfLogic(e: Emitter, r: I64): void {
+  e.set(e.carries, i32(0))
+  e.set(e.result, r.signExtend(e.size))
+}
+
+/** The flags that an instruction has just set, but with the CF of before: inc and dec. */
+export function keepCarry(e: Emitter, before: I32): void {
+  const now = e.let(e.carries.value)
+  const overflow = now.xor(now.shl(1))
+  const old = e.let(before.and(CARRY))
+  const into = overflow.xor(old).shr(1).and(CARRY_IN)
+  e.set(e.carries, old.or(into).or(now.and(AUXILIARY)))
+}
+
+/** Result flags of `r`, with CF and OF given as 0 or 1; AF is clear. */
+export function flagsOfResult(e: Emitter, r: I64, carry: I32, overflow: I32): void {
+  const c = e.let(carry)
+  e.set(e.carries, carryBits(c, overflow))
+  e.set(e.result, r.signExtend(e.size))
+}
+
+function carryBits(carry: I32, overflow: I32): I32 {
+  return carry.shl(31).or(carry.xor(overflow).shl(30))
+}
+
+/** CF and OF alone, given as 0 or 1: rotates. */
+export function setCarryAndOverflow(e: Emitter, carry: I32, overflow: I32): void {
+  const c = e.let(carry)
+  e.set(e.carries, e.carries.value.and(~(CARRY | CARRY_IN)).or(carryBits(c, overflow)))
+}
+
+/** CF alone; OF stays what it was. */
+export function setCarry(e: Emitter, carry: I32): void {
+  const c = e.let(carry)
+  const overflow = e.let(overflowFlag(e))
+  setCarryAndOverflow(e, c, overflow)
+}
+
+/** ZF alone; the flags that were computed from the result stay what they were. */
+export function setZero(e: Emitter, zero: I32): void {
+  const keep = e.let(flagBits(e).and(~ZF))
+  setFlagBits(e, keep.or(zero.shl(6)))
+}
+
+export function carryFlag(e: Emitter): I32 {
+  return e.carries.value.shr(31)
+}
+
+export function overflowFlag(e: Emitter): I32 {
+  const c = e.carries.value
+  return c.xor(c.shl(1)).shr(31)
+}
+
+function zeroFlag(e: Emitter): I32 {
+  return e.result.value.eqz()
+}
+
+function signFlag(e: Emitter): I32 {
+  return e.result.value.shr(63).wrap().xor(e.carries.value.and(1))
+}
+
+function parityFlag(e: Emitter): I32 {
+  const low = e.result.value.wrap().xor(e.carries.value.shr(8)).and(0xff)
+  return low.popcnt().and(1).xor(1)
+}
+
+/** The sixteen conditions of jcc, setcc and cmovcc, as 0 or 1. */
+export function condition(e: Emitter, code: number): I32 {
+  const plain = [
+    overflowFlag,
+    carryFlag,
+    zeroFlag,
+    () => carryFlag(e).or(zeroFlag(e)),
+    signFlag,
+    parityFlag,
+    () => signFlag(e).xor(overflowFlag(e)),
+    () => zeroFlag(e).or(signFlag(e).xor(overflowFlag(e))),
+  ][code >> 1](e)
+  return (code & 1) === 0 ? plain : plain.eqz()
+}
+
+/** CF, PF, AF, ZF, SF and OF where rflags has them. */
+export function flagBits(e: Emitter): I32 {
+  return carryFlag(e)
+    .or(parityFlag(e).shl(2))
+    .or(e.carries.value.and(AUXILIARY).shl(1))
+    .or(zeroFlag(e).shl(6))
+    .or(signFlag(e).shl(7))
+    .or(overflowFlag(e).shl(11))
+}
+
+/** Set all six from where rflags has them. */
+export function setFlagBits(e: Emitter, bits: I32): void {
+  const b = e.let(bits)
+  const bit = (flag: number): I32 => b.and(flag).ne(0)
+  const c = e.let(bit(CF))
+  // The result is 0 or 1; its sign is 0, and its low byte has an odd number of bits when it is 1.
+  const parity = bit(PF).eqz().xor(bit(ZF).eqz())
+  const carries = carryBits(c, bit(OF)).or(b.and(AF).shr(1)).or(parity.shl(8)).or(bit(SF))
+  e.set(e.carries, carries)
+  e.set(e.result, select(bit(ZF), i64(0), i64(1)))
+}
+
+// ---- the same outside the interpreter ----
+
+/** CF, PF, AF, ZF, SF and OF from the kept words. */
+export function flagsFromWords(resultLo: number, resultHi: number, carries: number): number {
+  let low = (resultLo ^ (carries >>> 8)) & 0xff
+  low ^= low >> 4
+  low ^= low >> 2
+  low ^= low >> 1
+  const sign = (resultHi >>> 31) ^ (carries & 1)
+  return (
+    (carries >>> 31 ? CF : 0) |
+    (low & 1 ? 0 : PF) |
+    (carries & AUXILIARY ? AF : 0) |
+    ((resultLo | resultHi) === 0 ? ZF : 0) |
+    (sign ? SF : 0) |
+    ((carries ^ (carries << 1)) < 0 ? OF : 0)
+  )
+}
+
+/** The kept words of flags: the result, which is 0 or 1, and the carries. */
+export function wordsFromFlags(flags: number): { result: number; carries: number } {
+  const is = (flag: number): number => ((flags & flag) !== 0 ? 1 : 0)
+  const result = 1 - is(ZF)
+  const parity = 1 - is(PF) === result ? 0 : 1
+  const carries = (is(CF) << 31) | ((is(CF) ^ is(OF)) << 30) | (parity << 8) | (is(AF) << 3) | is(SF)
+  return { result, carries }
+}

@@ -1,0 +1,70 @@
+import { PAGE } from '../../bits/address.ts'
+import { RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { SymbolTable } from './symbol-table.ts'
+
+/** A place in the guest's code: where it is, and where it will return to. */
+export type Frame = { readonly va: number; readonly text: string }
+
+/** Words of stack that are looked at, and frames that are told: Linux's stacks have 16 KiB. */
+const STACK_WORDS = 2048
+const MOST_FRAMES = 32
+const TWO_48 = 2 ** 48
+
+/**
+ * The guest's call stack, the innermost place first. Kernels keep no frame pointers: a word of the stack is taken for a
+ * return address when it lies in a function, behind a call. Some of them may be left over from calls that are done.
+ *
+ * @param rip where the guest is, a 48-bit address
+ */
+export function callStack(vcpu: Vcpu, rip: number, symbols: SymbolTable, bytes: Uint8Array): Frame[] {
+  const reader = new GuestReader(vcpu, bytes)
+  const frames: Frame[] = [{ va: rip, text: symbols.text(rip) ?? 'unknown' }]
+  const stack = (vcpu.regs[RSP * 2 + 1] & 0xffff) * 2 ** 32 + vcpu.regs[RSP * 2]
+  for (let i = 0; i < STACK_WORDS && frames.length < MOST_FRAMES; i++) {
+    const [lo, hi] = [reader.word(stack + i * 8), reader.word(stack + i * 8 + 4)]
+    if (lo === -1 || hi === -1) break
+    // Text of the kernel lies in the upper half.
+    if (hi >>> 15 !== 0x1ffff) continue
+    const va = (hi & 0xffff) * 2 ** 32 + lo
+    if (!isBehindCall(reader, va)) continue
+    const text = symbols.text(va - 1)
+    if (text !== undefined) frames.push({ va, text: symbols.text(va) ?? text })
+  }
+  return frames
+}
+
+/** Whether the instruction that ends at an address may be a call: of a place, or through a register or memory. */
+function isBehindCall(reader: GuestReader, va: number): boolean {
+  if (reader.byte(va - 5) === 0xe8) return true
+  for (let length = 2; length <= 7; length++) {
+    if (reader.byte(va - length) === 0xff && ((reader.byte(va - length + 1) >> 3) & 7) === 2) return true
+  }
+  return false
+}
+
+/** The guest's memory as its own tables map it; -1 where they do not. */
+class GuestReader {
+  private readonly vcpu: Vcpu
+  private readonly bytes: Uint8Array
+
+  constructor(vcpu: Vcpu, bytes: Uint8Array) {
+    this.vcpu = vcpu
+    this.bytes = bytes
+  }
+
+  byte(va: number): number {
+    const at = ((va % TWO_48) + TWO_48) % TWO_48
+    const page = this.vcpu.tryReadable(at)
+    return page === -1 ? -1 : this.bytes[page * 4 + (at % PAGE)]
+  }
+
+  word(va: number): number {
+    let value = 0
+    for (let i = 3; i >= 0; i--) {
+      const byte = this.byte(va + i)
+      if (byte === -1) return -1
+      value = value * 256 + byte
+    }
+    return value
+  }
+}

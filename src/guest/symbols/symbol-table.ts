@@ -1,0 +1,63 @@
+import { hexVa, vaOf } from '../../bits/address.ts'
+
+/** Names of a kernel's addresses, in ascending order of these. */
+export class SymbolTable {
+  private readonly addresses: Float64Array
+  private readonly names: readonly string[]
+
+  /** @param symbols 48-bit addresses with names, in any order; of several names of an address the first counts */
+  constructor(symbols: readonly (readonly [va: number, name: string])[]) {
+    const sorted = symbols.toSorted((a, b) => a[0] - b[0])
+    this.addresses = Float64Array.from(sorted, ([va]) => va)
+    this.names = sorted.map(([, name]) => name)
+  }
+
+  get size(): number {
+    return this.names.length
+  }
+
+  /** The symbol that an address lies in and how far, and how long the symbol is; null before the first one. */
+  find(va: number): { name: string; offset: number; bytes: number } | null {
+    const { addresses } = this
+    let [low, high] = [0, addresses.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (addresses[middle] <= va) low = middle + 1
+      else high = middle
+    }
+    if (low === 0) return null
+    const start = addresses[low - 1]
+    let first = low - 1
+    while (first > 0 && addresses[first - 1] === start) first--
+    const end = low < addresses.length ? addresses[low] : start
+    return { name: this.names[first], offset: va - start, bytes: end - start }
+  }
+
+  /** As a System.map; what is not known of a symbol's kind is T. */
+  toSystemMap(): string {
+    return this.names.map((name, i) => `${hexVa(this.addresses[i])} T ${name}\n`).join('')
+  }
+
+  /** `name+0x1f/0x40`, as Linux writes it; undefined where nothing is known. */
+  text(va: number): string | undefined {
+    const found = this.find(va)
+    if (found === null) return undefined
+    return `${found.name}+0x${found.offset.toString(16)}/0x${found.bytes.toString(16)}`
+  }
+}
+
+/**
+ * Read a System.map, or /proc/kallsyms: an address in hexadecimal, a letter and a name a line. Null for what is none, as
+ * where distributions ship a file that only says where the real one is.
+ */
+export function readSystemMap(text: string): SymbolTable | null {
+  const symbols: [number, string][] = []
+  for (const line of text.split('\n')) {
+    const match = /^([0-9a-f]{8})([0-9a-f]{8}) (\w) ([^\s]+)/.exec(line)
+    if (match === null) continue
+    const va = vaOf(Number.parseInt(match[2], 16), Number.parseInt(match[1], 16) | 0)
+    // Addresses below the kernel's are offsets into the area of each CPU.
+    if (va >= 2 ** 47) symbols.push([va, match[4]])
+  }
+  return symbols.length === 0 ? null : new SymbolTable(symbols)
+}

@@ -1,0 +1,118 @@
+import { SLOTS } from '../../bits/address.ts'
+import { A, D, entryFrame, P, PSE, RW, US } from '../../bits/pte.ts'
+import type { Memory } from '../memory.ts'
+
+/** Bits of a page fault's error code, as the CPU pushes it. */
+export const PF_PRESENT = 1
+export const PF_WRITE = 2
+export const PF_USER = 4
+export const PF_RESERVED = 8
+export const PF_FETCH = 16
+
+/** What one walk found. One object is reused for every walk, so nothing is allocated on a TLB miss. */
+export class Walk {
+  /** 0 when the walk reached a frame; otherwise the level (4..1) at which it stopped. */
+  missing = 0
+  /** The frame of the 4 KiB page, when it was reached. */
+  mfn = 0
+  /** Whether the entries of every level allow stores, and allow ring 3. */
+  writable = false
+  user = false
+  /** Whether they allow instructions to be fetched. */
+  executable = false
+  /** Level of the entry that mapped the page: 1, or 2 and 3 for large pages. */
+  level = 0
+  /** That last entry, or the one that was missing: its table and slot, and its two halves. */
+  table = 0
+  slot = 0
+  lo = 0
+  hi = 0
+  /** Word index of that entry in the machine's memory. */
+  at = 0
+}
+
+/**
+ * The one page walk of the machine: loads and stores of every driver and Xen's own walks of a guest's tables come here.
+ * A table is read wherever it is; that it is a valid table is Xen's doing, not the CPU's.
+ *
+ *     for level 4..1:  entry = table[slot of va];  not present -> stop;  large -> page;  table = entry's frame
+ */
+export function walk(memory: Memory, root: number, va: number, out: Walk): Walk {
+  const words = memory.u32
+  // Bits 12..38 of the address are three slots; they fit an integer once the page offset is gone.
+  const low = Math.floor(va / 4096)
+  const slots = low | 0
+  let table = root
+  let writable = RW
+  let user = US
+  let noExecute = 0
+  let slot = Math.floor(low / 0x800_0000) & (SLOTS - 1)
+  for (let level = 4; ; level--) {
+    const record = memory.record(table)
+    const at = record === -1 ? -1 : memory.backing(record) + slot * 2
+    const lo = at === -1 ? 0 : words[at]
+    const hi = at === -1 ? 0 : words[at + 1]
+    out.table = table
+    out.slot = slot
+    out.lo = lo
+    out.hi = hi
+    out.at = at
+    out.level = level
+    if ((lo & P) === 0) {
+      out.missing = level
+      return out
+    }
+    writable &= lo
+    user &= lo
+    noExecute |= hi
+    table = entryFrame(lo, hi)
+    const large = level === 2 || level === 3 ? (lo & PSE) !== 0 : false
+    if (level === 1 || large) {
+      out.missing = 0
+      out.writable = writable !== 0
+      out.user = user !== 0
+      out.executable = noExecute >= 0
+      out.mfn = large ? table + (slots & (level === 2 ? 0x1ff : 0x3ffff)) : table
+      return out
+    }
+    slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
+  }
+}
+
+/**
+ * Set the accessed bits along a path that was just walked, and the dirty bit of its last entry for a store, as the CPU
+ * does when it loads a translation.
+ */
+export function markAccessed(memory: Memory, root: number, va: number, dirty: boolean): void {
+  const words = memory.u32
+  const low = Math.floor(va / 4096)
+  const slots = low | 0
+  let table = root
+  let slot = Math.floor(low / 0x800_0000) & (SLOTS - 1)
+  for (let level = 4; ; level--) {
+    const at = memory.frameWords(table) + slot * 2
+    const lo = words[at]
+    const leaf = level === 1 || ((level === 2 || level === 3) && (lo & PSE) !== 0)
+    const bits = leaf && dirty ? A | D : A
+    if ((lo & bits) !== bits) words[at] = lo | bits
+    if (leaf) return
+    table = entryFrame(lo, words[at + 1])
+    slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
+  }
+}
+
+/** The same for a path whose walk ended in a fault: the entries of levels 4 down to `lowest`, which are all present. */
+export function markPath(memory: Memory, root: number, va: number, lowest: number): void {
+  const words = memory.u32
+  const low = Math.floor(va / 4096)
+  let table = root
+  for (let level = 4; level >= lowest; level--) {
+    const slot = Math.floor(low / 512 ** (level - 1)) & (SLOTS - 1)
+    const record = memory.record(table)
+    if (record === -1) return
+    const at = memory.backing(record) + slot * 2
+    const lo = words[at]
+    if ((lo & A) === 0) words[at] = lo | A
+    table = entryFrame(lo, words[at + 1])
+  }
+}

@@ -1,0 +1,1 @@
+export { generations } from '../../linux/generations.ts'

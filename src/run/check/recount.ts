@@ -1,0 +1,24 @@
+import { recount } from '../../audit/recount.ts'
+import type { Holders, Miscount } from '../../audit/tally.ts'
+import type { Hypervisor } from '../../xen/hypervisor.ts'
+
+/** Count every frame's references again from the tables, and give the frames whose records differ. */
+export function recountMachine(xen: Hypervisor): Miscount[] {
+  return recount(xen.memory, holdersOf(xen))
+}
+
+/** What holds frames outside of tables: roots, descriptor tables and the records that a vCPU shares with its guest. */
+export function holdersOf(xen: Hypervisor): Holders {
+  const roots: number[] = []
+  const descriptors: number[] = []
+  const writable: number[] = []
+  for (const domain of xen.owners) {
+    if (domain === undefined) continue
+    // While a process runs, its root is in the register and the kernel's is kept.
+    roots.push(...domain.vcpus.map((vcpu) => (vcpu.kernelMode ? vcpu.root : domain.kernelRoot)))
+    if (domain.userRoot !== 0) roots.push(domain.userRoot)
+    descriptors.push(...domain.gdtFrames, ...domain.ldtFrames.values())
+    if (domain.vcpuInfo !== null) writable.push(domain.vcpuInfo.mfn)
+  }
+  return { roots, descriptors, writable, countsLinear: xen.version.linearCounted }
+}

@@ -1,1 +1,0 @@
-export { EVENT_KINDS } from '../trace/event-log.ts'

@@ -1,1 +1,0 @@
-export { generations } from '../linux/generations.ts'

@@ -1,0 +1,274 @@
+import type { Hypervisor } from '../../xen/hypervisor.ts'
+import type { GuestRun } from '../ask/rerun.ts'
+import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
+import {
+  buildKernelMachine,
+  DOMAIN_ID,
+  type KernelMachine,
+  type KernelOptions,
+  type NamedFile,
+  type Progress,
+} from './kernel-machine.ts'
+import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+
+/** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
+export type KernelOutcome =
+  | 'poweroff'
+  | 'reboot'
+  | 'suspend'
+  | 'crash'
+  | 'watchdog'
+  | 'soft-reset'
+  | 'idle'
+  | 'time-limit'
+  | 'interrupted'
+
+/** What a run came to, as plain data: docs/kernels.md. */
+export type KernelResult = {
+  readonly schema: 1
+  readonly name: string
+  readonly xen: string
+  /** Frames of memory. */
+  readonly memory: string
+  readonly append: string
+  readonly outcome: KernelOutcome
+  /** Instructions that the guest has executed. */
+  readonly instructions: number
+  /** The guest's time at the end, in nanoseconds since the machine was switched on. */
+  readonly nanoseconds: number
+  /** What stood on the console, the guest's lines and Xen's as they came. */
+  readonly console: readonly string[]
+  readonly explanations: readonly KernelExplanation[]
+}
+
+/** What a run takes beside its machine. */
+export type KernelRunOptions = {
+  /** What somebody types, a line each time that the guest has nothing else to do. */
+  readonly input?: Uint8Array
+  /** The most of the guest's time that it may take, in seconds. */
+  readonly timeLimit?: number
+  /** Say what stood in the way of every refused request, and where the kernel was. */
+  readonly explain?: boolean
+  /** A System.map, where the kernel carries no symbols. */
+  readonly systemMap?: string
+}
+
+/** A run of a real kernel, from its files or from a snapshot. */
+export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
+
+/** Instead of a kernel: the machine that a snapshot holds. */
+export type RestoreOptions = { readonly restore: NamedFile }
+
+/** Who is told while a kernel runs. */
+export type KernelWatch = {
+  /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
+  readonly output?: (bytes: Uint8Array, source: 'guest' | 'xen') => void
+  readonly progress?: Progress
+  /** Of the machine, before its guest runs. */
+  readonly ready?: (xen: Hypervisor) => void
+}
+
+/** By Xen's number of a shutdown's reason: public/sched.h. */
+const SHUTDOWN_OUTCOMES: readonly KernelOutcome[] = [
+  'poweroff',
+  'reboot',
+  'suspend',
+  'crash',
+  'watchdog',
+  'soft-reset',
+]
+
+/** Nanoseconds of waiting after which a guest has nothing else to do but to wait for input. */
+const QUIET_NS = 500_000_000
+/** And after which no input will come that it could wait for. */
+const IDLE_NS = 60_000_000_000
+/** A guest that executes more than this between two waits had something to do: more than its timer's interrupts take. */
+const BUSY_INSTRUCTIONS = 400_000
+/** Refusals that are explained: a guest can make any number of them. */
+const MOST_EXPLANATIONS = 16
+const NEWLINE = 10
+
+/** A real kernel while it runs. */
+export class KernelRun {
+  readonly machine: KernelMachine
+  private readonly options: KernelSpec
+  private readonly watch: KernelWatch
+  private readonly explanations: KernelExplanation[] = []
+  private readonly text: string[] = []
+  private partial = ''
+  private readonly decoder = new TextDecoder()
+  private shownLines = 0
+  private explained: unknown = null
+  private inputAt = 0
+  private quietNs = 0
+  private quietSince = 0
+  /** How it ended, or null while it runs. */
+  outcome: KernelOutcome | null = null
+
+  /** @throws BadInput for what cannot be booted */
+  constructor(options: KernelSpec, watch: KernelWatch = {}) {
+    this.options = options
+    this.watch = watch
+    const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
+    this.machine =
+      'restore' in options
+        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
+        : buildKernelMachine(options, onOutput, watch.progress)
+    this.machine.guest.whenIdle = 'return'
+    watch.ready?.(this.machine.xen)
+    if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
+  }
+
+  /** Execute at most so many instructions. The outcome when it is over; `waiting` when the guest waits; else `running`. */
+  step(instructions: number): KernelOutcome | 'running' | 'waiting' {
+    const { guest, start } = this.machine
+    const end = guest.run(instructions)
+    if (end === 'crash' || end === 'shutdown') {
+      // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
+      const reason = start.domain.shutdown
+      this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
+      if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
+    }
+    this.showXenLines()
+    if (this.outcome !== null) return this.outcome
+    return end === 'idle' ? 'waiting' : 'running'
+  }
+
+  /**
+   * Run to the end, in the guest's own time: it never waits for anybody. Input is typed a line at a time, when the guest has
+   * had nothing to do for half a second.
+   */
+  runToEnd(): KernelOutcome {
+    const { guest, xen } = this.machine
+    const limit = (this.options.timeLimit ?? Infinity) * 1e9
+    while (this.outcome === null) {
+      const state = this.step(10_000_000)
+      if (state === 'waiting') this.outcome = this.waitForDeadline()
+      else if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
+      if (this.outcome === null && xen.clock.now > limit) this.outcome = 'time-limit'
+    }
+    return this.outcome
+  }
+
+  /** Let a guest that waits have its next timer, or the next line of input. An outcome when there is neither. */
+  private waitForDeadline(): KernelOutcome | null {
+    const { guest, xen } = this.machine
+    if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
+    this.quietSince = guest.cpu.instructions
+    const before = xen.clock.now
+    const hasInput = this.inputAt < (this.options.input?.length ?? 0)
+    const until = hasInput ? QUIET_NS - this.quietNs : IDLE_NS - this.quietNs
+    guest.passTime(Math.max(0, until))
+    this.quietNs += xen.clock.now - before
+    if (hasInput && this.quietNs >= QUIET_NS) {
+      this.typeLine()
+      this.quietNs = 0
+      return null
+    }
+    return this.quietNs >= IDLE_NS ? 'idle' : null
+  }
+
+  private typeLine(): void {
+    const { input } = this.options
+    if (input === undefined) return
+    const newline = input.indexOf(NEWLINE, this.inputAt)
+    const end = newline === -1 ? input.length : newline + 1
+    this.machine.console.type(input.subarray(this.inputAt, end))
+    this.inputAt = end
+  }
+
+  /** Whether there is something to go on with: the guest has neither died nor shut itself down. */
+  get isAlive(): boolean {
+    const { crashed, shutdown } = this.machine.start.domain
+    return !crashed && shutdown === null
+  }
+
+  /** The machine as it is, for `restore`. */
+  snapshot(): Uint8Array {
+    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+  }
+
+  /** What the run has come to. */
+  result(): KernelResult {
+    const { xen, guest } = this.machine
+    const append = 'append' in this.options ? (this.options.append ?? '') : ''
+    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
+    return {
+      schema: 1,
+      name,
+      xen: xen.version.name,
+      memory: `0x${this.machine.start.domain.totPages.toString(16)}`,
+      append,
+      outcome: this.outcome ?? 'interrupted',
+      instructions: guest.cpu.instructions,
+      nanoseconds: xen.clock.now,
+      console: this.partial === '' ? this.text : [...this.text, this.partial],
+      explanations: this.explanations,
+    }
+  }
+
+  private write(bytes: Uint8Array, source: 'guest' | 'xen'): void {
+    // What Xen has said before comes before.
+    if (source === 'guest') {
+      this.showXenLines()
+      const lines = (this.partial + this.decoder.decode(bytes, { stream: true })).split('\n')
+      this.partial = lines.pop() ?? ''
+      for (const line of lines) this.text.push(line.replace(/\r$/, ''))
+    }
+    this.watch.output?.(bytes, source)
+  }
+
+  /** Lines of Xen, and of a guest that writes to Xen's console. */
+  private showXenLines(): void {
+    const { lines } = this.machine.xen.console
+    for (; this.shownLines < lines.length; this.shownLines++) {
+      const { text } = lines[this.shownLines]
+      this.text.push(text)
+      this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
+    }
+  }
+
+  /** After a hypercall: was something refused that has not been explained yet? */
+  private explainNew(): boolean {
+    const { lastRefusal } = this.machine.xen
+    if (lastRefusal !== this.explained) {
+      this.explained = lastRefusal
+      this.explain('refused')
+    }
+    return true
+  }
+
+  private explain(kind: KernelExplanation['kind']): void {
+    if (this.explanations.length >= MOST_EXPLANATIONS) return
+    this.explanations.push(explainRefusal(this.machine, kind, this.symbols()))
+  }
+
+  private known: ReturnType<typeof symbolsOf> | null = null
+
+  private symbols(): ReturnType<typeof symbolsOf> {
+    this.known ??= symbolsOf(this.machine, this.options.systemMap)
+    return this.known
+  }
+}
+
+/** Boot a real kernel and let it run to its end. */
+export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): KernelResult {
+  const run = new KernelRun(options, watch)
+  run.runToEnd()
+  return run.result()
+}
+
+/** A kernel's run as one that `who`, `why` and replays can have again. */
+export function guestRun(spec: KernelSpec): GuestRun {
+  return (ready, sink) => {
+    const run = new KernelRun(spec, {
+      ready: (xen) => {
+        xen.sink = sink
+        ready(xen)
+      },
+    })
+    run.runToEnd()
+  }
+}
+
+export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'

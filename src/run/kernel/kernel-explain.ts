@@ -1,0 +1,86 @@
+import { hex, hex64, hexVa } from '../../bits/address.ts'
+import { flagNames } from '../../bits/pte.ts'
+import { callStack } from '../../guest/symbols/call-stack.ts'
+import { readKallsyms } from '../../guest/symbols/kallsyms.ts'
+import { readSystemMap, SymbolTable } from '../../guest/symbols/symbol-table.ts'
+import { type FrameHolder, reportFrame } from '../ask/frame-report.ts'
+import type { KernelMachine } from './kernel-machine.ts'
+
+/** What Xen refused a real kernel, or of what it died: the frame in question, its holders, and where the kernel was. */
+export type KernelExplanation = {
+  readonly kind: 'refused' | 'crash'
+  /** Null where no frame's type stood in the way. */
+  readonly frame: {
+    readonly mfn: string
+    readonly pfn: string | null
+    readonly type: string
+    /** Type and count as Xen saw them, and the type that it wanted. */
+    readonly saw: string
+    readonly exp: string
+    readonly holders: readonly string[]
+  } | null
+  /** The innermost place first: an address and what the kernel calls it. */
+  readonly stack: readonly string[]
+}
+
+/** A kernel's symbols: a System.map's, or its own; empty when there are none. */
+export function symbolsOf({ elf, symbols }: KernelMachine, systemMap?: string): SymbolTable {
+  const text = systemMap ?? symbols
+  const given = text === null ? null : readSystemMap(text)
+  return given ?? (elf === null ? null : readKallsyms(elf)) ?? new SymbolTable([])
+}
+
+/** The machine as it is right now: what was refused last, and the guest's calls. */
+export function explainRefusal(
+  machine: KernelMachine,
+  kind: KernelExplanation['kind'],
+  symbols: SymbolTable,
+): KernelExplanation {
+  const { xen, start, guest } = machine
+  const stack = callStack(start.vcpu, guest.rip, symbols, xen.memory.u8)
+  const refusal = xen.lastRefusal
+  const report = refusal === null ? null : reportFrame(xen, refusal.mfn)
+  return {
+    kind,
+    frame:
+      refusal === null || report === null
+        ? null
+        : {
+            mfn: hex(refusal.mfn),
+            pfn: report.pfn === -1 ? null : hex(report.pfn),
+            type: report.type,
+            saw: refusal.saw,
+            exp: refusal.exp,
+            holders: report.holders.map(holderText),
+          },
+    stack: stack.map(({ va, text }) => `${hexVa(va)} ${text}`),
+  }
+}
+
+function holderText(holder: FrameHolder): string {
+  switch (holder.kind) {
+    case 'entry': {
+      const at = holder.addresses.length === 0 ? 'not linked' : `at ${holder.addresses.map(hexVa).join(', ')}`
+      const entry = `${hex64(holder.lo, holder.hi)} ${flagNames(holder.lo, holder.hi)}`
+      return `L${holder.level} at mfn ${holder.table.toString(16)}, slot ${holder.slot}: ${entry}, ${at}`
+    }
+    case 'root':
+      return `the ${holder.mode} root of d${holder.domain}`
+    case 'descriptors':
+      return `the ${holder.table} of d${holder.domain}`
+    default:
+      return `the ${holder.kind}`
+  }
+}
+
+/** An explanation as lines of text. */
+export function explanationLines({ kind, frame, stack }: KernelExplanation): string[] {
+  const lines = [kind === 'crash' ? 'WHERE THE GUEST DIED' : 'WHAT XEN REFUSED']
+  if (frame !== null) {
+    const pfn = frame.pfn === null ? 'no pfn' : `pfn ${frame.pfn.slice(2)}`
+    lines.push(`  frame mfn ${frame.mfn.slice(2)} (${pfn}), now ${frame.type}`)
+    lines.push(`  Xen saw ${frame.saw} and wanted ${frame.exp}`)
+    lines.push('  held by', ...frame.holders.map((holder) => `    ${holder}`))
+  }
+  return [...lines, '  call stack, as far as the stack tells', ...stack.map((place) => `    ${place}`)]
+}

@@ -1,0 +1,88 @@
+import { BadInput } from '../../bits/bad-input.ts'
+import { isElf } from './image.ts'
+import { BadPayload } from './payload/bad-payload.ts'
+import { gunzip, isGzip, packingOf } from './payload/payload.ts'
+
+/** Offsets in a bzImage's setup header: Linux's Documentation/x86/boot. */
+const SETUP = {
+  sectors: 0x1f1,
+  bootFlag: 0x1fe,
+  magic: 0x202,
+  version: 0x206,
+  payloadOffset: 0x248,
+  payloadLength: 0x24c,
+  end: 0x250,
+} as const
+const BOOT_FLAG = 0xaa55
+/** "HdrS" */
+const SETUP_MAGIC = 0x5372_6448
+/** The first version of the boot protocol that says where the packed kernel is: Linux 2.6.26. */
+const WITH_PAYLOAD = 0x208
+const SECTOR = 512
+/** More than any kernel has, unpacked, and than fits before its own mappings. */
+const MOST_BYTES = 2 ** 30
+
+/**
+ * The ELF file in a kernel's file, be it that, the same packed by gzip, or a bzImage, which has it packed inside of a
+ * program that unpacks it. Throws BadInput for what is none of these, and for what is cut off or damaged.
+ */
+export function unpackKernel(file: Uint8Array, source: string): Uint8Array {
+  if (isElf(file)) return file
+  const kernel = isGzip(file) ? named(source, () => gunzip(file, MOST_BYTES)) : unpackBzImage(file, source)
+  if (isElf(kernel)) return kernel
+  throw new BadInput(
+    `${source}: what is packed in it is no ELF file; give a kernel for x86-64 with Xen's notes`,
+  )
+}
+
+function unpackBzImage(file: Uint8Array, source: string): Uint8Array {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
+  const isBzImage =
+    file.length >= SETUP.end &&
+    view.getUint16(SETUP.bootFlag, true) === BOOT_FLAG &&
+    view.getUint32(SETUP.magic, true) === SETUP_MAGIC
+  if (!isBzImage) throw new BadInput(`${source}: neither an ELF file nor a bzImage; give a kernel image`)
+  if (view.getUint16(SETUP.version, true) < WITH_PAYLOAD) {
+    throw new BadInput(`${source}: a bzImage of before Linux 2.6.26; give the vmlinux that it was made of`)
+  }
+  // A boot sector that says 0 has four sectors of setup behind it.
+  const start = ((file[SETUP.sectors] || 4) + 1) * SECTOR + view.getUint32(SETUP.payloadOffset, true)
+  const length = view.getUint32(SETUP.payloadLength, true)
+  if (length < 8 || start + length > file.length) {
+    throw new BadInput(`${source}: cut off in its packed kernel; get the file again`)
+  }
+  const payload = file.subarray(start, start + length)
+  if (isElf(payload)) return payload
+  const packing = packingOf(payload)
+  if (packing === undefined) {
+    throw new BadInput(`${source}: its kernel is packed in a way that is not known; give the vmlinux in it`)
+  }
+  // The payload ends with the size of its content. gzip has it there anyway, as part of itself.
+  const size = view.getUint32(start + length - 4, true)
+  if (size > MOST_BYTES)
+    throw new BadInput(`${source}: its kernel says to have ${size} bytes; the file is damaged`)
+  const packed = packing.name === 'gzip' ? payload : payload.subarray(0, -4)
+  return named(source, () => packing.unpack(packed, size), packing.name)
+}
+
+/** What is wrong with a payload, as bad input that names the file. */
+function named(source: string, unpack: () => Uint8Array, packing = 'gzip'): Uint8Array {
+  try {
+    return unpack()
+  } catch (error) {
+    if (!(error instanceof BadPayload)) throw error
+    throw new BadInput(`${source}: its kernel, packed by ${packing}, cannot be unpacked: ${error.message}`)
+  }
+}
+
+/** An initrd as the toolstack gives it to the guest: unpacked if it is gzip, else as it is. Xen: xc_dom_build_module(). */
+export function unpackInitrd(file: Uint8Array): Uint8Array {
+  if (!isGzip(file)) return file
+  try {
+    return gunzip(file, MOST_BYTES)
+  } catch (error) {
+    // What does not unpack is the guest's affair.
+    if (error instanceof BadPayload) return file
+    throw error
+  }
+}

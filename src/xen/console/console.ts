@@ -1,0 +1,33 @@
+import type { Sink } from '../../trace/events.ts'
+
+/** One line as it appeared: who said it, and what. Xen's lines carry their `(XEN) `. */
+export type ConsoleLine = { readonly source: 'guest' | 'log' | 'xen'; readonly text: string }
+
+/** The machine's console: the lines of Xen and of the guests in the order of their printing. */
+export class Console {
+  readonly lines: ConsoleLine[] = []
+  private readonly sink: () => Sink | null
+
+  constructor(sink: () => Sink | null) {
+    this.sink = sink
+  }
+
+  xen(text: string): void {
+    this.add('xen', `(XEN) ${text}`)
+  }
+
+  guest(text: string): void {
+    this.add('guest', text)
+  }
+
+  /** A line of a kernel's log buffer, which no console shows yet. */
+  log(text: string): void {
+    this.add('log', text)
+  }
+
+  private add(source: ConsoleLine['source'], text: string): void {
+    this.lines.push({ source, text })
+    const sink = this.sink()
+    if (sink !== null) sink({ kind: 'console', source, text })
+  }
+}

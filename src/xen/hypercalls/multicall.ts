@@ -1,0 +1,58 @@
+import { EFAULT, EINVAL, ENOSYS } from '../../bits/errno.ts'
+import { ARGUMENTS, RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
+import { arg32, argVa } from './arguments.ts'
+import { hypercallOf } from './hypercalls.ts'
+
+/**
+ * multicall(entries, count): hypercalls of {u64 number, u64 result, u64 arguments[6]}, each result written back. A call
+ * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). Xen: do_multicall().
+ */
+export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const [array, count] = [argVa(vcpu, 0), arg32(vcpu, 1)]
+  const result = (rc: number): number => {
+    vcpu.setNumber(RAX, rc)
+    return rc
+  }
+  if (xen.inMulticall) {
+    xen.log('multicallReentry')
+    return result(EINVAL)
+  }
+  if (!isGuestRange(array, count * 64)) return result(EFAULT)
+  let kept = vcpu.regs.slice()
+  let inKernel = vcpu.kernelMode
+  let rc = 0
+  xen.inMulticall = true
+  try {
+    const entry = new Uint32Array(16)
+    for (let i = 0; i < count && rc === 0; i++) {
+      if (!copyFromGuest(vcpu, array + i * 64, entry, 16)) {
+        rc = EFAULT
+        break
+      }
+      for (let a = 0; a < ARGUMENTS.length; a++) vcpu.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
+      if (!inKernel) xen.userModeCalls++
+      const handler = hypercallOf(entry[0], entry[1])
+      const answer = handler === undefined ? ENOSYS : handler.call(xen, caller, vcpu)
+      if (handler?.leavesResult !== true) vcpu.setNumber(RAX, answer)
+      if (inKernel && !vcpu.kernelMode) {
+        // The process goes on with the registers that iret has given it.
+        inKernel = false
+        kept = vcpu.regs.slice()
+        if (xen.version.multicallEndsInUserMode) {
+          // The result goes where the process has the array, if it has it.
+          copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2)
+          return answer
+        }
+      }
+      const words = [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]]
+      if (!copyToGuest(vcpu, array + i * 64 + 8, words, 2)) rc = EFAULT
+    }
+  } finally {
+    xen.inMulticall = false
+    vcpu.regs.set(kept)
+  }
+  return result(rc)
+}

@@ -1,0 +1,103 @@
+import { PAGE, vaOf } from '../../bits/address.ts'
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO, ETIME } from '../../bits/errno.ts'
+import { TYPE_CODE } from '../../bits/type-word.ts'
+import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { SHUTDOWN, VCPU_INFO, VCPUOP } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { getPageType } from '../mm/frame-type.ts'
+import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { getPage, putPage } from '../mm/references.ts'
+import { runstate, updateRunstate } from '../sched/time.ts'
+import { nanoseconds } from '../sched/timers.ts'
+import { moveVcpuInfo } from '../sched/vcpu-info.ts'
+import { arg32, argHigh, argVa } from './arguments.ts'
+
+const SHORTEST_PERIOD = 1_000_000
+/** Flag of a single shot: a deadline that has passed is an error, before 4.17 took it as due. */
+const MUST_BE_FUTURE = 1
+
+/** vcpu_op(command, vcpu, argument*): a vCPU's timers, where its records lie, whether it is up. Xen: do_vcpu_op(). */
+export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const argument = argVa(vcpu, 2)
+  const words = new Uint32Array(4)
+  const read = (count: number): boolean => copyFromGuest(vcpu, argument, words, count)
+  // There is one vCPU a domain.
+  if (arg32(vcpu, 1) !== 0) return ENOENT
+  switch (arg32(vcpu, 0)) {
+    case VCPUOP.initialise:
+      return EEXIST
+    case VCPUOP.up:
+      return 0
+    case VCPUOP.down:
+      // The last vCPU to go takes the domain with it.
+      caller.shutdown = SHUTDOWN.poweroff
+      return 0
+    case VCPUOP.is_up:
+      return 1
+    case VCPUOP.get_runstate_info: {
+      const state = runstate(xen, caller)
+      return copyToGuest(vcpu, argument, state, state.length) ? 0 : EFAULT
+    }
+    case VCPUOP.register_runstate_memory_area:
+      if (!read(2)) return EFAULT
+      caller.runstateAt = vaOf(words[0], words[1])
+      updateRunstate(xen, caller)
+      return 0
+    case VCPUOP.set_periodic_timer: {
+      if (!read(2)) return EFAULT
+      const period = nanoseconds(words[0], words[1])
+      if (period < SHORTEST_PERIOD) return EINVAL
+      caller.timers.period = period
+      caller.timers.nextTick = xen.clock.now + period
+      return 0
+    }
+    case VCPUOP.stop_periodic_timer:
+      caller.timers.period = 0
+      return 0
+    case VCPUOP.set_singleshot_timer: {
+      if (!read(3)) return EFAULT
+      const deadline = nanoseconds(words[0], words[1])
+      const isLate = (words[2] & MUST_BE_FUTURE) !== 0 && deadline < xen.clock.now
+      if (isLate && xen.version.messages === 'seed') return ETIME
+      caller.timers.singleshot = deadline
+      return 0
+    }
+    case VCPUOP.stop_singleshot_timer:
+      caller.timers.singleshot = Infinity
+      return 0
+    case VCPUOP.register_vcpu_info:
+      return read(4) ? registerVcpuInfo(xen, caller, words) : EFAULT
+    default:
+      return ENOSYS
+  }
+}
+
+/** {u64 mfn, u32 offset, u32}: the page is held as writable for ever, and there is no second time. */
+function registerVcpuInfo(xen: Hypervisor, domain: Domain, words: Uint32Array): number {
+  const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
+  const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
+  if (!isPlace) return xen.version.messages === 'seed' ? EINVAL : ENXIO
+  if (domain.vcpuInfo !== null) return EINVAL
+  const record = xen.memory.record(mfn)
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
+  if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
+    putPage(xen, mfn, record)
+    return EINVAL
+  }
+  moveVcpuInfo(xen, domain, mfn, offset)
+  return 0
+}
+
+/** A deadline this far away is a mistake that old kernels made when their clock wrapped: they are called soon. */
+const TOO_FAR = 2 ** 50
+const SOON = 100_000_000
+
+/** set_timer_op(deadline): the single shot in nanoseconds; 0 stops it. Xen: do_set_timer_op(). */
+export function setTimerOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const deadline = nanoseconds(arg32(vcpu, 0), argHigh(vcpu, 0))
+  const { now } = xen.clock
+  if (deadline === 0) caller.timers.singleshot = Infinity
+  else caller.timers.singleshot = deadline < 0 || deadline - now >= TOO_FAR ? now + SOON : deadline
+  return 0
+}

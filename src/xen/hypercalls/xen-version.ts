@@ -1,0 +1,95 @@
+import { PAGE, REGION, vaHigh } from '../../bits/address.ts'
+import { EFAULT, EINVAL, ENOSYS, EPERM } from '../../bits/errno.ts'
+import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { XENVER } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { arg32, argVa } from './arguments.ts'
+
+/** The hypercall's numbers of the two profiles: major in the high half. */
+export function versionNumber(xen: Hypervisor): number {
+  return xen.version.messages === 'seed' ? 0x4_0002 : 0x4_0011
+}
+
+/** Bits of the first feature word: what this kind of guest can rely on. */
+const FEATURE = {
+  mmu_pt_update_preserve_ad: 5,
+  highmem_assist: 6,
+  gnttab_map_avail_bits: 7,
+  pae_pgdir_above_4gb: 4,
+  dom0: 11,
+  memory_op_vnode_supported: 13,
+  direct_mapped: 17,
+} as const
+
+function features(xen: Hypervisor, domain: Domain): number {
+  const { mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits } = FEATURE
+  const bits: number[] = [mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits]
+  if (xen.version.messages !== 'seed') bits.push(FEATURE.memory_op_vnode_supported, FEATURE.direct_mapped)
+  // The assist with large page directories is the dom0 kernel's that asks for it in its notes.
+  if (domain.privileged) bits.push(FEATURE.dom0, FEATURE.pae_pgdir_above_4gb)
+  return bits.reduce((word, bit) => word | (1 << bit), 0)
+}
+
+/** Lengths in bytes of the texts, which are filled up with zeros. */
+const EXTRA_BYTES = 16
+const COMPILE_BYTES = { compiler: 64, by: 16, domain: 32, date: 32 }
+const CAPABILITIES_BYTES = 1024
+const CHANGESET_BYTES = 64
+const COMMAND_LINE_BYTES = 1024
+
+/** Words of texts one behind the other, each with room for a number of bytes. */
+function texts(...parts: readonly (readonly [text: string, bytes: number])[]): Uint32Array {
+  const bytes = new Uint8Array(parts.reduce((sum, [, room]) => sum + room, 0))
+  let at = 0
+  for (const [text, room] of parts) {
+    for (let i = 0; i < Math.min(text.length, room - 1); i++) bytes[at + i] = text.charCodeAt(i)
+    at += room
+  }
+  return new Uint32Array(bytes.buffer)
+}
+
+/**
+ * xen_version(command, argument*): which Xen this is and what it offers. What only dom0 may know reads as `<denied>`.
+ * Xen: do_xen_version().
+ */
+export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+  const argument = argVa(vcpu, 1)
+  const give = (words: ArrayLike<number>): number =>
+    copyToGuest(vcpu, argument, words, words.length) ? 0 : EFAULT
+  const isSeed = xen.version.messages === 'seed'
+  switch (arg32(vcpu, 0)) {
+    case XENVER.version:
+      return versionNumber(xen)
+    case XENVER.extraversion:
+      return give(texts([isSeed ? '-unstable' : '.7', EXTRA_BYTES]))
+    case XENVER.compile_info: {
+      const { compiler, by, domain, date } = COMPILE_BYTES
+      return give(texts(['xenolith', compiler], ['', by], ['', domain], ['', date]))
+    }
+    case XENVER.capabilities:
+      return give(texts(['xen-3.0-x86_64 ', CAPABILITIES_BYTES]))
+    case XENVER.changeset:
+      return give(texts(['unavailable', CHANGESET_BYTES]))
+    case XENVER.platform_parameters:
+      return give([REGION.xenStart >>> 0, vaHigh(REGION.xenStart)])
+    case XENVER.get_features: {
+      const head = new Uint32Array(1)
+      if (!copyFromGuest(vcpu, argument, head, 1)) return EFAULT
+      // There is one word of them.
+      if (head[0] !== 0) return EINVAL
+      return copyToGuest(vcpu, argument + 4, [features(xen, caller)], 1) ? 0 : EFAULT
+    }
+    case XENVER.pagesize:
+      return PAGE
+    case XENVER.guest_handle:
+      return give([0, 0, 0, 0])
+    case XENVER.commandline:
+      return give(texts([caller.privileged || isSeed ? '' : '<denied>', COMMAND_LINE_BYTES]))
+    case XENVER.build_id:
+      return isSeed ? ENOSYS : EPERM
+    default:
+      return ENOSYS
+  }
+}

@@ -1,0 +1,315 @@
+import { hex64 } from '../../bits/address.ts'
+import { EACCES, EBUSY, EINVAL, EPERM } from '../../bits/errno.ts'
+import {
+  A,
+  entryFrame,
+  foldFlags,
+  G,
+  HI_GNTTAB,
+  HI_GUEST_KERNEL,
+  P,
+  PAT,
+  PCD,
+  PSE,
+  PWT,
+  RW,
+  US,
+} from '../../bits/pte.ts'
+import { TYPE_CODE } from '../../bits/type-word.ts'
+import {
+  OWNER_IO,
+  OWNER_WORD,
+  REF_COUNT,
+  REF_XEN_HEAP,
+  REFS_WORD,
+  TYPE_COUNT,
+  TYPE_NON_COHERENT,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../../machine/frames.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { mayActOn } from './foreign.ts'
+import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
+import { dropLdt } from './ldt.ts'
+import { getPage, ownerOf, putPage } from './references.ts'
+
+/**
+ * What one entry of a table may be, and the references that it holds. A read-only L1 entry holds a reference on its
+ * frame; a writable one holds the frame to the type `writable` too; an entry of L2 to L4 holds its frame to the next
+ * lower level. Xen: get_page_from_l1e() to l4e(), adjust_guest_l1e() to l4e(), put_page_from_l1e() to l4e().
+ */
+export type TableLevel = 1 | 2 | 3 | 4
+
+const CACHE_BITS = PWT | PCD | PAT
+
+/** The flags that a level refuses, in Xen's fold. A domain with devices may choose the caching of its L1 entries. */
+export function badFlags(xen: Hypervisor, domain: Domain, level: TableLevel): number {
+  const { badFlags } = xen.version
+  if (level === 1) return domain.privileged || domain === xen.domIo ? badFlags.l1Devices : badFlags.l1
+  return level === 2 ? badFlags.l2 : level === 3 ? badFlags.l3 : badFlags.l4
+}
+
+/** Low and high half of the entry that adjustLow() last adjusted leaves the high half here. */
+export const adjusted = { hi: 0 }
+
+/**
+ * The entry as Xen stores it: adjust_guest_lNe(). Kernel pages of a guest are user pages to the CPU, told apart by bit
+ * 52; user pages are global. Returns the low half and leaves the high one in `adjusted.hi`.
+ */
+export function adjust(xen: Hypervisor, level: TableLevel, lo: number, hi: number): number {
+  adjusted.hi = hi
+  if ((lo & P) === 0) return lo
+  if (level === 4) return (lo | US | (xen.version.l4Accessed ? A : 0)) >>> 0
+  if (level !== 1) return (lo | US) >>> 0
+  // Both marks at once are the guest's own doing; Xen adds but one of them.
+  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) xen.log('globalKernel', entryFrame(lo, hi))
+  if ((lo & US) === 0) adjusted.hi = (hi | HI_GUEST_KERNEL) >>> 0
+  if ((adjusted.hi & HI_GUEST_KERNEL) === 0) return (lo | US | G) >>> 0
+  return (lo | US) >>> 0
+}
+
+/**
+ * Take the references of a present L1 entry: get_page_from_l1e(). A negative error, or the bits of the low half that
+ * Xen turns over in the entry it stores.
+ *
+ * @param tableOwner whose table it is; its rights decide about flags and devices
+ * @param pageOwner whose frame it is to map
+ */
+export function getPageFromL1e(
+  xen: Hypervisor,
+  lo: number,
+  hi: number,
+  tableOwner: Domain,
+  pageOwner: Domain,
+): number {
+  const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, 1)
+  if (bad !== 0) {
+    xen.log('badL1Flags', bad)
+    return EINVAL
+  }
+  const mfn = entryFrame(lo, hi)
+  const record = xen.memory.record(mfn)
+  const owner = record === -1 ? OWNER_IO : ownerOf(xen, record)
+  if (owner === OWNER_IO) return getDeviceFromL1e(xen, mfn, lo, tableOwner, pageOwner)
+  const words = xen.memory.i32
+  if (owner !== pageOwner.owner) {
+    const real = xen.owners[owner]
+    // A domain that manages another may map what that one may map: stub domains.
+    const isTransfer = real !== undefined && pageOwner !== tableOwner && mayActOn(pageOwner, real)
+    if (!isTransfer) {
+      xen.log('otherOwner', pageOwner.id, tableOwner.id, real === undefined ? -1 : real.id)
+      return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+    }
+    pageOwner = real
+  }
+  const refs = words[record + REFS_WORD]
+  if ((refs & REF_COUNT) === 0 || (refs & REF_COUNT) >= REF_COUNT - 1) {
+    return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+  }
+  words[record + REFS_WORD] = refs + 1
+  if ((lo & RW) !== 0 && getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
+    xen.log('notWritableType')
+    const rc = failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+    putPage(xen, mfn, record)
+    return rc
+  }
+  const rc = checkCaching(xen, record, lo)
+  if (rc !== 0) {
+    if ((lo & RW) !== 0) putPageType(xen, mfn, record)
+    putPage(xen, mfn, record)
+  } else if (xen.version.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
+    // Xen's entry 4 of the PAT is write combining.
+    words[record] = (words[record] | TYPE_NON_COHERENT) >>> 0
+  }
+  return rc
+}
+
+function failGetting(
+  xen: Hypervisor,
+  mfn: number,
+  lo: number,
+  hi: number,
+  tableOwner: Domain,
+  pageOwner: Domain,
+): number {
+  xen.log('gettingMfn', mfn, xen.m2p.get(mfn), hex64(lo, hi), tableOwner.id, pageOwner.id)
+  return EBUSY
+}
+
+/** Whether a device's frame may be read but not written, by anybody: mmio_ro_ranges. The IO-APIC's page is. */
+export function isReadOnlyDevice(mfn: number): boolean {
+  return mfn === 0xfec00
+}
+
+/** A mapping of a device, or of nothing: no reference is held on it. */
+function getDeviceFromL1e(
+  xen: Hypervisor,
+  mfn: number,
+  lo: number,
+  tableOwner: Domain,
+  pageOwner: Domain,
+): number {
+  const asking = pageOwner === xen.domIo ? tableOwner : pageOwner
+  if (!xen.mayMapDevice(asking, mfn)) {
+    // A frame of all ones is how guests write "no frame": no line for it.
+    if (mfn === 0xff_ffff_ffff) return EINVAL
+    xen.log('mmioDenied', asking.id, mfn)
+    return EPERM
+  }
+  if (mfn === 0xff_ffff_ffff) return EINVAL
+  if (!xen.version.mmioUncached) return 0
+  let flips = 0
+  if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {
+    xen.log('forcedReadOnly', tableOwner.id, mfn)
+    flips |= RW
+  }
+  const caching = lo & CACHE_BITS
+  if (caching === 0) flips |= PWT | PCD
+  else if (caching === PWT) flips |= PCD
+  else if (caching === (PAT | PWT)) flips |= PCD | PAT
+  return flips
+}
+
+/** Caching other than write-back: refused on Xen's own frames; the seed keeps a note of it for every frame. */
+function checkCaching(xen: Hypervisor, record: number, lo: number): number {
+  const words = xen.memory.u32
+  const attributes = ((lo >> 3) & 3) | ((lo >> 5) & 4)
+  const isHeap = (words[record + REFS_WORD] & REF_XEN_HEAP) !== 0
+  if (!xen.version.tracksCacheAttributes) {
+    if (attributes === 0 || !isHeap) return 0
+    xen.log('cacheOfHeap')
+    return EACCES
+  }
+  const now = (words[record + OWNER_WORD] >>> 8) & 7
+  if (attributes === now) return 0
+  if (isHeap) {
+    if ((lo & RW) === 0) return 0
+    xen.log('cacheOfHeap')
+    return EACCES
+  }
+  words[record + OWNER_WORD] = ((words[record + OWNER_WORD] & ~0x700) | (attributes << 8)) >>> 0
+  return 0
+}
+
+/**
+ * Take the references of a present entry of L2 to L4: get_page_from_l2e() to l4e(). 0, or a negative error.
+ *
+ * @param table the frame that contains the entry
+ */
+export function getPageFromUpper(
+  xen: Hypervisor,
+  level: 2 | 3 | 4,
+  lo: number,
+  hi: number,
+  table: number,
+  domain: Domain,
+): number {
+  const bad = foldFlags(lo, hi) & badFlags(xen, domain, level)
+  if (bad !== 0) {
+    xen.log(level === 2 ? 'badL2Flags' : level === 3 ? 'badL3Flags' : 'badL4Flags', bad)
+    return EINVAL
+  }
+  if (level === 2 && (lo & PSE) !== 0) {
+    // The seed's Xen takes the flag at L2 for domains that may have superpages; none may here.
+    xen.log('superpageFlag')
+    return EINVAL
+  }
+  const mfn = entryFrame(lo, hi)
+  const record = xen.memory.record(mfn)
+  let rc: number = EINVAL
+  if (record === -1 || !getPage(xen, mfn, record, domain)) {
+    xen.log('pageRef', mfn)
+  } else {
+    rc = getPageType(xen, mfn, record, level - 1)
+    if (rc !== 0) putPage(xen, mfn, record)
+  }
+  if (rc === EINVAL && getLinear(xen, level, lo, mfn, table, domain)) return 0
+  return rc
+}
+
+/**
+ * A table of the same level as the target of its own entry: linear page tables, by which a guest reads its tables.
+ * Tried after the ordinary way said no. Xen: define_get_linear_pagetable().
+ */
+function getLinear(
+  xen: Hypervisor,
+  level: 2 | 3 | 4,
+  lo: number,
+  mfn: number,
+  table: number,
+  domain: Domain,
+): boolean {
+  if ((lo & RW) !== 0) {
+    xen.log(level === 2 ? 'linearWritable2' : level === 3 ? 'linearWritable3' : 'linearWritable4')
+    return false
+  }
+  // A table that maps itself holds no reference on itself, or it could never be given back.
+  if (mfn === table) return true
+  const record = xen.memory.record(mfn)
+  const container = xen.memory.record(table)
+  if (xen.version.linearCounted && ownerOf(xen, container) !== domain.owner) return false
+  if (record === -1 || !getPage(xen, mfn, record, domain)) {
+    xen.log('pageRef', mfn)
+    return false
+  }
+  const words = xen.memory.u32
+  if (xen.version.linearCounted) {
+    // Chains of same-level tables are at most one long, as their teardown would recurse along them.
+    if (linearCount(xen, container) < 0 || linearCount(xen, record) > 0) {
+      putPage(xen, mfn, record)
+      return false
+    }
+  }
+  const word = words[record]
+  const count = word & TYPE_COUNT
+  const bare = ((level << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
+  // The pinned bit does not count: only type, validated and a count in use do.
+  const flags = (word & ~TYPE_COUNT & ~0x1000_0000) >>> 0
+  if (flags !== bare || count === 0 || count === TYPE_COUNT) {
+    putPage(xen, mfn, record)
+    return false
+  }
+  words[record] = word + 1
+  if (xen.version.linearCounted) {
+    addLinearCount(xen, container, 1)
+    addLinearCount(xen, record, -1)
+  }
+  return true
+}
+
+/** Give back what an L1 entry holds: put_page_from_l1e(). */
+export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwner: Domain): void {
+  if ((lo & P) === 0) return
+  const mfn = entryFrame(lo, hi)
+  const record = xen.memory.record(mfn)
+  if (record === -1) return
+  const owner = ownerOf(xen, record)
+  if (owner === OWNER_IO) return
+  if ((hi & HI_GNTTAB) !== 0 && (badFlags(xen, tableOwner, 1) & 0x400000) !== 0) {
+    xen.log('implicitUnmap', hex64(lo, hi))
+  }
+  if ((lo & RW) !== 0) putPageType(xen, mfn, record)
+  else if (xen.version.unmapDropsLdt && owner === tableOwner.owner) {
+    // Whether it is a page of the LDT is not looked at: put_page_from_l1e().
+    const type = xen.memory.u32[record]
+    if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) dropLdt(xen, tableOwner)
+  }
+  putPage(xen, mfn, record)
+}
+
+/** Give back what an entry of L2 to L4 holds: put_page_from_l2e() to l4e(). */
+export function putPageFromUpper(xen: Hypervisor, lo: number, hi: number, table: number): void {
+  if ((lo & P) === 0) return
+  const mfn = entryFrame(lo, hi)
+  if (mfn === table) return
+  const record = xen.memory.record(mfn)
+  if (xen.version.linearCounted) {
+    const container = xen.memory.record(table)
+    if (xen.memory.u32[record] >>> TYPE_SHIFT === xen.memory.u32[container] >>> TYPE_SHIFT) {
+      addLinearCount(xen, record, 1)
+      addLinearCount(xen, container, -1)
+    }
+  }
+  putPageAndType(xen, mfn, record)
+}

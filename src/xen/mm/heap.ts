@@ -1,0 +1,161 @@
+import type { FrameRange } from '../../machine/memory.ts'
+
+type Range = { start: number; end: number }
+
+/** The heap's own notes, as plain data. */
+export type SavedHeap = {
+  readonly ranges: readonly Range[]
+  readonly freed: readonly Range[]
+  readonly lastResort: readonly Range[]
+  readonly unscrubbed: readonly number[]
+}
+
+/**
+ * The frames of RAM that nobody owns: the domain heap. Frames are taken from the lowest range upwards; a freed frame is
+ * the next to be given out again.
+ */
+export class Heap {
+  private ranges: { start: number; end: number }[]
+  /** Frames that were freed, the last one at the end of the last range. */
+  private readonly freed: { start: number; end: number }[] = []
+  /**
+   * The first MiB, which real Xen keeps. Maps count its RAM as the machine's, so a guest that is to own all of that gets it
+   * when everything else is given out.
+   */
+  private readonly lastResort: { start: number; end: number }[]
+  /** Freed frames that nobody owned any more: Xen still has to scrub them, and says so in their words. */
+  private readonly unscrubbed = new Set<number>()
+  /** Frames to give out next, where they are free: the choices of another run. */
+  wishes: number[] = []
+  /** Told of every single frame that is given out or freed while something watches; null otherwise. */
+  observer: ((mfn: number) => void) | null = null
+
+  constructor(ram: readonly FrameRange[]) {
+    // The first MiB is never given out.
+    this.ranges = ram
+      .map((r) => ({ start: Math.max(r.start, 0x100), end: r.end }))
+      .filter((r) => r.end > r.start)
+    this.lastResort = ram
+      .map((r) => ({ start: r.start, end: Math.min(r.end, 0x100) }))
+      .filter((r) => r.end > r.start)
+  }
+
+  save(): SavedHeap {
+    const copy = (ranges: readonly Range[]): Range[] => ranges.map(({ start, end }) => ({ start, end }))
+    return {
+      ranges: copy(this.ranges),
+      freed: copy(this.freed),
+      lastResort: copy(this.lastResort),
+      unscrubbed: [...this.unscrubbed],
+    }
+  }
+
+  restore({ ranges, freed, lastResort, unscrubbed }: SavedHeap): void {
+    this.ranges = [...ranges]
+    this.freed.splice(0, this.freed.length, ...freed)
+    this.lastResort.splice(0, this.lastResort.length, ...lastResort)
+    this.unscrubbed.clear()
+    for (const mfn of unscrubbed) this.unscrubbed.add(mfn)
+  }
+
+  /** The most that one guest can own: all of it, and the first MiB. */
+  get most(): number {
+    return [...this.ranges, ...this.lastResort].reduce((sum, r) => sum + r.end - r.start, 0)
+  }
+
+  get available(): number {
+    return [...this.ranges, ...this.freed].reduce((sum, r) => sum + r.end - r.start, 0)
+  }
+
+  /**
+   * A contiguous run of `count` frames from the top of the highest range that has it, or -1. The start is aligned to
+   * `align` frames.
+   */
+  takeTop(count: number, align: number): number {
+    for (let i = this.ranges.length - 1; i >= 0; i--) {
+      const range = this.ranges[i]
+      const start = Math.floor((range.end - count) / align) * align
+      if (start < range.start) continue
+      const tail = { start: start + count, end: range.end }
+      const head = { start: range.start, end: start }
+      this.ranges.splice(i, 1, ...[head, tail].filter((r) => r.end > r.start))
+      return start
+    }
+    return -1
+  }
+
+  /** Up to `count` frames from the bottom, as ranges. */
+  takeBottom(count: number): FrameRange[] {
+    const taken: FrameRange[] = []
+    let left = count
+    while (left > 0) {
+      const from = this.ranges.length > 0 ? this.ranges : this.lastResort
+      const range = from[0]
+      if (range === undefined) break
+      const end = Math.min(range.end, range.start + left)
+      taken.push({ start: range.start, end })
+      left -= end - range.start
+      if (end === range.end) from.shift()
+      else range.start = end
+    }
+    return taken
+  }
+
+  /** One frame, or -1 when there is none. */
+  take(): number {
+    const mfn = this.takeAny()
+    if (this.observer !== null) this.observer(mfn)
+    return mfn
+  }
+
+  private takeAny(): number {
+    const wished = this.wishes.shift()
+    if (wished !== undefined && this.takeFrame(wished)) return wished
+    const last = this.freed.at(-1)
+    if (last === undefined) return this.ranges.length === 0 ? -1 : this.takeBottom(1)[0].start
+    last.end--
+    if (last.end === last.start) this.freed.pop()
+    this.unscrubbed.delete(last.end)
+    return last.end
+  }
+
+  /** Take one frame that is known to be free. False when it is not in the heap. */
+  takeFrame(mfn: number): boolean {
+    this.unscrubbed.delete(mfn)
+    return takeOut(this.freed, mfn) || takeOut(this.ranges, mfn)
+  }
+
+  /** Whether a frame is in the heap. */
+  has(mfn: number): boolean {
+    return [...this.freed, ...this.ranges].some((r) => r.start <= mfn && mfn < r.end)
+  }
+
+  /** A freed frame had no owner: it has to be scrubbed, which Xen does when it is idle. */
+  markUnscrubbed(mfn: number): void {
+    this.unscrubbed.add(mfn)
+  }
+
+  isUnscrubbed(mfn: number): boolean {
+    return this.unscrubbed.has(mfn)
+  }
+
+  free(mfn: number): void {
+    if (this.observer !== null) this.observer(mfn)
+    const last = this.freed.at(-1)
+    if (last !== undefined && last.end === mfn) last.end++
+    else this.freed.push({ start: mfn, end: mfn + 1 })
+  }
+}
+
+/** Take one frame out of a list of ranges. False when none has it. */
+function takeOut(ranges: { start: number; end: number }[], mfn: number): boolean {
+  const i = ranges.findIndex((r) => r.start <= mfn && mfn < r.end)
+  if (i === -1) return false
+  const { start, end } = ranges[i]
+  const rest = [
+    { start, end: mfn },
+    { start: mfn + 1, end },
+  ]
+  ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
+  return true
+}

@@ -1,0 +1,144 @@
+import { hex64, PAGE, slotAt, vaHigh, vaOf } from '../../bits/address.ts'
+import { EINVAL } from '../../bits/errno.ts'
+import { entryFrame, P } from '../../bits/pte.ts'
+import { type Trap, type Vcpu, VECTOR_GP, VECTOR_NP, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
+import type { Domain } from '../domain.ts'
+import { getDescriptorPage } from '../hypercalls/set-gdt.ts'
+import { l1TableOf } from '../hypercalls/update-va-mapping.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { ACCESSED, CODE_OR_DATA, FIRST_XEN_DESCRIPTOR } from '../pv/descriptors.ts'
+import { putPageAndType } from './frame-type.ts'
+import { isGuestAddress } from './guest-copy.ts'
+
+/** Most descriptors of an LDT: its limit has 16 bits. */
+const MAX_LDT_ENTRIES = 8192
+
+/**
+ * MMUEXT_SET_LDT: where the guest's LDT is. The pages of the one before are given back; those of the new one are taken
+ * when a selector of theirs is first loaded (4.17), or the first of them at once (seed).
+ *
+ * @param lo low half of the address, which is checked as the guest gave it
+ */
+export function setLdt(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  lo: number,
+  hi: number,
+  entries: number,
+): number {
+  // An LDT of no entries is nowhere. The seed looks at the address all the same.
+  const nowhere = entries === 0 && !xen.version.eagerLdt
+  const base = nowhere ? 0 : vaOf(lo, hi)
+  if (!isGuestAddress(base) || base % PAGE !== 0 || entries > MAX_LDT_ENTRIES) {
+    xen.log('setLdt', hex64(lo, hi).replace(/^0+(?=.)/, ''), entries)
+    return EINVAL
+  }
+  if (base === domain.ldtBase && entries === domain.ldtEntries) return 0
+  dropLdt(xen, domain)
+  domain.ldtBase = base
+  domain.ldtEntries = entries
+  if (entries !== 0 && xen.version.eagerLdt) faultInLdt(xen, domain, vcpu, 0)
+  return 0
+}
+
+/** Give back every page of the LDT: invalidate_shadow_ldt(), pv_destroy_ldt(). The next use takes them again. */
+export function dropLdt(xen: Hypervisor, domain: Domain): void {
+  for (const mfn of domain.ldtFrames.values()) putPageAndType(xen, mfn, xen.memory.record(mfn))
+  domain.ldtFrames.clear()
+}
+
+/**
+ * Take the page of the LDT that holds the descriptor at a byte offset: map_ldt_shadow_page(), pv_map_ldt_shadow_page().
+ * The guest's own mapping says which frame it is. False when that is not there or cannot be a page of descriptors.
+ */
+export function faultInLdt(xen: Hypervisor, domain: Domain, vcpu: Vcpu, offset: number): boolean {
+  const page = Math.floor(offset / PAGE)
+  if (domain.ldtFrames.has(page)) return true
+  const va = domain.ldtBase + page * PAGE
+  const l1 = l1TableOf(xen, vcpu, va, 2)
+  if (l1 === -1) return false
+  const at = xen.memory.frameWords(l1) + slotAt(va, 1) * 2
+  const lo = xen.memory.u32[at]
+  if ((lo & P) === 0) return false
+  const mfn = entryFrame(lo, xen.memory.u32[at + 1])
+  if (!getDescriptorPage(xen, domain, mfn)) return false
+  domain.ldtFrames.set(page, mfn)
+  return true
+}
+
+/** The flat segments that Xen lends guests: 32-bit code, data, 64-bit code. The halves of their descriptors. */
+const FLAT = new Map<number, readonly [lo: number, hi: number]>([
+  [0xe023 >> 3, [0xffff, 0x00cf_fb00]],
+  [0xe02b >> 3, [0xffff, 0x00cf_f300]],
+  [0xe033 >> 3, [0xffff, 0x00af_fb00]],
+])
+
+/** The descriptor of a selector as instructions read it that ask for one without loading it, or null: there is none. */
+export function descriptorOf(
+  xen: Hypervisor,
+  vcpu: Vcpu,
+  selector: number,
+): readonly [lo: number, hi: number] | null {
+  if ((selector & 0xfffc) === 0) return null
+  const domain = xen.domainOf(vcpu)
+  const index = selector >>> 3
+  let table: number | undefined
+  if ((selector & 4) !== 0) {
+    if (index >= domain.ldtEntries || !faultInLdt(xen, domain, vcpu, index * 8)) return null
+    table = domain.ldtFrames.get(index >> 9)
+  } else {
+    if (index >= FIRST_XEN_DESCRIPTOR) return FLAT.get(index) ?? null
+    table = domain.gdtFrames[index >> 9]
+  }
+  if (table === undefined) return null
+  const at = xen.memory.frameWords(table) + (index & 511) * 2
+  return [xen.memory.u32[at], xen.memory.u32[at + 1]]
+}
+
+/**
+ * What the CPU does when the guest loads a data segment register: the descriptor is read, from the LDT by way of Xen's
+ * fault handler. The trap that the guest gets, or null.
+ *
+ * @param selector 16 bits: index, table (bit 2), privilege
+ */
+export function loadSelector(xen: Hypervisor, vcpu: Vcpu, selector: number): Trap | null {
+  if ((selector & 0xfffc) === 0) return null
+  const domain = xen.domainOf(vcpu)
+  const code = selector & 0xfffc
+  const refused: Trap = { vector: VECTOR_GP, error: code, va: 0 }
+  const index = selector >>> 3
+  let table: number
+  if ((selector & 4) !== 0) {
+    const offset = index * 8
+    if (index >= domain.ldtEntries) {
+      // The CPU refuses it; what Xen's emulation of the refused instruction then reads is another matter.
+      if (!xen.version.checksLdtLimit) faultInLdt(xen, domain, vcpu, offset)
+      return refused
+    }
+    if (!faultInLdt(xen, domain, vcpu, offset)) {
+      const va = domain.ldtBase + offset
+      // 4.17: an address that cannot be in cr2 becomes a fault of the selector.
+      const crosses = va >= 2 ** 48 || vaOf(va >>> 0, vaHigh(domain.ldtBase)) === -1
+      return crosses ? refused : { vector: VECTOR_PF, error: 0, va }
+    }
+    table = domain.ldtFrames.get(Math.floor(offset / PAGE)) as number
+  } else {
+    // The last pages of the table are Xen's: what it lends guests are the flat segments 0xe023, 0xe02b and 0xe033.
+    if (index >= FIRST_XEN_DESCRIPTOR) return index >= 0xe023 >> 3 && index <= 0xe033 >> 3 ? null : refused
+    table = domain.gdtFrames[index >> 9] ?? -1
+    if (table === -1) return refused
+  }
+  const at = xen.memory.frameWords(table) + (index & 511) * 2 + 1
+  const hi = xen.memory.u32[at]
+  const READABLE = 0x0200
+  const CODE = 0x0800
+  if ((hi & CODE_OR_DATA) === 0 || (hi & (CODE | READABLE)) === CODE) return refused
+  // Ring 3 may use what has DPL 3, and conforming code of any.
+  const CONFORMING_CODE = 0x0c00
+  if ((hi & 0x6000) !== 0x6000 && (hi & CONFORMING_CODE) !== CONFORMING_CODE) return refused
+  if ((hi & 0x8000) === 0) return { ...refused, vector: VECTOR_NP }
+  // The CPU notes in the descriptor that it was loaded.
+  xen.memory.u32[at] = hi | ACCESSED
+  return null
+}

@@ -1,0 +1,122 @@
+import { EINVAL } from '../../bits/errno.ts'
+import { A, D, entryFrame, foldFlags, P } from '../../bits/pte.ts'
+import type { MessageId } from '../console/messages.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import {
+  adjust,
+  adjusted,
+  badFlags,
+  getPageFromL1e,
+  getPageFromUpper,
+  putPageFromL1e,
+  putPageFromUpper,
+  type TableLevel,
+} from './entries.ts'
+import { isXenSlot } from './tables.ts'
+
+const BAD_FLAGS: Record<TableLevel, MessageId> = {
+  1: 'badL1FlagsMod',
+  2: 'badL2FlagsMod',
+  3: 'badL3FlagsMod',
+  4: 'badL4FlagsMod',
+}
+
+/**
+ * Change one entry of a live table: mod_l1_entry() to mod_l4_entry(). 0, or a negative error; an update that fails
+ * changes nothing.
+ *
+ * The new references are taken before the old ones are given back. So a frame's last writable mapping cannot become its
+ * use as a table in one update.
+ *
+ * @param table frame of the table, live and of `level`
+ * @param keepAccessed keep the accessed and dirty bits of the old entry: MMU_PT_UPDATE_PRESERVE_AD
+ */
+export function modEntry(
+  xen: Hypervisor,
+  level: TableLevel,
+  table: number,
+  slot: number,
+  lo: number,
+  hi: number,
+  keepAccessed: boolean,
+  tableOwner: Domain,
+  pageOwner: Domain,
+): number {
+  if (isXenSlot(level, slot)) {
+    xen.log('xenSlotL4', slot)
+    return EINVAL
+  }
+  const words = xen.memory.u32
+  const at = xen.memory.backing(xen.memory.record(table)) + slot * 2
+  const oldLo = words[at]
+  const oldHi = words[at + 1]
+  const kept = keepAccessed ? oldLo & (A | D) : 0
+  if ((lo & P) !== 0) {
+    const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, level)
+    if (bad !== 0) {
+      xen.log(BAD_FLAGS[level], bad)
+      return EINVAL
+    }
+    if (xen.version.adjustFirst) {
+      lo = adjust(xen, level, lo, hi)
+      hi = adjusted.hi
+    }
+    if (!isFast(xen, level, oldLo, oldHi, lo, hi)) {
+      const rc =
+        level === 1
+          ? getPageFromL1e(xen, lo, hi, tableOwner, pageOwner)
+          : getPageFromUpper(xen, level, lo, hi, table, tableOwner)
+      if (rc < 0) return rc
+      lo = (lo ^ rc) >>> 0
+      store(xen, level, at, lo, hi, kept)
+      put(xen, level, oldLo, oldHi, table, tableOwner)
+      return 0
+    }
+    store(xen, level, at, lo, hi, kept)
+    return 0
+  }
+  words[at] = (lo | kept) >>> 0
+  words[at + 1] = hi
+  if ((oldLo & P) !== 0) {
+    xen.entryChanged(level, at)
+    put(xen, level, oldLo, oldHi, table, tableOwner)
+  }
+  return 0
+}
+
+/** Write a present entry, adjusted, over the one at word `at`. */
+function store(xen: Hypervisor, level: TableLevel, at: number, lo: number, hi: number, kept: number): void {
+  const words = xen.memory.u32
+  const wasPresent = (words[at] & P) !== 0
+  if (!xen.version.adjustFirst) {
+    lo = adjust(xen, level, lo, hi)
+    hi = adjusted.hi
+  }
+  words[at] = (lo | kept) >>> 0
+  words[at + 1] = hi
+  // What was not present cannot be cached.
+  if (wasPresent) xen.entryChanged(level, at)
+}
+
+function put(xen: Hypervisor, level: TableLevel, lo: number, hi: number, table: number, owner: Domain): void {
+  if (level === 1) putPageFromL1e(xen, lo, hi, owner)
+  else putPageFromUpper(xen, lo, hi, table)
+}
+
+/** Whether the update changes nothing that references depend on: the same frame, and the flags that the version names. */
+function isFast(
+  xen: Hypervisor,
+  level: TableLevel,
+  oldLo: number,
+  oldHi: number,
+  lo: number,
+  hi: number,
+): boolean {
+  const mask = level === 1 ? xen.version.fastPath.l1 : xen.version.fastPath.upper
+  return (
+    (oldLo & P) !== 0 &&
+    ((foldFlags(oldLo, oldHi) ^ foldFlags(lo, hi)) & mask) === 0 &&
+    entryFrame(oldLo, oldHi) === entryFrame(lo, hi)
+  )
+}

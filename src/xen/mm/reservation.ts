@@ -1,0 +1,144 @@
+import { PAGE, vaOf } from '../../bits/address.ts'
+import { DOMID } from '../../bits/domid.ts'
+import { TYPE_PINNED } from '../../machine/frames.ts'
+import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { MessageId } from '../console/messages.ts'
+import { type Domain, maxExtentOrder } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { mayActOn } from './foreign.ts'
+import { isPinned, putPageAndType } from './frame-type.ts'
+import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
+import { assignFrame, freeIfUnused, getPage, putAllocationReference, putPage } from './references.ts'
+
+/**
+ * struct xen_memory_reservation: what a list of extents of frames is about.
+ *
+ *     0 extents* | 8 number of extents | 16 order: an extent has 2^order frames | 20 flags | 24 u16 domain
+ */
+export type Reservation = {
+  /** 48-bit address of the list, eight bytes an extent; 0 is none. */
+  readonly list: number
+  readonly count: number
+  readonly order: number
+  readonly target: Domain
+}
+
+/** Bytes of the structure. */
+export const RESERVATION_BYTES = 32
+/** A start extent travels in the command above bit 6, so no list is longer than what fits there. */
+const MAX_EXTENTS = 2 ** 58
+
+const words = new Uint32Array(RESERVATION_BYTES / 4)
+const extent = new Uint32Array(2)
+
+/** Read the structure at `va`. Null when it cannot be read, or names a domain that the caller may not act on. */
+export function readReservation(xen: Hypervisor, caller: Domain, vcpu: Vcpu, va: number): Reservation | null {
+  if (!copyFromGuest(vcpu, va, words, 7)) return null
+  const id = words[6] & 0xffff
+  const target = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
+  if (target === undefined || !mayActOn(caller, target)) return null
+  const count = words[3] * 0x1_0000_0000 + words[2]
+  return { list: vaOf(words[0], words[1]), count, order: words[4], target }
+}
+
+const extents = new Uint32Array(PAGE / 4)
+
+/** increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on. Returns how many are done. */
+export function changeReservation(
+  xen: Hypervisor,
+  caller: Domain,
+  vcpu: Vcpu,
+  argument: number,
+  start: number,
+  how: 'increase' | 'populate' | 'decrease',
+): number {
+  const reservation = readReservation(xen, caller, vcpu, argument)
+  if (reservation === null) return start
+  const { list, count, order, target } = reservation
+  // An increase without a list gives frames whose numbers nobody asked for.
+  const hasList = how !== 'increase' || list !== 0
+  if (count > MAX_EXTENTS || start > count || order > maxExtentOrder(caller)) return start
+  if (hasList && !isGuestRange(list, count * 8)) return start
+  for (let i = start; i < count; i++) {
+    const at = list + i * 8
+    if (how === 'decrease' && order === 0) {
+      // Single frames, as many as one page of the list names: read together.
+      const most = Math.min(count - i, (PAGE - (at % PAGE)) >>> 3)
+      if (at % 8 === 0 && most > 1 && copyFromGuest(vcpu, at, extents, most * 2)) {
+        for (let j = 0; j < most; j++, i++) {
+          if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return i
+        }
+        i--
+        continue
+      }
+    }
+    const done =
+      how === 'decrease'
+        ? decreaseOne(xen, reservation, vcpu, at)
+        : increaseOne(xen, reservation, vcpu, hasList ? at : 0, how === 'populate', i)
+    if (!done) return i
+  }
+  return count
+}
+
+/** One extent more; the list's entry at `at` (0 for none) is the first pfn to populate, and becomes the first mfn. */
+function increaseOne(
+  xen: Hypervisor,
+  { order, target, count }: Reservation,
+  vcpu: Vcpu,
+  at: number,
+  populate: boolean,
+  index: number,
+): boolean {
+  if (populate && !copyFromGuest(vcpu, at, extent, 2)) return false
+  const pfn = extent[1] * 0x1_0000_0000 + extent[0]
+  const mfn = allocateExtent(xen, target, order)
+  if (mfn === -1) {
+    const id: MessageId = populate ? 'noExtentPopulate' : 'noExtentIncrease'
+    xen.log(id, order, target.id, 0, index, count)
+    return false
+  }
+  for (let j = 0; j < 2 ** order; j++) {
+    assignFrame(xen, mfn + j, xen.memory.record(mfn + j), target)
+    if (populate) xen.m2p.set(mfn + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
+  }
+  return at === 0 || copyToGuest(vcpu, at, [mfn >>> 0, Math.floor(mfn / 0x1_0000_0000)], 2)
+}
+
+/**
+ * The first of 2^order free frames in a row, out of the heap, or -1. A domain without devices gets no more than its
+ * toolstack's limit; dom0 has none.
+ */
+function allocateExtent(xen: Hypervisor, target: Domain, order: number): number {
+  if (!target.privileged && target.totPages + 2 ** order > target.maxPages) return -1
+  return xen.takeExtent(order)
+}
+
+function decreaseOne(xen: Hypervisor, { order, target }: Reservation, vcpu: Vcpu, at: number): boolean {
+  if (!copyFromGuest(vcpu, at, extent, 2)) return false
+  const first = extent[1] * 0x1_0000_0000 + extent[0]
+  for (let j = 0; j < 2 ** order; j++) if (!removePage(xen, target, first + j)) return false
+  return true
+}
+
+/** guest_remove_page(): the frame stays as long as anything else holds it. */
+function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
+  const record = xen.memory.record(mfn)
+  if (record === -1) {
+    xen.log('pageInvalid', domain.id, mfn)
+    return false
+  }
+  if (freeIfUnused(xen, mfn, record, domain)) return true
+  if (!getPage(xen, mfn, record, domain)) {
+    // To a PV domain its frame numbers are the machine's.
+    xen.log('pageFree', domain.id, mfn)
+    return false
+  }
+  if (xen.version.freeUnpins && isPinned(xen, record)) {
+    xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
+    putPageAndType(xen, mfn, record)
+  }
+  putAllocationReference(xen, mfn, record)
+  putPage(xen, mfn, record)
+  return true
+}

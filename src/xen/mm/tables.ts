@@ -1,0 +1,221 @@
+import { SLOTS } from '../../bits/address.ts'
+import { EINVAL } from '../../bits/errno.ts'
+import { entryHi, entryLo, G, HI_FRAME, HI_GUEST_KERNEL, HI_NX, P, RW, US } from '../../bits/pte.ts'
+import { TYPE_CODE } from '../../bits/type-word.ts'
+import {
+  OWNER_WORD,
+  RECORD_WORDS,
+  REF_COUNT,
+  REFS_WORD,
+  TYPE_COUNT,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../../machine/frames.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { checkDescriptorPage } from '../pv/descriptors.ts'
+import {
+  adjust,
+  adjusted,
+  badFlags,
+  getPageFromL1e,
+  getPageFromUpper,
+  putPageFromL1e,
+  putPageFromUpper,
+} from './entries.ts'
+
+/**
+ * Whole tables: a frame becomes one when every entry of it has been checked and has taken its references, and ceases to
+ * be one when every entry has given them back. Xen: promote_l1_table() to l4_table() (alloc_lN_table() in the seed),
+ * demote_l1_table() to l4_table().
+ */
+
+/** Bits of an entry whose frame is above 2^31: no record is there. */
+const HI_BEYOND = 0x000f_f800
+const CACHE_BITS = 0x098
+/** Type writable, not pinned, validated: the top five bits of the packed word. */
+const WRITABLE_VALIDATED = (TYPE_CODE.writable << 2) | 1
+
+/** Slots 256 to 271 of an L4 are Xen's. What a guest writes there is ignored and overwritten. */
+export const FIRST_XEN_SLOT = 256
+export const LAST_XEN_SLOT = 271
+
+/**
+ * Validate a frame as a table of `level`, or as a page of descriptors. 0, or the error of the entry that failed; then
+ * every reference taken is given back, and entries that were adjusted already stay so.
+ */
+export function promoteTable(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  code: number,
+): number {
+  if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
+  if (code === TYPE_CODE.segdesc) {
+    const bad = checkDescriptorPage(xen, xen.memory.backing(record))
+    return bad === -1 ? 0 : EINVAL
+  }
+  return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
+}
+
+/**
+ * An L1. Nearly all of a boot's time under Xen is spent here, so the common entry is handled in line: a frame of the
+ * domain's own RAM, not at the limits of its counts, and for a writable entry of type `writable` already.
+ */
+function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
+  const { memory } = xen
+  const words = memory.i32
+  const table = memory.backing(record)
+  const bad = badFlags(xen, domain, 1)
+  const badLo = (bad & 0xfff) | CACHE_BITS | G
+  const badHi = (bad & 0xfff000) << 8
+  const { owner } = domain
+  // Neighbouring entries mostly map neighbouring frames: the record of the last one tells where the next one's is.
+  let lastFrame = -2
+  let lastRecord = -1
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const at = table + slot * 2
+    const lo = words[at]
+    if ((lo & P) === 0) continue
+    const hi = words[at + 1]
+    if (((lo & badLo) | (hi & badHi) | (hi & HI_BEYOND)) === 0) {
+      const frame = ((hi & HI_FRAME) << 20) | (lo >>> 12)
+      const next = frame === lastFrame + 1 && (frame & 0xffff) !== 0
+      const target = next ? lastRecord + RECORD_WORDS : memory.record(frame)
+      lastFrame = target === -1 ? -2 : frame
+      lastRecord = target
+      if (target !== -1 && (words[target + OWNER_WORD] & 0x7ff) === owner) {
+        const refs = words[target + REFS_WORD]
+        const count = refs & REF_COUNT
+        if (count !== 0 && count < REF_COUNT - 1 && ((lo & RW) === 0 || takeWritable(words, target))) {
+          words[target + REFS_WORD] = (refs + 1) | 0
+          if ((lo & US) === 0) {
+            words[at] = lo | US
+            words[at + 1] = hi | HI_GUEST_KERNEL
+          } else words[at] = (hi & HI_GUEST_KERNEL) === 0 ? lo | G : lo
+          continue
+        }
+      }
+    }
+    const rc = getPageFromL1e(xen, lo >>> 0, hi >>> 0, domain, domain)
+    if (rc < 0) {
+      xen.failedSlot = slot
+      if (xen.version.messages === 'seed') xen.log('failureL1', slot)
+      else xen.log('failureL1', rc, slot)
+      for (let done = slot - 1; done >= 0; done--) {
+        const entry = table + done * 2
+        putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
+      }
+      xen.failedSlot = slot
+      return rc
+    }
+    words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi >>> 0)
+    words[at + 1] = adjusted.hi
+  }
+  return 0
+}
+
+/** One more writable reference on a frame that is writable already, or has had no type yet. */
+function takeWritable(words: Int32Array, record: number): boolean {
+  const type = words[record]
+  const isWritable = type >>> (TYPE_SHIFT - 2) === WRITABLE_VALIDATED
+  if (isWritable && (type & TYPE_COUNT) !== TYPE_COUNT) {
+    words[record] = (type + 1) | 0
+    return true
+  }
+  // A frame that never had a type cannot be cached as anything that must be flushed.
+  if (type !== 0) return false
+  words[record] = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
+  return true
+}
+
+function promoteUpper(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  level: 2 | 3 | 4,
+): number {
+  const words = xen.memory.u32
+  const table = xen.memory.backing(record)
+  // A fresh validation starts the count of same-level references anew.
+  words[record + OWNER_WORD] &= 0xffff
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if (isXenSlot(level, slot)) continue
+    const at = table + slot * 2
+    if ((words[at] & P) === 0) continue
+    const rc = getPageFromUpper(xen, level, words[at], words[at + 1], mfn, domain)
+    if (rc !== 0) {
+      const id = level === 2 ? 'failureL2' : level === 3 ? 'failureL3' : 'failureL4'
+      if (xen.version.messages === 'seed') xen.log(id, slot)
+      else xen.log(id, rc, slot)
+      for (let done = slot - 1; done >= 0; done--) {
+        if (!isXenSlot(level, done))
+          putPageFromUpper(xen, words[table + done * 2], words[table + done * 2 + 1], mfn)
+      }
+      xen.failedSlot = slot
+      return rc
+    }
+    words[at] = adjust(xen, level, words[at], words[at + 1])
+    words[at + 1] = adjusted.hi
+  }
+  if (level === 4) {
+    initXenSlots(xen, mfn, table)
+    if (isM2pStrict(domain)) fillM2pSlot(xen, table)
+  }
+  return 0
+}
+
+export function isXenSlot(level: number, slot: number): boolean {
+  return level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT
+}
+
+/** Xen's part of an L4: the M2P for the guest to read, the table itself, and tables that a guest cannot use. */
+export function initXenSlots(xen: Hypervisor, mfn: number, table: number): void {
+  const words = xen.memory.u32
+  words.fill(0, table + FIRST_XEN_SLOT * 2, table + (LAST_XEN_SLOT + 1) * 2)
+  if (xen.version.m2pOnPromotion) fillM2pSlot(xen, table)
+  words[table + 258 * 2] = entryLo(mfn, 0x63)
+  words[table + 258 * 2 + 1] = entryHi(mfn, xen.version.xenSlotsNx ? HI_NX : 0)
+  for (const [slot, l3] of xen.xenL3s) {
+    words[table + slot * 2] = entryLo(l3, 0x63)
+    words[table + slot * 2 + 1] = entryHi(l3, slot !== 261 && xen.version.xenSlotsNx ? HI_NX : 0)
+  }
+}
+
+/** Slot 256: the M2P, readable by the guest. */
+export function fillM2pSlot(xen: Hypervisor, table: number): void {
+  const words = xen.memory.u32
+  const isSafe = xen.version.xenSlotsNx
+  words[table + 256 * 2] = entryLo(xen.m2p.l3, isSafe ? 0x25 : 0x67)
+  words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3, isSafe ? HI_NX : 0)
+}
+
+export function zapM2pSlot(xen: Hypervisor, table: number): void {
+  xen.memory.u32.fill(0, table + 256 * 2, table + 257 * 2)
+}
+
+/** vm_assist type 32: the M2P is mapped only by the roots that a kernel uses. Its bit is one that a number has. */
+export const ASSIST_M2P_STRICT = 1 << 30
+
+export function isM2pStrict(domain: Domain): boolean {
+  return (domain.assist & ASSIST_M2P_STRICT) !== 0
+}
+
+/** Give back every reference of a table's entries, highest slot first. The entries themselves stay. */
+export function demoteTable(
+  xen: Hypervisor,
+  domain: Domain,
+  mfn: number,
+  record: number,
+  code: number,
+): void {
+  const words = xen.memory.u32
+  const table = xen.memory.backing(record)
+  for (let slot = SLOTS - 1; slot >= 0; slot--) {
+    const at = table + slot * 2
+    if (code === TYPE_CODE.l1) putPageFromL1e(xen, words[at], words[at + 1], domain)
+    else if (!isXenSlot(code, slot)) putPageFromUpper(xen, words[at], words[at + 1], mfn)
+  }
+}

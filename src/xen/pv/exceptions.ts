@@ -1,0 +1,220 @@
+import { vaHigh, vaOf } from '../../bits/address.ts'
+import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
+import { VM_ASSIST } from '../abi.ts'
+import { dumpGuest, pageWalk } from '../console/crash-dump.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { isGuestAddress } from '../mm/guest-copy.ts'
+import { eventsMasked, setEventsMasked, writeFaultAddress } from '../sched/vcpu-info.ts'
+import { enterKernelMode } from './guest-mode.ts'
+
+/** Names of the exceptions as the seed prints them (traps.c:trapstr), and as 4.17 does. */
+const TRAP_WORDS = [
+  'divide error',
+  'debug',
+  'nmi',
+  'bkpt',
+  'overflow',
+  'bounds',
+  'invalid opcode',
+  'device not available',
+  'double fault',
+  'coprocessor segment',
+  'invalid tss',
+  'segment not found',
+  'stack error',
+  'general protection fault',
+  'page fault',
+  'spurious interrupt',
+  'coprocessor error',
+  'alignment check',
+  'machine check',
+  'simd error',
+]
+const TRAP_MNEMONICS = [
+  '#DE',
+  '#DB',
+  'NMI',
+  '#BP',
+  '#OF',
+  '#BR',
+  '#UD',
+  '#NM',
+  '#DF',
+  'CSO',
+  '#TS',
+  '#NP',
+  '#SS',
+  '#GP',
+  '#PF',
+  'SPV',
+  '#MF',
+  '#AC',
+  '#MC',
+  '#XM',
+]
+
+/** The flat segments of Xen's that a guest's kernel is entered with. */
+export const FLAT_CS = 0xe033
+export const FLAT_SS = 0xe02b
+const [CS, SS] = [1, 2]
+
+/** TF, NT, RF, VM and AC in rflags. */
+const CLEARED_FLAGS = 0x100 | 0x4000 | 0x1_0000 | 0x2_0000 | 0x4_0000
+
+/** Exceptions that push an error code. */
+const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
+
+/**
+ * Give the guest an exception. Its frame is pushed on the guest's kernel stack (create_bounce_frame), and with a handler
+ * registered the guest goes on there; without one Xen says so and kills the domain: that is how the seed's kernel ends,
+ * whose BUG() comes before it has a handler for #UD. A stack that cannot take the frame ends the domain too.
+ */
+export function deliverException(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  vector: number,
+  error: number | null,
+): void {
+  const handler = domain.traps.get(vector)
+  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error ?? 0)
+  if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
+  enterGuest(xen, domain, vcpu, handler?.address ?? null, HAS_ERROR_CODE.has(vector) ? error : null)
+  if (handler !== undefined && (handler.flags & 4) !== 0) setEventsMasked(xen, domain, true)
+}
+
+/**
+ * Enter the guest's kernel with a frame on its stack, for an exception or a system call. Where there is nothing to enter,
+ * or no room for the frame, the domain ends.
+ *
+ * @param address of the handler, 48 bits; null when there is none
+ */
+export function enterGuest(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  address: number | null,
+  error: number | null,
+): void {
+  const missed = pushBounceFrame(xen, domain, vcpu, error)
+  if (missed === null && address !== null) {
+    enterAt(vcpu, address)
+    return
+  }
+  let fault = xen.version.entryFault
+  if (missed !== null && fault !== '') {
+    // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
+    if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
+    fault = pushFault(xen.version.pushFaults, missed.index)
+  }
+  xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
+  crashDomain(xen, domain, vcpu)
+}
+
+/** Go on at an address, where code is executed. A model's driver knows by itself where its handlers are. */
+function enterAt(vcpu: Vcpu, address: number): void {
+  const { code } = vcpu
+  if (code === null) return
+  code.setRip(address >>> 0, vaHigh(address))
+  // TF, NT, RF, VM and AC do not reach a handler.
+  code.setFlags(code.getFlags() & ~CLEARED_FLAGS)
+  code.setSelector(CS, FLAT_CS)
+  code.setSelector(SS, FLAT_SS)
+}
+
+/** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
+function pushFault(labels: number, index: number): string {
+  const word = Math.max(0, 6 - index)
+  const label = word === 0 ? '0x8' : `${word}x8`
+  const at = (labels + (6 - word) * 4).toString(16)
+  return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
+}
+
+function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: number, error: number): void {
+  if (xen.version.messages === 'seed') {
+    // A page fault has a line of its own and a walk of the tables instead.
+    if (vector === VECTOR_PF) {
+      xen.log('unhandledPageFault', domain.id, 0, error)
+      pageWalk(xen, vcpu, vcpu.faultAddress)
+    } else xen.log('unhandled', TRAP_WORDS[vector], vector, 0, error)
+    return
+  }
+  const code = HAS_ERROR_CODE.has(vector) ? error.toString(16).padStart(4, '0') : 'ffffffff'
+  xen.log('unhandled', vector, TRAP_MNEMONICS[vector] ?? '???', code)
+  if (vector === VECTOR_PF) pageWalk(xen, vcpu, vcpu.faultAddress)
+}
+
+/**
+ * The frame that a guest's handler finds: RCX, R11, [error code], RIP, CS and the event mask, RFLAGS, RSP, SS. Null, or
+ * which word from the top could not be stored and its address, when the guest's stack cannot take it.
+ */
+function pushBounceFrame(
+  xen: Hypervisor,
+  domain: Domain,
+  vcpu: Vcpu,
+  error: number | null,
+): { index: number; va: number } | null {
+  const cs = vcpu.code?.selector(CS) ?? FLAT_CS
+  const fromKernel = vcpu.kernelMode
+  const [rspLo, rspHi] = [vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1]]
+  enterKernelMode(domain, vcpu)
+  const top = fromKernel ? vaOf(rspLo, rspHi) : domain.kernelSp
+  const masked = eventsMasked(xen, domain)
+  const values: [number, number][] = [
+    [vcpu.code?.selector(SS) ?? FLAT_SS, 0],
+    [rspLo, rspHi],
+    [frameFlags(domain, vcpu.code?.getFlags() ?? 0, masked), 0],
+    // The ring in the saved cs tells the handler what was interrupted.
+    [fromKernel ? cs & ~3 : cs, masked ? 1 : 0],
+    [vcpu.code?.ripLow ?? 0, vcpu.code?.ripHigh ?? 0],
+    ...(error === null ? [] : ([[error, 0]] as [number, number][])),
+    [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
+    [vcpu.regs[RCX * 2], vcpu.regs[RCX * 2 + 1]],
+  ]
+  let sp = top === -1 ? -1 : top - (top % 16)
+  for (const [index, [lo, hi]] of values.entries()) {
+    sp -= 8
+    const page = isGuestAddress(sp) ? vcpu.tryWritable(sp) : -1
+    if (page === -1) return { index, va: sp }
+    const at = page + (((sp >>> 0) & 0xfff) >>> 2)
+    vcpu.memory.u32[at] = lo
+    vcpu.memory.u32[at + 1] = hi
+  }
+  if (vcpu.code !== null) vcpu.setVa(RSP, sp)
+  return null
+}
+
+/**
+ * rflags as a frame has them: the interrupt flag says whether events were masked, and the I/O privilege level is there for a
+ * kernel that has asked for it only.
+ */
+function frameFlags(domain: Domain, flags: number, masked: boolean): number {
+  const INTERRUPTS_ON = 0x200
+  return (
+    (flags & ~INTERRUPTS_ON) |
+    (masked ? 0 : INTERRUPTS_ON) |
+    2 |
+    (hasOwnLevel(domain) ? domain.iopl << 12 : 0)
+  )
+}
+
+/** Whether a kernel sees its I/O privilege level in rflags, and is at level 0 itself: vm_assist's architectural_iopl. */
+export function hasOwnLevel(domain: Domain): boolean {
+  return (domain.assist & (1 << VM_ASSIST.architectural_iopl)) !== 0
+}
+
+/** The end of a domain: the dump of its vCPU, and for dom0 of the machine. */
+export function crashDomain(xen: Hypervisor, domain: Domain, vcpu: Vcpu): never {
+  domain.crashed = true
+  xen.console.xen(`Domain ${domain.id} (vcpu#${domain.vcpus.indexOf(vcpu)}) crashed on cpu#0:`)
+  dumpGuest(xen, domain, vcpu)
+  if (domain.id === 0) xen.console.xen(xen.version.dom0Crashed)
+  throw new DomainCrash(`domain ${domain.id} crashed`)
+}
+
+/** domain_crash() called from Xen's C code at a place in its source. */
+export function crashFrom(xen: Hypervisor, domain: Domain, vcpu: Vcpu, place: string): never {
+  xen.console.xen(`domain_crash called from ${place}`)
+  crashDomain(xen, domain, vcpu)
+}

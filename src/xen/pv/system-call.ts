@@ -1,0 +1,37 @@
+import { hexVa } from '../../bits/address.ts'
+import { GuestTrap, type Vcpu, VECTOR_UD } from '../../machine/vcpu/vcpu.ts'
+import { CALLBACK } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { setEventsMasked } from '../sched/vcpu-info.ts'
+import { deliverException, enterGuest } from './exceptions.ts'
+
+/** Flag of a callback: events are masked as it is entered. */
+const MASKS_EVENTS = 1
+
+/**
+ * SYSCALL in the guest's user mode: no hypercall, but the kernel's own business. The kernel goes on at the callback that
+ * it registered, on the stack of stack_switch. Without a callback the instruction is an undefined one in 4.17, which the
+ * driver sees as a GuestTrap, and the end of the domain in 2011.
+ */
+export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
+  const callback = domain.callbacks.get(CALLBACK.syscall)
+  const registered = callback !== undefined && callback.address !== 0
+  if (!registered && xen.version.messages !== 'seed') {
+    stepBack(vcpu)
+    deliverException(xen, domain, vcpu, VECTOR_UD, 0)
+    throw new GuestTrap(VECTOR_UD, 0, 0)
+  }
+  enterGuest(xen, domain, vcpu, registered ? callback.address : null, null)
+  if (callback === undefined) return
+  if ((callback.flags & MASKS_EVENTS) !== 0) setEventsMasked(xen, domain, true)
+  vcpu.rip = hexVa(callback.address)
+}
+
+/** rip at the instruction again, which is two bytes long. */
+function stepBack(vcpu: Vcpu): void {
+  const { code } = vcpu
+  if (code === null) return
+  const lo = code.ripLow - 2
+  code.setRip(lo >>> 0, code.ripHigh - (lo < 0 ? 1 : 0))
+}

@@ -1,0 +1,101 @@
+import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { vcpuInfoWords } from './vcpu-info.ts'
+
+/** The two-level layout of a 64-bit guest: 64 words of 64 ports. Port 0 is never given out. */
+export const MAX_PORTS = 4096
+
+/** Ports come in buckets, of which a domain has as many as it has ever needed: those in them are valid. */
+const BUCKET_PORTS = 64
+
+/** Whether a port exists for the domain, bound or not. Port 0 does, too, though nothing is ever bound to it. */
+export function isValidPort(domain: Domain, port: number): boolean {
+  const buckets = Math.max(1, Math.ceil(domain.ports.length / BUCKET_PORTS))
+  return port < Math.min(MAX_PORTS, buckets * BUCKET_PORTS)
+}
+
+/** What a port is bound to. A backend is the toolstack's end in dom0, which is not a guest here. */
+export type Port =
+  | { readonly kind: 'unbound'; readonly remote: number }
+  | { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number }
+  | { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void }
+  | { readonly kind: 'virq'; readonly virq: number }
+  | { readonly kind: 'ipi' }
+
+/** The event channels of a domain, by port. */
+export type Ports = (Port | undefined)[]
+
+/** The lowest free port takes a binding. -1 when there is none. */
+export function bindPort(domain: Domain, port: Port): number {
+  for (let n = 1; n < MAX_PORTS; n++) {
+    if (domain.ports[n] === undefined) {
+      domain.ports[n] = port
+      return n
+    }
+  }
+  return -1
+}
+
+/** A port of the guest whose other end is dom0's: console and xenstore. `notify` is called when the guest sends. */
+export function bindBackend(domain: Domain, notify: () => void): number {
+  return bindPort(domain, { kind: 'backend', remote: 0, notify })
+}
+
+/** Mark an event as pending, and tell the vCPU unless the guest has masked the port. Xen: evtchn_2l_set_pending(). */
+export function setPending(xen: Hypervisor, domain: Domain, port: number): void {
+  const { u32 } = xen.memory
+  const shared = xen.memory.frameWords(domain.sharedInfo)
+  const word = port >>> 5
+  const bit = (1 << (port & 31)) >>> 0
+  const pending = shared + SHARED_INFO.evtchn_pending / 4 + word
+  if ((u32[pending] & bit) !== 0) return
+  u32[pending] |= bit
+  if ((u32[shared + SHARED_INFO.evtchn_mask / 4 + word] & bit) === 0) select(xen, domain, port)
+  // A vCPU that polls does so with its events masked.
+  if (domain.polled?.includes(port)) wake(domain)
+}
+
+/** The port was masked and is not any more: what came meanwhile is told now. Xen: evtchn_2l_unmask(). */
+export function unmaskPort(xen: Hypervisor, domain: Domain, port: number): void {
+  const { u32 } = xen.memory
+  const shared = xen.memory.frameWords(domain.sharedInfo)
+  const word = port >>> 5
+  const bit = (1 << (port & 31)) >>> 0
+  const mask = shared + SHARED_INFO.evtchn_mask / 4 + word
+  if ((u32[mask] & bit) === 0) return
+  u32[mask] &= ~bit
+  if ((u32[shared + SHARED_INFO.evtchn_pending / 4 + word] & bit) !== 0) select(xen, domain, port)
+}
+
+/** Set the bit of the port's word in the selector, and with it that events are pending. */
+function select(xen: Hypervisor, domain: Domain, port: number): void {
+  const { u8, u32 } = xen.memory
+  const info = vcpuInfoWords(xen, domain)
+  u32[info + VCPU_INFO.pending_sel / 4 + (port >>> 11)] |= 1 << ((port >>> 6) & 31)
+  u8[info * 4 + VCPU_INFO.upcall_pending] = 1
+  wake(domain)
+}
+
+function wake(domain: Domain): void {
+  domain.blocked = false
+  domain.polled = null
+}
+
+/** Whether a port is pending in the guest's view. */
+export function isPending(xen: Hypervisor, domain: Domain, port: number): boolean {
+  const at = xen.memory.frameWords(domain.sharedInfo) + SHARED_INFO.evtchn_pending / 4 + (port >>> 5)
+  return (xen.memory.u32[at] & (1 << (port & 31))) !== 0
+}
+
+/** Forget that a port is pending: it is closed. */
+export function clearPending(xen: Hypervisor, domain: Domain, port: number): void {
+  const at = xen.memory.frameWords(domain.sharedInfo) + SHARED_INFO.evtchn_pending / 4 + (port >>> 5)
+  xen.memory.u32[at] &= ~(1 << (port & 31))
+}
+
+/** An interrupt of Xen's own for the guest, if it has a port for it: send_guest_vcpu_virq(). */
+export function sendVirq(xen: Hypervisor, domain: Domain, virq: number): void {
+  const port = domain.ports.findIndex((p) => p?.kind === 'virq' && p.virq === virq)
+  if (port !== -1) setPending(xen, domain, port)
+}

@@ -1,0 +1,62 @@
+import { VIRQ } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { sendVirq } from './event-channels.ts'
+
+/** What a vCPU waits for in time: nanoseconds of the machine's clock, Infinity for nothing. */
+export type Timers = {
+  /** Nanoseconds between two ticks, or 0 for none. */
+  period: number
+  nextTick: number
+  /** The deadline that the guest has set. */
+  singleshot: number
+  /** Until when the vCPU polls its ports. */
+  poll: number
+}
+
+/** The tick that every PV vCPU starts with. */
+const FIRST_PERIOD = 10_000_000
+
+export function noTimers(): Timers {
+  return { period: FIRST_PERIOD, nextTick: FIRST_PERIOD, singleshot: Infinity, poll: Infinity }
+}
+
+/**
+ * When the next of a domain's timers is due. A tick that no port is bound to is none, and ticks are for a vCPU that runs:
+ * they do not wake one that waits.
+ */
+export function nextDeadline(domain: Domain): number {
+  const { period, nextTick, singleshot, poll } = domain.timers
+  const ticks = period !== 0 && !domain.blocked && hasTimerPort(domain)
+  return Math.min(ticks ? nextTick : Infinity, singleshot, poll)
+}
+
+function hasTimerPort(domain: Domain): boolean {
+  return domain.ports.some((p) => p?.kind === 'virq' && p.virq === VIRQ.TIMER)
+}
+
+/** Let the timers go off that are due. Ticks that were missed are not made up for: vcpu_periodic_timer_work(). */
+export function fireTimers(xen: Hypervisor, domain: Domain): void {
+  const { timers } = domain
+  const { now } = xen.clock
+  let isTimer = false
+  if (timers.period !== 0 && !domain.blocked && timers.nextTick <= now) {
+    timers.nextTick = now + timers.period
+    isTimer = true
+  }
+  if (timers.singleshot <= now) {
+    timers.singleshot = Infinity
+    isTimer = true
+  }
+  if (timers.poll <= now) {
+    timers.poll = Infinity
+    domain.polled = null
+    domain.blocked = false
+  }
+  if (isTimer) sendVirq(xen, domain, VIRQ.TIMER)
+}
+
+/** A deadline in two halves, signed, as nanoseconds: exact up to 2^53, which is more than a hundred days. */
+export function nanoseconds(lo: number, hi: number): number {
+  return (hi | 0) * 2 ** 32 + (lo >>> 0)
+}

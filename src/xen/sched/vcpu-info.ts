@@ -1,0 +1,62 @@
+import { vaHigh } from '../../bits/address.ts'
+import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+
+/**
+ * What a vCPU shares with its guest: whether events are pending or masked, the address of its last page fault, the time.
+ * It lies at the beginning of shared_info until the guest names another place for it. Xen: struct vcpu_info.
+ */
+
+/** Word index of the vCPU's vcpu_info. */
+export function vcpuInfoWords(xen: Hypervisor, domain: Domain): number {
+  const { vcpuInfo } = domain
+  const place = vcpuInfo ?? { mfn: domain.sharedInfo, offset: 0 }
+  return xen.memory.frameWords(place.mfn) + place.offset / 4
+}
+
+/** Whether the guest takes no events: evtchn_upcall_mask, which it sets and clears by itself. */
+export function eventsMasked(xen: Hypervisor, domain: Domain): boolean {
+  return xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_mask] !== 0
+}
+
+export function setEventsMasked(xen: Hypervisor, domain: Domain, masked: boolean): void {
+  xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_mask] = masked ? 1 : 0
+}
+
+/** Whether events wait for the guest to take them: evtchn_upcall_pending. */
+export function eventsPending(xen: Hypervisor, domain: Domain): boolean {
+  return xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_pending] !== 0
+}
+
+/** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
+export function writeFaultAddress(xen: Hypervisor, domain: Domain, va: number): void {
+  const at = vcpuInfoWords(xen, domain) + VCPU_INFO.cr2 / 4
+  xen.memory.u32[at] = va >>> 0
+  xen.memory.u32[at + 1] = vaHigh(va)
+}
+
+/** A fresh shared_info: every vCPU that there could be takes no events. */
+export function initSharedInfo(xen: Hypervisor, mfn: number): void {
+  const at = xen.memory.frameWords(mfn)
+  for (let i = 0; i < SHARED_INFO.vcpus; i++) {
+    xen.memory.u8[at * 4 + i * VCPU_INFO.bytes + VCPU_INFO.upcall_mask] = 1
+  }
+}
+
+/**
+ * Move the vcpu_info to a place of the guest's choice. Nothing that came in between is lost: the guest is told that
+ * everything is pending.
+ *
+ * @param offset in bytes, a multiple of 8 that leaves room for it in the frame
+ */
+export function moveVcpuInfo(xen: Hypervisor, domain: Domain, mfn: number, offset: number): void {
+  const { u8, u32 } = xen.memory
+  const from = vcpuInfoWords(xen, domain) * 4
+  domain.vcpuInfo = { mfn, offset }
+  const to = vcpuInfoWords(xen, domain)
+  u8.copyWithin(to * 4, from, from + VCPU_INFO.bytes)
+  u8[to * 4 + VCPU_INFO.upcall_pending] = 1
+  u32[to + VCPU_INFO.pending_sel / 4] = 0xffff_ffff
+  u32[to + VCPU_INFO.pending_sel / 4 + 1] = 0xffff_ffff
+}

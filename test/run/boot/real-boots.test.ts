@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { boot } from '../../../src/run/boot/boot.ts'
+import type { E820Entry, E820Type } from '../../../src/xen/abi.ts'
+import { buffers, releaseLines } from '../../tools/boot-tools.ts'
+import { sharedData } from '../../tools/shared-data.ts'
+
+/** What the console of a real kernel on real Xen says, whichever file it comes from. */
+type RealBoot = {
+  name: string
+  generation: string
+  xen: string
+  nrPages: string
+  vEnd: string
+  append: string
+  machine: E820Entry[]
+  refused: { saw: string; exp: string; pfn: string } | null
+  /** The lines about where tables go and about the tail, in their order. */
+  lines: string[]
+}
+
+/** The profiles by the version that was run: 4.1.0 has the type words and the rules of the seed's build. */
+function profile(xen: string): string {
+  if (xen.startsWith('4.17')) return '4.17'
+  assert.match(xen, /^4\.1\.0/)
+  return 'seed'
+}
+
+function check(real: RealBoot): void {
+  const { name, generation, append } = real
+  const result = boot({
+    linux: generation,
+    xen: profile(real.xen),
+    map: { name, kind: 'host', partial: false, source: 'a real boot', entries: real.machine },
+    memory: Number(real.nrPages),
+    vEnd: Number(real.vEnd),
+    append,
+  })
+  const outcome = real.refused !== null ? 'refused' : generation === 'C0' ? 'fault' : 'booted'
+  assert.equal(result.outcome, outcome, name)
+  assert.equal(result.linux, generation, name)
+  // In their order: which line comes first is what tells C from D.
+  const told = result.console.filter((line) => /direct mapping tables|setting RW/.test(line))
+  assert.deepEqual(told, real.lines, name)
+  if (generation === 'B0') {
+    // What is refused there is one of the image's own tables, and its address is the image's.
+    assert.equal(result.via, 'ptwr', name)
+  } else if (real.refused !== null) {
+    const { saw, exp, pfn } = result
+    assert.deepEqual({ saw, exp, pfn }, { ...real.refused, pfn: `0x${real.refused.pfn}` }, name)
+    assert.equal(result.via, 'pin', name)
+  } else if (generation === 'C0') {
+    assert.equal(result.via, 'page-fault', name)
+  }
+}
+
+/** `0x0-0x9fc00 usable`: bytes, end exclusive. */
+function entry(text: string): E820Entry {
+  const [, start, end, type] = /^(\S+)-(\S+) (.+)$/.exec(text)!
+  return { start: Number(start), end: Number(end), type: type as E820Type }
+}
+
+type Recorded = Omit<RealBoot, 'machine'> & { machine: string[] }
+const recorded: Recorded[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, '..', '..', 'data', 'real-boots.json'), 'utf8'),
+).boots
+
+for (const one of recorded) {
+  test(`a real boot: ${one.name}`, () => check({ ...one, machine: one.machine.map(entry) }))
+}
+
+test("the seed's frame, as real kernels met it: 0xbacf7 on both versions of Xen, and its cures", () => {
+  const seedlike = recorded.filter((one) => one.name.includes('seedlike-bacf7'))
+  assert.deepEqual(
+    seedlike.map((one) => [one.generation, one.xen.slice(0, 4), one.refused?.pfn ?? 'booted']),
+    [
+      ['low', '4.17', 'booted'],
+      ['B', '4.17', 'bacf7'],
+      ['C', '4.17', 'booted'],
+      ['D', '4.17', 'booted'],
+      ['low', '4.1.', 'booted'],
+      ['B', '4.1.', 'bacf7'],
+      ['C', '4.1.', 'booted'],
+      ['D', '4.1.', 'booted'],
+    ],
+  )
+})
+
+test('the shipped scenario seedlike-bacf7 is that boot', () => {
+  const result = boot({ map: 'seedlike-bacf7' })
+  assert.equal(result.outcome, 'refused')
+  assert.equal(result.call, 1)
+  assert.equal(result.pfn, '0xbacf7')
+  assert.equal(result.saw, '7400000000000001')
+  assert.deepEqual(buffers(result), ['0xba730..0xbacf8..0xbad10'])
+  const newer = boot({ map: 'seedlike-bacf7', xen: '4.17' })
+  assert.equal(newer.pfn, '0xbacf7')
+  assert.equal(newer.saw, 'e400000000000001')
+  assert.equal(newer.exp, '2000000000000000')
+  const cured = boot({ map: 'seedlike-bacf7', linux: 'C' })
+  assert.deepEqual(releaseLines(cured), [
+    'xen: setting RW the range bacfc000 - bad10000',
+    'xen: setting RW the range b9f2b000 - ba730000',
+  ])
+})
+
+type Raw = {
+  name: string
+  generation: string
+  xen: string
+  nr_pages: string
+  v_end: string
+  memmap_option: string | null
+  machine_e820: { start: string; end: string; type: E820Type }[]
+  refused: { saw: string; exp: string; mfn: string; pfn: string } | null
+  lines: string[]
+}
+
+const file = sharedData('real-boots', 'boots.json')
+const noData = 'shared data is not here: set XENOLITH_SHARED to judge with all 72 recordings'
+
+test('all 72 recorded boots', { skip: file ? false : noData }, () => {
+  const { boots } = JSON.parse(readFileSync(file!, 'utf8')) as { boots: Raw[] }
+  assert.equal(boots.length, 72)
+  assert.equal(boots.filter((raw) => raw.refused !== null).length, 14)
+  for (const raw of boots) {
+    check({
+      name: raw.name,
+      generation: raw.generation,
+      xen: raw.xen,
+      nrPages: raw.nr_pages,
+      vEnd: raw.v_end,
+      append: raw.memmap_option === null ? '' : `memmap=${raw.memmap_option}`,
+      machine: raw.machine_e820.map((e) => ({ ...e, start: Number(e.start), end: Number(e.end) })),
+      refused: raw.refused && { saw: raw.refused.saw, exp: raw.refused.exp, pfn: raw.refused.pfn },
+      lines: raw.lines.filter((line) => /direct mapping tables|setting RW/.test(line)),
+    })
+  }
+})

@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { junitReport } from '../../../src/cli/junit.ts'
+import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
+import { bzImage, speakingCode, tinyKernel } from '../../tools/tiny-kernel.ts'
+import { needs, root, xenolith } from '../../tools/tools.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'xenolith-kernels-'))
+after(() => rmSync(folder, { recursive: true }))
+const file = (name: string, content: string | Uint8Array): string => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+const kernel = (reason: number): Buffer => tinyKernel(speakingCode('Hello\r\nfrom a <guest>\n', reason))
+const good = file('good', kernel(0))
+
+test('a kernel speaks and powers off', () => {
+  const { status, stdout, stderr } = xenolith(['boot', '--kernel', good, '--memory', '16M', '--name', 'tiny'])
+  assert.equal(stdout, 'Hello\nfrom a <guest>\n')
+  assert.match(stderr, /^xenolith: tiny powered off, after 0\.\d+ s of its time, \d+ instructions\n$/)
+  assert.equal(status, 0)
+})
+
+for (const [reason, status, word] of [
+  [1, 1, 'rebooted'],
+  [2, 6, 'was suspended'],
+  [3, 3, 'crashed'],
+  [4, 4, 'was stopped by its watchdog'],
+  [5, 5, 'was reset'],
+] as const) {
+  test(`the reason ${reason} is the status ${status}`, () => {
+    const run = xenolith(['boot', '--kernel', file(`r${reason}`, kernel(reason)), '--memory', '16M'])
+    assert.equal(run.status, status)
+    assert.match(run.stderr, new RegExp(word))
+  })
+}
+
+test('what Xen says of a guest that faults, and with --explain where it was', () => {
+  // mov rax, [0x1000]
+  const fault = file('fault', tinyKernel(Buffer.from('488b042500100000', 'hex')))
+  const map = file('System.map', 'ffffffff80100000 T startup\nffffffff80100008 T next\n')
+  const words = ['boot', '--kernel', fault, '--memory', '16M', '--explain', '--system-map', map]
+  const { status, stdout } = xenolith(words)
+  assert.equal(status, 3)
+  assert.match(stdout, /^\(XEN\) d1v0 Unhandled: vec 14, #PF\[0000\]$/m)
+  assert.match(stdout, /^\(XEN\) Pagetable walk from 0000000000001000:$/m)
+  assert.match(stdout, /^WHERE THE GUEST DIED$/m)
+  assert.match(stdout, /^ {4}ffffffff80100000 startup\+0x0\/0x8$/m)
+})
+
+/** Pins its boot stack, which is mapped writable, as an L1, and powers off. */
+const pinning = tinyKernel(
+  Buffer.from(
+    // mov rax, [rsi + 0x68]: the p2m list; rbx: the stack's page from the virtual base on, which is its index there.
+    `488b4668 4889e3 4881eb08000080 48c1eb0c 488b04d8 50 6a00
+     4889e7 be01000000 31d2 41baf07f0000 b81a000000 0f05
+     6a00 bf02000000 4889e6 b81d000000 0f05 ebfe`.replace(/\s/g, ''),
+    'hex',
+  ),
+)
+
+test('a refused request is explained: the frame, its holder, the calls', () => {
+  const result = bootKernel({ kernel: { name: 'k', bytes: pinning }, memory: 4096, explain: true })
+  assert.equal(result.outcome, 'poweroff', result.console.join('\n'))
+  assert.equal(result.explanations.length, 1)
+  const [{ kind, frame }] = result.explanations
+  assert.equal(kind, 'refused')
+  assert.equal(frame?.type, 'writable')
+  assert.match(frame?.saw ?? '', /^e4/)
+  assert.ok(frame?.holders.some((holder) => /^L1 at .*RW/.test(holder)))
+  assert.ok(result.console.some((line) => line.includes('Bad type')))
+})
+
+test('who, why, traces and replays are about real kernels, too', () => {
+  const kernelFile = file('pinning', pinning)
+  const trace = join(folder, 'pinning.jsonl')
+  const words = ['--kernel', kernelFile, '--memory', '16M']
+  const run = xenolith(['boot', ...words, '--trace', trace])
+  assert.equal(run.status, 0)
+  const events = readFileSync(trace, 'utf8').trimEnd().split('\n').slice(1)
+  assert.ok(
+    events.some((line) => /"name":"mmuext_op"/.test(line)),
+    events.join('\n'),
+  )
+  const why = xenolith(['why', ...words])
+  assert.equal(why.status, 0, why.stderr)
+  assert.match(why.stdout, /^Refused at event \d+: mmuext_op PIN_L1_TABLE/)
+  assert.match(why.stdout, /P\|RW/)
+  assert.equal(xenolith(['why', '--trace', trace]).stdout, why.stdout)
+  const who = xenolith(['who', 'va:ffffffff80100000', '--trace', trace, '--json'])
+  assert.equal(JSON.parse(who.stdout).pfn, '0x100')
+  const replayed = xenolith(['replay', trace])
+  assert.equal(replayed.stdout, `${events.length} events, all the same\n`)
+  writeFileSync(kernelFile, kernel(0))
+  const changed = xenolith(['replay', trace])
+  assert.equal(changed.status, 2)
+  assert.match(changed.stderr, /are not what they were when it was traced/)
+})
+
+test('the same kernel, command line and seed: the same run', () => {
+  const run = (seed: number) =>
+    bootKernel({ kernel: { name: 'k', bytes: kernel(0) }, memory: 4096, append: 'a', seed })
+  assert.deepEqual(run(1), run(1))
+  assert.notEqual(run(1).nanoseconds, run(2).nanoseconds)
+  assert.equal(run(1).instructions, run(2).instructions)
+})
+
+test('a guest that waits for nothing ends; one that goes on for ever ends with its time', () => {
+  // sched_op(block)
+  const idle = file(
+    'idle',
+    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
+  )
+  const waits = xenolith(['boot', '--kernel', idle, '--memory', '16M'])
+  assert.equal(waits.status, 7)
+  assert.match(waits.stderr, /waits for input that does not come/)
+  const loop = file('loop', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const late = xenolith(['boot', '--kernel', loop, '--memory', '16M', '--timeout', '0'])
+  assert.equal(late.status, 7)
+  assert.match(late.stderr, /had no more time/)
+})
+
+test('a snapshot in the middle changes nothing', () => {
+  // A long loop, then the message: mov r12d, 500000; dec r12d; jnz.
+  const code = Buffer.concat([Buffer.from('41bc20a1070041ffcc75fb', 'hex'), speakingCode('late\n', 1)])
+  const options = {
+    kernel: { name: 'k', bytes: tinyKernel(code) },
+    memory: 4096,
+    append: 'x',
+    name: 'looper',
+  }
+  const straight = bootKernel(options)
+  const first = new KernelRun(options)
+  assert.equal(first.step(123_457), 'running')
+  assert.ok(first.isAlive)
+  const bytes = first.snapshot()
+  const second = new KernelRun({ restore: { name: 's', bytes } })
+  second.step(300_001)
+  const third = bootKernel({ restore: { name: 's', bytes: second.snapshot() } })
+  const { append, ...rest } = straight
+  assert.equal(append, 'x')
+  assert.deepEqual({ ...third, append: 'x' }, { ...rest, append })
+  // The first one has not noticed.
+  first.runToEnd()
+  assert.deepEqual(first.result(), straight)
+})
+
+test('on a terminal ^] leaves', { skip: needs('script') }, () => {
+  const idle = file(
+    'waits',
+    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
+  )
+  const command = `${process.execPath} ${root}bin/xenolith.js boot --kernel ${idle} --memory 16M`
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    input: '\x1d',
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  assert.match(stdout, /xenolith: \^\] leaves/)
+  assert.match(stdout, /xenolith: guest was left/)
+  assert.equal(status, 130)
+})
+
+test('snapshots on the command line, and what is none', () => {
+  const snapshot = join(folder, 'machine.snap')
+  const loop = file('looping', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const made = xenolith([
+    'boot',
+    '--kernel',
+    loop,
+    '--memory',
+    '16M',
+    '--timeout',
+    '0',
+    '--snapshot',
+    snapshot,
+  ])
+  assert.equal(made.status, 7)
+  assert.equal(xenolith(['boot', '--restore', snapshot, '--timeout', '0']).status, 7)
+  const dead = xenolith([
+    'boot',
+    '--kernel',
+    good,
+    '--memory',
+    '16M',
+    '--snapshot',
+    join(folder, 'none.snap'),
+  ])
+  assert.equal(dead.status, 0)
+  assert.match(dead.stderr, /none\.snap: not written, as there is nothing to go on with/)
+  const wrong = (words: readonly string[], message: RegExp): void => {
+    const { status, stderr } = xenolith(['boot', ...words])
+    assert.equal(status, 2)
+    assert.match(stderr, message)
+  }
+  wrong(['--restore', good], /no snapshot of this version/)
+  const whole = readFileSync(snapshot)
+  wrong(['--restore', file('cut.snap', whole.subarray(0, 5000))], /cut off or damaged/)
+  const damaged = Buffer.from(whole)
+  damaged[400] ^= 0x55
+  wrong(['--restore', file('bad.snap', damaged)], /cut off or damaged/)
+  wrong(['--restore', snapshot, '--memory', '1G'], /leave out --memory/)
+})
+
+test('JSON is the result; JUnit is a report', () => {
+  const report = join(folder, 'report.xml')
+  const words = ['boot', '--kernel', file('r3', kernel(3)), '--memory', '16M', '--json', '--junit', report]
+  const { status, stdout } = xenolith(words)
+  assert.equal(status, 3)
+  const result = JSON.parse(stdout)
+  assert.equal(result.outcome, 'crash')
+  assert.deepEqual(result.console, ['Hello', 'from a <guest>'])
+  const xml = readFileSync(report, 'utf8')
+  assert.match(xml, /tests="1" failures="1"/)
+  assert.match(xml, /<failure message="the guest ended by: crash"\/>/)
+  assert.match(xml, /from a &lt;guest&gt;/)
+  const odd = junitReport({
+    ...result,
+    outcome: 'poweroff',
+    name: 'a"b',
+    console: ['\x1b[0m\x00 & é\u{1f600}\ufffe'],
+  })
+  assert.match(odd, /name="a&quot;b"/)
+  assert.match(odd, /<system-out>\[0m &amp; é\u{1f600}<\/system-out>/u)
+  assert.doesNotMatch(odd, /<failure/)
+})
+
+test("xl's configuration, and what is typed counts more", () => {
+  const config = file('guest.cfg', `name="a"\nkernel="${good}"\nmemory=16\nvif=['']\n`)
+  const { status, stdout, stderr } = xenolith(['boot', config, '--name', 'b', '--json'])
+  assert.equal(status, 0)
+  assert.match(stderr, /guest\.cfg: of no effect here: vif/)
+  assert.equal(JSON.parse(stdout).name, 'b')
+  assert.equal(JSON.parse(stdout).memory, '0x1000')
+})
+
+const WRONG: readonly (readonly [words: readonly string[], message: RegExp])[] = [
+  [['--kernel', '/no/such'], /cannot read \/no\/such: no such file or folder/],
+  [['--kernel', folder], /it is a folder/],
+  [['--kernel', file('empty', '')], /empty: neither an ELF file nor a bzImage/],
+  [['--kernel', file('text', 'some text\n'.repeat(99))], /text: neither an ELF file nor a bzImage/],
+  [['--kernel', file('cut', kernel(0).subarray(0, 200))], /cut: cut off in a segment/],
+  [
+    ['--kernel', file('bad', bzImage(Buffer.from('fd377a585a000001', 'hex'), 99))],
+    /packed by xz, cannot be unpacked/,
+  ],
+  [['--kernel', good, '--memory', '1M'], /1 MiB of memory are too little/],
+  [['--kernel', good, '--ramdisk', '/no/such'], /cannot read \/no\/such/],
+  [
+    ['--kernel', good, '--memory', '16M', '--ramdisk', file('big', Buffer.alloc(17 << 20))],
+    /more than the guest's memory/,
+  ],
+  [['--kernel', good, '--memory', '16M', '--append', 'x'.repeat(1024)], /1024 characters/],
+  [['--kernel', good, '--linux', 'C'], /--linux is for model kernels/],
+  [['--kernel', good, '--expect', 'booted'], /--expect is for model kernels/],
+  [['--kernel', good, '--seed', '-1'], /--seed -1 is not a whole number/],
+  [['--kernel', good, '--name', 'a b'], /--name a b: a guest's name/],
+  [['--kernel', good, '--memory', '16M', '--junit', '/no/such/x'], /cannot write \/no\/such\/x/],
+  [['--ramdisk', good], /--ramdisk is for real kernels; give --kernel/],
+  [[file('none.cfg', 'name="x"')], /none\.cfg: names no kernel/],
+  [['--kernel', good, '--memory', '16T'], /./],
+]
+
+for (const [words, message] of WRONG) {
+  test(`wrong: ${words.join(' ').replaceAll(folder, '').slice(0, 60)}`, () => {
+    const { status, stdout, stderr } = xenolith(['boot', ...words])
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, message)
+    assert.match(stderr.split('\n').at(-2) ?? '', /^xenolith: [^\n]+$/)
+    assert.equal(stdout, '')
+  })
+}

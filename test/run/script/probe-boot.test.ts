@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { recordingOf } from '../../../oracle/recording.ts'
+import { builtProbe } from '../../../oracle/tools.ts'
+import { compareLines, isOfDomU, scriptOf } from '../../../src/run/script/agree.ts'
+import { bootProbe } from '../../../src/run/script/probe-boot.ts'
+import { parseRecording, type Recording, runScript } from '../../../src/run/script/script.ts'
+import { randomScript } from '../../../src/script/random-script.ts'
+import { sharedData } from '../../tools/shared-data.ts'
+import { needs } from '../../tools/tools.ts'
+
+const noTools = needs('gcc') || needs('make')
+const image = noTools === false ? readFileSync(builtProbe()) : new Uint8Array()
+const folders = ['hand', 'hand-domu', 'fuzz', 'fuzz-domu'].flatMap((name) => sharedData('oracle', name) ?? [])
+const noRecordings =
+  folders.length === 0 ? 'no recordings: set XENOLITH_SHARED to the folder that has data/oracle' : false
+const BUDGET = 3e8
+
+/** What of a script's run the real probe's code and the recording, or the model's probe, do not agree on. */
+function differences(recording: Recording): { compared: number; differ: readonly object[] } {
+  const domain = isOfDomU(recording) ? 'domU' : 'dom0'
+  const script = scriptOf(recording)
+  const xen = recording.header.xen === 'release' ? '4.17-release' : '4.17'
+  const run = bootProbe(image, script, { xen, domain, frames: recording, budget: BUDGET })
+  if (run.end === 'budget') assert.fail('the probe does not come to an end')
+  const end = run.end === 'shutdown' ? 'crash' : run.end
+  const ours = recordingOf(script, { lines: run.lines, end, scriptMs: 0, totalMs: 0 }, domain)
+  const { compared, differences } = compareLines(recording, ours.lines, end)
+  return { compared, differ: differences.filter(({ exempt }) => exempt === null) }
+}
+
+test('the probe, executed, does what it did on real Xen', { skip: noTools || noRecordings }, () => {
+  let compared = 0
+  for (const folder of folders) {
+    for (const file of readdirSync(folder).sort()) {
+      if (!file.endsWith('.jsonl')) continue
+      const path = join(folder, file)
+      const whole = parseRecording(readFileSync(path, 'utf8'), path)
+      // What the probe of the recordings could not read, the one here ends with.
+      const recording = { ...whole, lines: whole.lines.filter(({ err }) => err === undefined) }
+      const result = differences(recording)
+      assert.deepEqual(result.differ, [], path)
+      compared += result.compared
+    }
+  }
+  assert.ok(compared > 60_000, `${compared} operations`)
+})
+
+test('the probe, executed, does what its model does', { skip: noTools }, () => {
+  let compared = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const text = randomScript(seed, { ops: 150 })
+    const { header, lines } = runScript(text)
+    const result = differences({ header: { ...header, xen: 'debug' }, lines })
+    assert.deepEqual(result.differ, [], `seed ${seed}`)
+    compared += result.compared
+  }
+  assert.ok(compared > 1000, `${compared} operations`)
+})
