@@ -20,6 +20,11 @@ export const ROOMS: Room[] = [
     imports: [],
   },
   {
+    folder: 'src/files',
+    holds: 'what is read from and written to files: sizes, whole files, schemas at the border',
+    imports: ['bits'],
+  },
+  {
     folder: 'src/machine',
     holds:
       'memory and frame records, the clock; `vcpu/` is the port that drivers hold, the one page walk, the TLB',
@@ -73,7 +78,19 @@ export const ROOMS: Room[] = [
     folder: 'src/run',
     holds:
       'plain options in, plain result out: `boot/`, `kernel/`, `script/`, `ask/` (who, why, replay), `film/`, `maps/`, `check/`, `search/`; what the CLI, the page and the package call',
-    imports: ['bits', 'machine', 'trace', 'xen', 'audit', 'linux', 'script', 'cpu', 'toolstack', 'guest'],
+    imports: [
+      'bits',
+      'files',
+      'machine',
+      'trace',
+      'xen',
+      'audit',
+      'linux',
+      'script',
+      'cpu',
+      'toolstack',
+      'guest',
+    ],
   },
   {
     folder: 'src/explain',
@@ -85,12 +102,12 @@ export const ROOMS: Room[] = [
     folder: 'src/explore',
     holds:
       'many runs: `jobs/` cuts them into pieces for threads, with checkpoints; `search/` looks for sequences; `sweep/` is sets of machines, their groups and borders; `queue/` hands pieces to other machines; `report/` has a file for each format',
-    imports: ['bits', 'trace', 'audit', 'run'],
+    imports: ['bits', 'files', 'trace', 'audit', 'run'],
   },
   {
     folder: 'src/cli',
     holds: 'options and help; `verbs/` has a folder each; they choose and print, they compute nothing',
-    imports: ['bits', 'toolstack/xl-config.ts', 'run', 'explain', 'explore'],
+    imports: ['bits', 'files', 'toolstack/xl-config.ts', 'run', 'explain', 'explore'],
   },
   {
     folder: 'web/src',

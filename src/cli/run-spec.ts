@@ -1,9 +1,10 @@
+import { readLines, readText } from '../files/read.ts'
 import { specOfTrace } from '../run/ask/replay.ts'
 import type { RunSpec } from '../run/ask/rerun.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot/boot-options.ts'
 import { guestRun } from '../run/kernel/kernel-boot.ts'
 import { parseRecording } from '../run/script/script.ts'
-import { loadMap, readLines, readText } from './files.ts'
+import { loadMap } from './files.ts'
 import { isKernelBoot, type KernelSpecFlags, kernelOfHeader, kernelSpec } from './verbs/boot/kernel-spec.ts'
 
 /** Options by which a verb says which run it is about: a trace's, a script's, or a boot's. */

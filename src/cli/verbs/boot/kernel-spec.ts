@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
+import { readBytes, readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import type { KernelRunOptions, KernelSpec, NamedFile } from '../../../run/kernel/kernel-boot.ts'
 import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
-import { readBytes, readText } from '../../files.ts'
 
 /** By what a verb says which run of a real kernel it is about. */
 export type KernelSpecFlags = RawKernelOptions & {

@@ -13,8 +13,8 @@ import {
   wholeNumber,
 } from '../../../explore/explore.ts'
 import { parseShard } from '../../../explore/jobs/job.ts'
+import { readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
-import { readText } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 

@@ -1,6 +1,6 @@
+import { readLines } from '../../../files/read.ts'
 import { replay } from '../../../run/ask/replay.ts'
 import { guestRun } from '../../../run/kernel/kernel-boot.ts'
-import { readLines } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { kernelOfHeader } from '../boot/kernel-spec.ts'
 

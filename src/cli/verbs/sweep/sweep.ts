@@ -27,8 +27,10 @@ import {
   sweepJob,
 } from '../../../explore/sweep/run-sweep.ts'
 import { type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
+import { readLines, readText } from '../../../files/read.ts'
+import { type LineWriter, lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
-import { type LineWriter, lineWriter, loadMap, readLines, readText } from '../../files.ts'
+import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
