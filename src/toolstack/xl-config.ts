@@ -93,8 +93,10 @@ class Reader {
       if (!isMore && this.match(/=/y) === undefined) this.fail(`${name} has no =`)
       this.skip(false)
       const value = this.value()
-      const before = values.get(name)
-      values.set(name, isMore && before !== undefined ? joined(before, value) : value)
+      const before = isMore ? values.get(name) : undefined
+      if (Array.isArray(before) && Array.isArray(value)) for (const one of value) before.push(one)
+      else if (Array.isArray(before)) before.push(value)
+      else values.set(name, before === undefined ? value : `${String(before)}${String(value)}`)
       this.skip(false)
       if (this.at < this.text.length && this.match(/[\n;]/y) === undefined) {
         this.fail(`the value of ${name} goes on where it should end`)
@@ -140,7 +142,12 @@ class Reader {
 
   /** Blanks and comments; newlines and semicolons too where they mean nothing. */
   private skip(lines: boolean): void {
-    this.match(lines ? /(?:\s|;|#[^\n]*|\\\n)+/y : /(?:[^\S\n]|#[^\n]*|\\\n)+/y)
+    const blanks = lines ? /[\s;]+/y : /[^\S\n]+/y
+    while (
+      this.match(blanks) !== undefined ||
+      this.match(/#[^\n]*/y) !== undefined ||
+      this.match(/\\\n/y) !== undefined
+    );
   }
 
   private match(pattern: RegExp): string | undefined {
@@ -154,9 +161,4 @@ class Reader {
     const line = this.text.slice(0, this.at).split('\n').length
     throw new BadInput(`${this.source}: line ${line}: ${why}; see xl.cfg(5)`)
   }
-}
-
-function joined(before: Value, value: Value): Value {
-  if (Array.isArray(before)) return [...before, ...(Array.isArray(value) ? value : [value])]
-  return `${String(before)}${String(value)}`
 }

@@ -94,6 +94,7 @@ const NO_MOVES = new Set(['info', 'autoinfo', 'echo', 'dump', 'get', 'm2p'])
 export function parseMoves(text: string, source: string): Moves {
   const setup: ScriptLine[] = []
   const lines: ScriptLine[] = []
+  const texts = new Set<string>()
   const pages: string[] = []
   for (const line of parseScript(text)) {
     const at = `${source}:${line.n}`
@@ -105,7 +106,10 @@ export function parseMoves(text: string, source: string): Moves {
       pages.push(...line.op.names)
     } else if (NOT_FOR_SEARCHES.has(verb)) {
       throw new BadInput(`${at}: '${verb}' is no move of a search, which must be able to take its moves back`)
-    } else if (!NO_MOVES.has(verb) && !lines.some(({ text }) => text === line.text)) lines.push(line)
+    } else if (!NO_MOVES.has(verb) && !texts.has(line.text)) {
+      texts.add(line.text)
+      lines.push(line)
+    }
   }
   if (lines.length === 0)
     throw new BadInput(`${source}: there is no move in it; give script lines, one a line`)
@@ -138,5 +142,5 @@ function symmetricPages(pages: readonly string[], lines: readonly ScriptLine[]):
 const WORD = /(?<![\w|])[A-Za-z]\w*/g
 
 function normal(text: string): string {
-  return text.replace(/\s*([,=])\s*|\s+/g, (_, sign?: string) => ` ${sign ?? ''} `).replace(/ +/g, ' ')
+  return text.replace(/[,=]/g, ' $& ').replace(/\s+/g, ' ')
 }

@@ -1,3 +1,4 @@
+import { withoutReturns } from '../../../bits/lines.ts'
 import { checkWritable, writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
@@ -91,11 +92,11 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | nul
       }
       const lines = (partial + decoder.decode(bytes, { stream: true })).split('\n')
       partial = lines.pop() ?? ''
-      for (const line of lines) io.out(line.replace(/\r+$/, ''))
+      for (const line of lines) io.out(withoutReturns(line))
     },
   })
   run.runToEnd()
-  if (partial !== '' && !isSilent) io.out(partial.replace(/\r+$/, ''))
+  if (partial !== '' && !isSilent) io.out(withoutReturns(partial))
   return run
 }
 
