@@ -30,12 +30,14 @@ export type WhoResult = {
   readonly typeWord: string
   readonly refsWord: string
   readonly holders: readonly HolderResult[]
+  /** Entries that hold it, too, and are not listed. */
+  readonly more: number
   /** Every change of the frame's type up to then. */
   readonly history: readonly (Moment & { readonly type: string })[]
 }
 
 export type HolderResult = {
-  readonly kind: 'entry' | 'pin' | 'root' | 'descriptors' | 'allocation'
+  readonly kind: FrameHolder['kind']
   /** Of an entry: its table's frame, the table's level and pfn, its slot and what it says. */
   readonly table?: string
   readonly tablePfn?: string | null
@@ -44,7 +46,7 @@ export type HolderResult = {
   readonly entry?: string
   readonly flags?: string
   readonly addresses?: readonly string[]
-  /** Of a root or a page of descriptors: whose. */
+  /** Of everything that is somebody's: whose, and what it is to them. */
   readonly domain?: string
   readonly as?: string
   /** The event that made it. */
@@ -121,6 +123,7 @@ type Watched = {
   readonly history: (Moment & { type: string })[]
   pinned: Moment
   root: Moment
+  vcpuInfo: Moment
 }
 
 /** Run again up to an event, and note who writes the holding entries, and when the frame's type changes. */
@@ -129,7 +132,7 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
   for (const holder of report.holders) {
     if (holder.kind === 'entry') slots.set(holder.table, [...(slots.get(holder.table) ?? []), holder.slot])
   }
-  const watched: Watched = { written: new Map(), history: [], pinned: BUILT, root: BUILT }
+  const watched: Watched = { written: new Map(), history: [], pinned: BUILT, root: BUILT, vcpuInfo: BUILT }
   let last = -1
   const look = (xen: Hypervisor, moment: () => Moment): void => {
     const record = xen.memory.record(report.mfn)
@@ -150,10 +153,16 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
         if (command.startsWith('PIN')) watched.pinned = moment()
         if (command.endsWith('BASEPTR')) watched.root = moment()
       }
+      if (watched.vcpuInfo === BUILT && hasVcpuInfo(xen, report.mfn)) watched.vcpuInfo = moment()
       if (n === until) throw new StopRun()
     },
   })
   return watched
+}
+
+/** Whether a vCPU's record lies in a frame. */
+function hasVcpuInfo(xen: Hypervisor, mfn: number): boolean {
+  return xen.owners.some((domain) => domain?.vcpuInfo?.mfn === mfn)
 }
 
 /** Which of the watched entries an event wrote, as `table:slot`. */
@@ -198,6 +207,7 @@ function resultOf(
     typeWord: report.typeWord,
     refsWord: report.refsWord,
     holders,
+    more: report.more,
     history: watched.history,
   }
 }
@@ -223,8 +233,20 @@ function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: W
       return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since: watched.root }
     case 'descriptors':
       return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since: BUILT }
-    case 'allocation':
-      return { kind: 'allocation', since: BUILT }
+    case 'vcpu-info':
+      return {
+        kind: 'vcpu-info',
+        domain: domainName(holder.domain),
+        as: 'vcpu_info',
+        since: watched.vcpuInfo,
+      }
+    case 'backend':
+      return { kind: 'backend', domain: domainName(0), as: holder.user, since: BUILT }
+    case 'allocation': {
+      const { shared } = holder
+      const use = shared === undefined ? {} : { domain: domainName(shared.domain), as: shared.as }
+      return { kind: 'allocation', ...use, since: BUILT }
+    }
   }
 }
 
