@@ -3,7 +3,6 @@ import type { GuestRun } from '../ask/rerun.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
-  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
   type NamedFile,
@@ -190,9 +189,8 @@ export class KernelRun {
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest } = this.machine
+    const { xen, guest, name } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
-    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
