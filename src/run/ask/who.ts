@@ -32,8 +32,9 @@ export type WhoResult = {
   readonly holders: readonly HolderResult[]
   /** Entries that hold it, too, and are not listed. */
   readonly more: number
-  /** Every change of the frame's type up to then. */
+  /** Changes of the frame's type up to then: the last of them, and how many there were before those. */
   readonly history: readonly (Moment & { readonly type: string })[]
+  readonly earlier: number
 }
 
 export type HolderResult = {
@@ -121,6 +122,7 @@ type Watched = {
   /** By `table:slot`, the last event that wrote the entry. */
   readonly written: Map<string, Moment>
   readonly history: (Moment & { type: string })[]
+  earlier: number
   pinned: Moment
   root: Moment
   vcpuInfo: Moment
@@ -132,7 +134,14 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
   for (const holder of report.holders) {
     if (holder.kind === 'entry') slots.set(holder.table, [...(slots.get(holder.table) ?? []), holder.slot])
   }
-  const watched: Watched = { written: new Map(), history: [], pinned: BUILT, root: BUILT, vcpuInfo: BUILT }
+  const watched: Watched = {
+    written: new Map(),
+    history: [],
+    earlier: 0,
+    pinned: BUILT,
+    root: BUILT,
+    vcpuInfo: BUILT,
+  }
   let last = -1
   const look = (xen: Hypervisor, moment: () => Moment): void => {
     const record = xen.memory.record(report.mfn)
@@ -140,6 +149,7 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
     if (type === last) return
     last = type
     watched.history.push({ ...moment(), type: TYPE_NAMES[type] })
+    if (watched.history.length >= 2 * MOST_HISTORY) forget(watched)
   }
   rerun(spec, {
     ready: (xen) => look(xen, () => BUILT),
@@ -157,7 +167,17 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
       if (n === until) throw new StopRun()
     },
   })
+  forget(watched)
   return watched
+}
+
+/** Changes of a type that are told at most: a guest can make any number of them. */
+const MOST_HISTORY = 1000
+
+function forget(watched: Watched): void {
+  const over = Math.max(0, watched.history.length - MOST_HISTORY)
+  watched.history.splice(0, over)
+  watched.earlier += over
 }
 
 /** Whether a vCPU's record lies in a frame. */
@@ -209,6 +229,7 @@ function resultOf(
     holders,
     more: report.more,
     history: watched.history,
+    earlier: watched.earlier,
   }
 }
 

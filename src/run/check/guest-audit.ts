@@ -16,7 +16,7 @@ export type GuestAudit = {
  * @throws BadInput for what cannot be booted
  */
 export function auditGuest(spec: KernelSpec, instructions: number): GuestAudit {
-  const run = new KernelRun(spec)
+  const run = new KernelRun(spec, { keepsConsole: false })
   const { guest, xen } = run.machine
   // It sleeps as long as it likes, and is over when nothing will wake it.
   guest.whenIdle = 'skip'

@@ -47,6 +47,7 @@ export function whoLines(result: WhoResult, io: Io): string[] {
   }
   if (result.more > 0) lines.push(`  and ${result.more} more entries`)
   lines.push(painted(io, 'bold', 'its type'))
+  if (result.earlier > 0) lines.push(`  after ${result.earlier} changes before`)
   for (const { event, what, type } of result.history) {
     lines.push(`  ${type.padEnd(9)}${event === 0 ? 'as built' : `from event ${event}: ${what}`}`)
   }
