@@ -37,5 +37,6 @@ function* jsonLines(value: object): Generator<string> {
 }
 
 function indented(value: unknown, by: string): string {
+  if (typeof value === 'string') return JSON.stringify(value)
   return (JSON.stringify(value, null, 2) ?? 'null').replaceAll('\n', `\n${by}`)
 }

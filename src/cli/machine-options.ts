@@ -128,7 +128,7 @@ export const KERNEL: readonly OptionSpec[] = [
     name: 'console-limit',
     kind: 'string',
     argument: 'SIZE',
-    help: 'end a guest that writes more to its console; 64M in a batch',
+    help: 'end a guest that writes more to its console; 16M in a batch',
   },
   { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
   { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },

@@ -1,8 +1,11 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import { LineSplitter } from '../../bits/line-splitter.ts'
 
-/** What a guest's console may come to when nothing else is said, in bytes: a boot has a thousandth of it. */
-export const CONSOLE_LIMIT = 64 * 2 ** 20
+const MIB = 2 ** 20
+/** What a guest's console may come to when nothing else is said, in bytes: hundreds of boots have less. */
+export const CONSOLE_LIMIT = 16 * MIB
+/** And the most that is kept. */
+const MOST_KEPT = 64 * MIB
 
 /**
  * What stands on a guest's console, the guest's lines and Xen's as they come, up to a limit. A guest can write without end:
@@ -22,9 +25,9 @@ export class ConsoleRecord {
    * @throws BadInput for a limit that is too large to keep
    */
   constructor(limit: number, keeps: boolean) {
-    if (keeps && limit > CONSOLE_LIMIT) {
+    if (keeps && limit > MOST_KEPT) {
       throw new BadInput(
-        `a console that is kept has at most ${CONSOLE_LIMIT / 2 ** 20}M; give a --console-limit up to that, or no --json and --junit`,
+        `a console that is kept has at most ${MOST_KEPT / MIB}M; give a --console-limit up to that, or no --json and --junit`,
       )
     }
     this.left = limit

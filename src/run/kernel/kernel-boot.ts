@@ -48,7 +48,7 @@ export type KernelRunOptions = {
   readonly input?: Uint8Array
   /** The most of the guest's time that it may take, in seconds. */
   readonly timeLimit?: number
-  /** The most that may come to stand on its console, in bytes; 64 MiB when it is left out. */
+  /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
   readonly consoleLimit?: number
   /** Say what stood in the way of every refused request, and where the kernel was. */
   readonly explain?: boolean

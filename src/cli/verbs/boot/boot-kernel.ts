@@ -79,7 +79,8 @@ function runTraced(spec: KernelSpec, flags: KernelFlags, io: Io): KernelRun {
 /** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
 function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | null): KernelRun {
   const isSilent = flags.json === true
-  const lines = new LineSplitter((line) => io.out(line))
+  const ended: string[] = []
+  const lines = new LineSplitter((line) => ended.push(line))
   const run = new KernelRun(spec, {
     progress: progressOf(io),
     ready: (xen) => {
@@ -93,6 +94,9 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | nul
         return io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
       }
       lines.push(bytes)
+      // Lines that came together go out together: a guest may write many thousands of short ones.
+      if (ended.length > 0) io.out(ended.join('\n'))
+      ended.length = 0
     },
   })
   run.runToEnd()
