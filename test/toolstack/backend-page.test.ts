@@ -9,6 +9,7 @@ import { holderWords } from '../../src/run/ask/holder-words.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { auditGuest } from '../../src/run/check/guest-audit.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
+import { bootKernel, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
@@ -304,4 +305,58 @@ test('a guest that pins its xenstore page as a table and lets a reply write into
   const { outcome, wrong } = auditGuest(spec, 100_000)
   assert.deepEqual(wrong, [])
   assert.equal(outcome, 'poweroff')
+})
+
+test('a machine that a snapshot held has dom0’s mappings once, not twice', () => {
+  const kernel = { name: 'k', bytes: tinyKernel(assemble('here: jmp here').bytes) }
+  const run = new KernelRun({ kernel, memory: 4096, name: 'held' })
+  run.step(100)
+  const again = new KernelRun({ restore: { name: 's', bytes: run.snapshot() } })
+  const third = new KernelRun({ restore: { name: 's', bytes: again.snapshot() } })
+  for (const { machine } of [run, again, third]) {
+    assert.deepEqual(
+      machine.start.domain.backendPages.map(({ user }) => user),
+      ['xenstore', 'console'],
+    )
+    assert.deepEqual(auditMachine(machine.xen), [])
+  }
+  assert.equal(third.result().name, 'held')
+})
+
+/** Asks xenstore to remove a node, and powers off. */
+function removing(path: string): Uint8Array {
+  const bytes = path.length + 1
+  const source = `
+        mov rbx, rsi
+        lea rbp, [rsi + 0x1000]
+        mov dword [rbp], 13
+        mov dword [rbp + 12], ${bytes}
+        lea rsi, [rip + path]
+        lea rdi, [rbp + 16]
+        mov ecx, ${bytes}
+        rep movsb
+        mov dword [rbp + 2052], ${16 + bytes}
+        mov ecx, [rbx + 64]
+        push rcx
+        mov edi, 4
+        mov rsi, rsp
+        mov eax, 32
+        syscall
+        push 0
+        mov edi, 2
+        mov rsi, rsp
+        mov eax, 29
+        syscall
+over:   jmp over
+path:   .text "${path}"
+        .zero 1`
+  return assemble(source, { at: Number(BigInt.asUintN(48, BASE + TEXT)) }).bytes
+}
+
+test('nothing that a guest removes from xenstore is needed by anybody else', () => {
+  for (const path of ['/local/domain/1', 'name', 'control', 'control/shutdown', 'data']) {
+    const kernel = { name: 'k', bytes: tinyKernel(removing(path)) }
+    const { name, outcome } = bootKernel({ kernel, memory: 4096, name: 'kept' })
+    assert.deepEqual([name, outcome], ['kept', 'poweroff'], path)
+  }
 })
