@@ -13,6 +13,7 @@ import { bootKernel, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
+import { updateRunstate } from '../../src/xen/sched/time.ts'
 import { assemble } from '../tools/assemble.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { StoreClient, XS } from '../tools/store-client.ts'
@@ -180,6 +181,26 @@ test('the page of the vcpu_info is held for ever, and who holds it is said', () 
   assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), EINVAL)
   assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
   assert.equal(m.xen.heap.has(mfn), false)
+  assert.deepEqual(auditMachine(m.xen), [])
+})
+
+test('the run state is written by its address: not into a page that has become a table', () => {
+  const m = new PvMachine()
+  const calls = new Calls(m)
+  const mfn = m.mfnOf(m.data)
+  m.vcpu.clearPage(m.data)
+  m.vcpu.store64(m.data + PAGE, m.data >>> 0, 0xffff_ffff)
+  const register = VCPUOP.register_runstate_memory_area
+  assert.equal(m.call(HYPERCALL.vcpu_op, register, 0, m.data + PAGE), 0)
+  assert.notEqual(m.vcpu.load32(m.data + 8), 0)
+  m.vcpu.clearPage(m.data)
+  updateRunstate(m.xen, m.domain)
+  assert.notEqual(m.vcpu.load32(m.data + 8), 0)
+  m.vcpu.clearPage(m.data)
+  assert.equal(calls.map(m.data, mfn, RO), 0)
+  assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
+  updateRunstate(m.xen, m.domain)
+  assert.deepEqual(m.words(m.data, 12), Array(12).fill(0))
   assert.deepEqual(auditMachine(m.xen), [])
 })
 
