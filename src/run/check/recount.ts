@@ -27,5 +27,5 @@ export function holdersOf(xen: Hypervisor): Holders {
     // Domains that are only names own no shared_info.
     if (domain.sharedInfo !== 0) shared.push(domain.sharedInfo, ...domain.grantFrames)
   }
-  return { roots, descriptors, writable, shared, countsLinear: xen.version.linearCounted }
+  return { roots, descriptors, writable, shared, countsLinear: xen.version.rules.countsLinear }
 }

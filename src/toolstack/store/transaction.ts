@@ -3,8 +3,8 @@ import { QUOTA } from './quotas.ts'
 import { Refused } from './refused.ts'
 import type { StoreTree, StoreView } from './tree.ts'
 
-/** A node that a transaction has looked at: which one it saw, and what it has made of it; undefined for none. */
-type Accessed = { readonly seen: number; now: StoreNode | undefined; isChanged: boolean }
+/** A node that a transaction has looked at: which one it saw, and what it has made of it; null for none. */
+type Accessed = { readonly seen: number; now: StoreNode | null; isChanged: boolean }
 
 /** What `StoreTransaction.save` gives. */
 export type SavedTransaction = {
@@ -42,7 +42,7 @@ export class StoreTransaction implements StoreView {
   get owned(): number {
     let { owned } = this.tree
     for (const [path, { now, isChanged }] of this.accessed) {
-      if (isChanged) owned += this.tree.owns(now) - this.tree.owns(this.tree.get(path))
+      if (isChanged) owned += this.tree.owns(now ?? undefined) - this.tree.owns(this.tree.get(path))
     }
     return owned
   }
@@ -52,7 +52,7 @@ export class StoreTransaction implements StoreView {
   }
 
   get(path: string): StoreNode | undefined {
-    return this.access(path).now
+    return this.access(path).now ?? undefined
   }
 
   set(path: string, node: StoreNode): void {
@@ -60,10 +60,10 @@ export class StoreTransaction implements StoreView {
   }
 
   delete(path: string): void {
-    this.change(path, undefined)
+    this.change(path, null)
   }
 
-  private change(path: string, node: StoreNode | undefined): void {
+  private change(path: string, node: StoreNode | null): void {
     const entry = this.access(path)
     entry.now = node
     entry.isChanged = true
@@ -76,7 +76,7 @@ export class StoreTransaction implements StoreView {
         this.hasFailed = true
         throw new Refused('ENOSPC')
       }
-      entry = { seen: this.tree.generation(path), now: this.tree.get(path), isChanged: false }
+      entry = { seen: this.tree.generation(path), now: this.tree.get(path) ?? null, isChanged: false }
       this.accessed.set(path, entry)
     }
     return entry
@@ -91,7 +91,7 @@ export class StoreTransaction implements StoreView {
     if (this.owned > Math.max(QUOTA.nodes, this.tree.owned)) throw new Refused('ENOSPC')
     for (const [path, { now, isChanged }] of this.accessed) {
       if (!isChanged) continue
-      if (now === undefined) this.tree.delete(path)
+      if (now === null) this.tree.delete(path)
       else this.tree.set(path, now)
     }
   }

@@ -1,4 +1,3 @@
-import { domainName } from '../../bits/domid.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import {
   OWNER_NONE,
@@ -45,17 +44,13 @@ function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain
   const isHeld = (xen.memory.u32[record + REFS_WORD] & REF_COUNT) !== 0
   const owner = isHeld ? xen.owners[ownerOf(xen, record)] : undefined
   const [caf, taf] = xen.wordsText(mfn, record)
-  // The seed prints pointers to its own structures here, which a model does not have.
-  if (xen.version.messages === 'seed') xen.log('getPage', mfn, '?'.repeat(16), '?'.repeat(16), caf, taf)
-  else
-    xen.log(
-      'getPage',
-      mfn,
-      domainName(domain.id),
-      owner === undefined ? 'NULL' : domainName(owner.id),
-      caf,
-      taf,
-    )
+  xen.log('getPage', {
+    mfn,
+    rd: { domain: domain.id },
+    owner: { domain: owner === undefined ? null : owner.id },
+    caf,
+    taf,
+  })
 }
 
 /** Give a reference back: put_page(). The last one frees the frame; one of Xen's own only ceases to be anybody's. */
