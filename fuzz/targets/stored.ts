@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs'
+import { readCheckpoint, writeCheckpoint } from '../../src/explore/jobs/checkpoint.ts'
+import type { PieceTask } from '../../src/explore/jobs/job.ts'
+import type { Pool } from '../../src/explore/jobs/pool.ts'
+import { explore, resume } from '../../src/explore/search/explore.ts'
+import { run as runPiece } from '../../src/explore/sweep/piece.ts'
+import { parseSweepFile, readSpace } from '../../src/explore/sweep/read-space.ts'
+import { headerLine, rowLine } from '../../src/explore/sweep/results.ts'
+import { loadSweep, openWorkers, runSweep, saveSweep } from '../../src/explore/sweep/run-sweep.ts'
+import { summarize } from '../../src/explore/sweep/summary.ts'
+import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import { findMap } from '../../src/run/maps/maps.ts'
+import type { Random } from '../../test/tools/random.ts'
+import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { command, outcomeOf, ownFile } from '../cli.ts'
+import { jsonText, mutateBytes, mutateJson } from '../mutate.ts'
+import { inputText, type Target, textInput } from '../target.ts'
+
+/** What is written to go on with another time: checkpoints, results of shards, snapshots. */
+
+const GROUP = 'formats'
+
+/** A search or sweep that goes on from a checkpoint is stopped after so long, and must then stop. */
+const GOES_ON_MS = 100
+
+const SPACE = readSpace(
+  parseSweepFile(
+    JSON.stringify({ linux: 'B,C', map: 'none', memory: '64M,128M', 'v-end': '32M,40M' }),
+    'seed',
+  ),
+  findMap,
+)
+const SPEC = { space: SPACE, seed: 1, forecast: true }
+const SHARD = { index: 1, of: 1 }
+
+function after(ms: number): AbortSignal {
+  return AbortSignal.timeout(ms)
+}
+
+const sweepCheckpoint: Target = {
+  name: 'sweep-checkpoint',
+  group: GROUP,
+  about: 'checkpoints of sweeps, their checksums right or wrong',
+  cut: 'bytes',
+  seconds: 10,
+  seeds: () => {
+    const file = ownFile('sweep.ckpt', '')
+    saveSweep(file, { spec: SPEC, shard: SHARD, done: 0, rows: [] })
+    const empty = readFileSync(file)
+    saveSweep(file, { spec: SPEC, shard: SHARD, done: 1, rows: runPiece(SPEC, 0) })
+    return [empty, readFileSync(file)]
+  },
+  make(random) {
+    const file = ownFile('sweep.ckpt', '')
+    saveSweep(file, {
+      spec: SPEC,
+      shard: SHARD,
+      ...(random.once(2) ? { done: 0, rows: [] } : { done: 1, rows: runPiece(SPEC, 0) }),
+    })
+    return changedCheckpoint(file, 'sweep', random)
+  },
+  async run(input) {
+    const state = loadSweep(ownFile('sweep.ckpt', input))
+    const summary = summarize({ spec: state.spec, rows: state.rows }, new Map(), null)
+    const end = await runSweep(workers(), state, after(GOES_ON_MS), {})
+    return `${summary.groups.length} groups, shard ${end.shard.index} of ${end.shard.of}`
+  },
+}
+
+let pool: Pool<PieceTask, unknown> | null = null
+function workers(): Pool<PieceTask, unknown> {
+  pool ??= openWorkers(1)
+  return pool
+}
+
+const PLAN = {
+  space: { xen: '4.17', domain: 'domU', pages: 2 },
+  depth: 2,
+  walks: 10,
+  length: 4,
+  seed: 1,
+  all: false,
+} as const
+
+const exploreCheckpoint: Target = {
+  name: 'search-checkpoint',
+  group: GROUP,
+  about: 'checkpoints of searches, their checksums right or wrong',
+  cut: 'bytes',
+  seconds: 20,
+  seeds: () => [],
+  make: (random) => changedCheckpoint(SEARCHED, 'explore', random),
+  async run(input) {
+    const file = ownFile('search.ckpt', input)
+    const end = await resume(file, { threads: 1, signal: after(GOES_ON_MS) })
+    return `depth of ${end.plan.depth}`
+  },
+}
+
+/** A search that was stopped somewhere. */
+const SEARCHED = ownFile('searched.ckpt', '')
+await explore(
+  { ...PLAN, space: PLAN.space as never },
+  { threads: 1, signal: after(50), checkpoint: SEARCHED },
+)
+
+/** A checkpoint with other bytes; or other contents, written as a checkpoint is. */
+function changedCheckpoint(file: string, kind: string, random: Random): Uint8Array {
+  if (random.once(3)) return mutateBytes(readFileSync(file), random)
+  const { head, parts } = readCheckpoint(file, kind)
+  const other = Object.fromEntries(
+    Object.entries(parts).map(([name, bytes]) => [name, random.once(3) ? mutateBytes(bytes, random) : bytes]),
+  )
+  const made = ownFile('changed.ckpt', '')
+  writeCheckpoint(made, kind, { head: random.once(4) ? head : mutateJson(head, random), parts: other })
+  return readFileSync(made)
+}
+
+const shard: Target = {
+  name: 'shard',
+  group: GROUP,
+  about: 'results of shards, which are merged and told in every form',
+  cut: 'lines',
+  seeds: () => [textInput(shardText())],
+  make(random) {
+    const lines = shardText().split('\n')
+    if (random.once(5)) return mutateBytes(textInput(lines.join('\n')), random)
+    for (let n = random.pick([1, 1, 2, 8]); n > 0; n--) {
+      const at = random.once(3) ? 0 : random.between(0, lines.length)
+      lines[at] = changedLine(lines[at], random)
+    }
+    return textInput(lines.join('\n'))
+  },
+  async run(input) {
+    const file = ownFile('shard.jsonl', input)
+    const form = FORMS[input.length % FORMS.length]
+    return outcomeOf(await command(['sweep', 'merge', file, '--no-shrink', ...form]))
+  },
+}
+
+const FORMS = [[], ['--json'], ['--jsonl'], ['--junit'], ['--sarif'], ['--html']] as const
+
+function shardText(): string {
+  return [headerLine(SPEC, SHARD, '0'), ...runPiece(SPEC, 0).map(rowLine)].join('\n')
+}
+
+function changedLine(line: string, random: Random): string {
+  try {
+    return jsonText(mutateJson(JSON.parse(line), random))
+  } catch {
+    return line
+  }
+}
+
+/** A guest that has said a word, and waits. */
+function snapshotOf(instructions: number): Uint8Array {
+  const run = new KernelRun({
+    kernel: { name: 'guest', bytes: tinyKernel(speakingCode('hello\n', 0)) },
+    memory: 1100,
+  })
+  run.step(instructions)
+  return run.snapshot()
+}
+
+let snapshots: readonly Uint8Array[] | null = null
+const allSnapshots = (): readonly Uint8Array[] => {
+  snapshots ??= [snapshotOf(1), snapshotOf(20)]
+  return snapshots
+}
+
+const snapshot: Target = {
+  name: 'snapshot',
+  group: GROUP,
+  about: 'snapshots of machines, whose guests then go on',
+  cut: 'bytes',
+  seconds: 10,
+  seeds: allSnapshots,
+  make: (random) => mutateBytes(random.pick(allSnapshots()), random),
+  run(input) {
+    const run = new KernelRun({ restore: { name: 'snapshot', bytes: input } })
+    const outcome = run.step(2000)
+    const result = run.result()
+    return `${outcome} ${result.instructions} ${inputText(textInput(result.console.join('\n')))}`
+  },
+}
+
+export const STORED: readonly Target[] = [sweepCheckpoint, exploreCheckpoint, shard, snapshot]
