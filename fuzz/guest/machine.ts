@@ -208,7 +208,7 @@ function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string
     instructions: guest.cpu.instructions,
     now: xen.clock.now,
     lines: xen.console.lines,
-    tree: [...xenstore.tree.values],
+    store: xenstore.save(),
     domain: [[...traps], [...callbacks], timers, blocked, polled, totPages, userRoot, vcpu.root],
   }
   return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
