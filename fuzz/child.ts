@@ -32,19 +32,21 @@ export type Answer = {
 }
 
 /** Of so many cases, one is run twice. */
-const TWICE_EVERY = 8
+const TWICE_EVERY = 4
 
 const [registry, progressFile] = process.argv.slice(2)
 const { TARGETS } = (await import(registry)) as { TARGETS: readonly Target[] }
 const progress = openSync(progressFile, 'w')
 process.on('exit', () => closeSync(progress))
+const prepared = new Set<Target>()
 const seedsOf = new Map<Target, readonly Uint8Array[]>()
 
 process.on('message', async (request: Request) => {
   const target = TARGETS.find(({ name }) => name === request.target)
   if (target === undefined) throw new Error(`no target ${request.target}`)
-  const answer = await answerTo(target, request)
-  process.send?.(answer)
+  if (!prepared.has(target)) await target.prepare?.()
+  prepared.add(target)
+  process.send?.(await answerTo(target, request))
 })
 process.send?.({ cases: 0, next: 0, input: null, verdict: null } satisfies Answer)
 

@@ -1,7 +1,7 @@
 import { corpusOf, keep } from './corpus.ts'
 import { HANGS, type Verdict } from './judge.ts'
 import type { FuzzOptions } from './options.ts'
-import { Runner } from './runner.ts'
+import { PATIENCE, Runner } from './runner.ts'
 import { shrinkInput } from './shrink.ts'
 import type { Target } from './target.ts'
 
@@ -27,18 +27,20 @@ const LEAST_TURN_MS = 300
 const SHRINK_MS = 60_000
 const SHRINK_RUNS = 1500
 /** What is known to hang is waited for no longer than this. */
-const SHRINK_HANG_MS = 2500
+const SHRINK_HANG_SECONDS = 2.5
 
 /**
  * Run random inputs of targets in turn, for a time or a number of cases.
  *
  * @param registry address of the module that the targets come from
  * @param say told of what is found, line by line
+ * @param patience how long is too long
  */
 export async function fuzz(
   options: Omit<FuzzOptions, 'files' | 'help'>,
   registry: string,
   say: (line: string) => void,
+  patience = PATIENCE,
 ): Promise<FuzzResult> {
   const { targets, seconds, seed, jobs } = options
   const began = performance.now()
@@ -51,7 +53,7 @@ export async function fuzz(
 
   /** One process: its share of the cases of every target, each in its turn. */
   const work = async (job: number): Promise<void> => {
-    const runner = new Runner(registry)
+    const runner = new Runner(registry, patience)
     const next = new Map(targets.map(({ name }) => [name, job]))
     const isOver = (target: Target): boolean => next.get(target.name)! >= options.cases
     try {
@@ -105,10 +107,12 @@ async function smaller(
   verdict: Verdict & { readonly isFine: false },
 ): Promise<Uint8Array> {
   const until = performance.now() + SHRINK_MS
+  const isHang = verdict.signature === HANGS
+  const most = Math.min(SHRINK_HANG_SECONDS, runner.most(target, 1) / 2)
   let runs = 0
   const shows = async (some: Uint8Array): Promise<boolean | null> => {
     if (performance.now() > until || runs++ > SHRINK_RUNS) return null
-    const other = await runner.judge(target, some, verdict.signature === HANGS ? SHRINK_HANG_MS : undefined)
+    const other = await runner.judge(target, some, isHang ? most : undefined)
     return !other.isFine && other.signature === verdict.signature
   }
   return shrinkInput(input, { cut: target.cut, shows })

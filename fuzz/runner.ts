@@ -9,8 +9,11 @@ import { mibOf, secondsOf, type Target } from './target.ts'
 
 /** How often it is looked at. */
 const LOOK_MS = 100
-/** By the wall clock a case may take as many times its processor time, and so much more: others may work here, too. */
-const WALL = { times: 3, moreMs: 5000 } as const
+/**
+ * An input that takes so many times the processor time that its target allows, and so many seconds more, comes to no end.
+ * One that waits for nothing uses none: it is given up after `idle` times as much by the wall clock.
+ */
+export const PATIENCE = { times: 3, more: 2, idle: 20 }
 /** What JavaScript's own memory may have; the rest is for the machine's. */
 const HEAP_MIB = 1024
 
@@ -20,12 +23,22 @@ type Death = { readonly n: number; readonly verdict: Verdict & { readonly isFine
 /** A process that runs inputs, and who watches over it: one that hangs, dies or takes too much is ended, and begun anew. */
 export class Runner {
   private readonly registry: string
+  private readonly patience: typeof PATIENCE
   private readonly folder = mkdtempSync(join(tmpdir(), 'xenolith-fuzz-'))
   private child: ChildProcess | null = null
 
-  /** @param registry address of the module whose TARGETS there are */
-  constructor(registry: string) {
+  /**
+   * @param registry address of the module whose TARGETS there are
+   * @param patience how long is too long
+   */
+  constructor(registry: string, patience = PATIENCE) {
     this.registry = registry
+    this.patience = patience
+  }
+
+  /** Seconds of processor time after which so many runs of an input will come to no end. */
+  most(target: Target, runs: number): number {
+    return runs * (secondsOf(target) * this.patience.times + this.patience.more)
   }
 
   close(): void {
@@ -37,10 +50,10 @@ export class Runner {
   /**
    * Run one input.
    *
-   * @param wallMs by the wall clock, where it is known to be one that hangs
+   * @param most seconds that it may take, where it is known to be one that hangs
    */
-  async judge(target: Target, input: Uint8Array, wallMs?: number): Promise<Verdict> {
-    const end = await this.ask({ ask: 'judge', target: target.name, input }, target, 2, wallMs)
+  async judge(target: Target, input: Uint8Array, most?: number): Promise<Verdict> {
+    const end = await this.ask({ ask: 'judge', target: target.name, input }, target, 2, most)
     return 'verdict' in end && end.verdict !== null
       ? end.verdict
       : finding('no answer', 'the process gave no answer')
@@ -105,7 +118,7 @@ export class Runner {
     request: Request,
     target: Target,
     runs: number,
-    wallMs = runs * (secondsOf(target) * 1000 * WALL.times + WALL.moreMs),
+    most = this.most(target, runs),
   ): Promise<Answer | Death> {
     this.lastWords = ''
     this.child ??= await this.start()
@@ -114,6 +127,7 @@ export class Runner {
     return new Promise((resolve) => {
       let at = this.progress()
       let since = performance.now()
+      let before = processorSeconds(child.pid)
       const end = (answer: Answer | Death, isDead: boolean): void => {
         clearInterval(timer)
         child.removeAllListeners('message')
@@ -128,9 +142,11 @@ export class Runner {
         end({ n: this.progress(), verdict: verdict as Death['verdict'] }, true)
       const timer = setInterval(() => {
         const now = this.progress()
-        if (now !== at) [at, since] = [now, performance.now()]
-        if (performance.now() - since > wallMs) {
-          die(finding(HANGS, `no end after ${Math.round(wallMs / 1000)} s`))
+        if (now !== at) [at, since, before] = [now, performance.now(), processorSeconds(child.pid)]
+        const used = processorSeconds(child.pid) - before
+        const waited = (performance.now() - since) / 1000
+        if (used > most || waited > most * this.patience.idle) {
+          die(finding(HANGS, `no end after ${used.toFixed(1)} s of processor time`))
         }
         const mib = residentMib(child.pid)
         if (mib > mostMib) die(finding('takes memory', `the process has ${mib} MiB`))
@@ -158,6 +174,17 @@ export class Runner {
     } catch {
       return -1
     }
+  }
+}
+
+/** Seconds of processor time that a process has used; 0 where the system does not tell. */
+function processorSeconds(pid: number | undefined): number {
+  try {
+    // Behind the name in parentheses: state, then numbers, of which the 12th and 13th are ticks of a hundredth.
+    const words = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+    return (Number(words[11]) + Number(words[12])) / 100
+  } catch {
+    return 0
   }
 }
 

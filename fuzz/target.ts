@@ -10,6 +10,8 @@ export type Target = {
   readonly group: string
   /** What is attacked, in a line. */
   readonly about: string
+  /** What has to be made before the first input, where that takes long. */
+  prepare?(): Promise<void>
   /** Inputs that every run begins with: plain good ones, from which `make` usually starts. */
   seeds(): readonly Uint8Array[]
   /** The same input for the same random numbers. */

@@ -1,18 +1,17 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { readCheckpoint, writeCheckpoint } from '../../src/explore/jobs/checkpoint.ts'
 import type { PieceTask } from '../../src/explore/jobs/job.ts'
 import type { Pool } from '../../src/explore/jobs/pool.ts'
-import { explore, resume } from '../../src/explore/search/explore.ts'
-import { run as runPiece } from '../../src/explore/sweep/piece.ts'
-import { parseSweepFile, readSpace } from '../../src/explore/sweep/read-space.ts'
+import { type ExplorePlan, explore, resume } from '../../src/explore/search/explore.ts'
+import { run as runPiece, type SweepSpec } from '../../src/explore/sweep/piece.ts'
 import { headerLine, rowLine } from '../../src/explore/sweep/results.ts'
 import { loadSweep, openWorkers, runSweep, saveSweep } from '../../src/explore/sweep/run-sweep.ts'
 import { summarize } from '../../src/explore/sweep/summary.ts'
 import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
-import { findMap } from '../../src/run/maps/maps.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
-import { command, outcomeOf, ownFile } from '../cli.ts'
+import { command, outcomeOf, ownFile, ownFolder } from '../cli.ts'
 import { jsonText, mutateBytes, mutateJson } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
 
@@ -23,14 +22,22 @@ const GROUP = 'formats'
 /** A search or sweep that goes on from a checkpoint is stopped after so long, and must then stop. */
 const GOES_ON_MS = 100
 
-const SPACE = readSpace(
-  parseSweepFile(
-    JSON.stringify({ linux: 'B,C', map: 'none', memory: '64M,128M', 'v-end': '32M,40M' }),
-    'seed',
-  ),
-  findMap,
-)
-const SPEC = { space: SPACE, seed: 1, forecast: true }
+const SPEC: SweepSpec = {
+  space: {
+    maps: [null],
+    memory: [0x4000, 0x8000],
+    memoryCap: null,
+    vEnd: [0x200_0000, 0x280_0000],
+    kernelSize: [null],
+    initrdSize: [null],
+    append: [null],
+    xen: ['seed'],
+    linux: ['B', 'C'],
+    common: {},
+  },
+  seed: 1,
+  forecast: true,
+}
 const SHARD = { index: 1, of: 1 }
 
 function after(ms: number): AbortSignal {
@@ -73,14 +80,14 @@ function workers(): Pool<PieceTask, unknown> {
   return pool
 }
 
-const PLAN = {
-  space: { xen: '4.17', domain: 'domU', pages: 2 },
+const PLAN: ExplorePlan = {
+  space: { xen: '4.17', domain: 'domU', pages: 2, holes: '182' },
   depth: 2,
   walks: 10,
   length: 4,
   seed: 1,
   all: false,
-} as const
+}
 
 const exploreCheckpoint: Target = {
   name: 'search-checkpoint',
@@ -88,8 +95,11 @@ const exploreCheckpoint: Target = {
   about: 'checkpoints of searches, their checksums right or wrong',
   cut: 'bytes',
   seconds: 20,
-  seeds: () => [],
-  make: (random) => changedCheckpoint(SEARCHED, 'explore', random),
+  async prepare() {
+    await explore(PLAN, { threads: 1, signal: after(50), checkpoint: searched() })
+  },
+  seeds: () => [readFileSync(searched())],
+  make: (random) => changedCheckpoint(searched(), 'explore', random),
   async run(input) {
     const file = ownFile('search.ckpt', input)
     const end = await resume(file, { threads: 1, signal: after(GOES_ON_MS) })
@@ -97,12 +107,8 @@ const exploreCheckpoint: Target = {
   },
 }
 
-/** A search that was stopped somewhere. */
-const SEARCHED = ownFile('searched.ckpt', '')
-await explore(
-  { ...PLAN, space: PLAN.space as never },
-  { threads: 1, signal: after(50), checkpoint: SEARCHED },
-)
+/** Where a search that was stopped has left off. */
+const searched = (): string => join(ownFolder(), 'searched.ckpt')
 
 /** A checkpoint with other bytes; or other contents, written as a checkpoint is. */
 function changedCheckpoint(file: string, kind: string, random: Random): Uint8Array {
