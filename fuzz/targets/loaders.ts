@@ -5,7 +5,7 @@ import { Memory } from '../../src/machine/memory.ts'
 import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import type { Random } from '../../test/tools/random.ts'
-import { FORMS, names, VA } from '../../test/tools/tiny-kallsyms.ts'
+import { FORMS, manyMarkers, names, VA } from '../../test/tools/tiny-kallsyms.ts'
 import { bzImage, speakingCode, tinyKernel, word } from '../../test/tools/tiny-kernel.ts'
 import { mutateBytes, mutateText } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
@@ -149,7 +149,10 @@ const initrd: Target = {
 }
 
 /** Kernels that carry symbols, in every form that there was: found by nothing but how they look. */
-const SYMBOLS: readonly Buffer[] = FORMS.map(([, parts]) => Buffer.concat([Buffer.alloc(64, 0xcc), ...parts]))
+const SYMBOLS: readonly Buffer[] = [
+  ...FORMS.map(([, parts]) => Buffer.concat([Buffer.alloc(64, 0xcc), ...parts])),
+  manyMarkers(300),
+]
 
 const kallsyms: Target = {
   name: 'kallsyms',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readCheckpoint, writeCheckpoint } from '../../src/explore/jobs/checkpoint.ts'
+import { writeCheckpoint } from '../../src/explore/jobs/checkpoint.ts'
 import type { PieceTask } from '../../src/explore/jobs/job.ts'
 import type { Pool } from '../../src/explore/jobs/pool.ts'
 import { type ExplorePlan, explore, resume } from '../../src/explore/search/explore.ts'
@@ -112,14 +112,31 @@ const searched = (): string => join(ownFolder(), 'searched.ckpt')
 
 /** A checkpoint with other bytes; or other contents, written as a checkpoint is. */
 function changedCheckpoint(file: string, kind: string, random: Random): Uint8Array {
-  if (random.once(3)) return mutateBytes(readFileSync(file), random)
-  const { head, parts } = readCheckpoint(file, kind)
+  const bytes = readFileSync(file)
+  if (random.once(3)) return mutateBytes(bytes, random)
+  const { head, parts } = contents(bytes)
   const other = Object.fromEntries(
-    Object.entries(parts).map(([name, bytes]) => [name, random.once(3) ? mutateBytes(bytes, random) : bytes]),
+    Object.entries(parts).map(([name, part]) => [name, random.once(3) ? mutateBytes(part, random) : part]),
   )
   const made = ownFile('changed.ckpt', '')
   writeCheckpoint(made, kind, { head: random.once(4) ? head : mutateJson(head, random), parts: other })
   return readFileSync(made)
+}
+
+/** A line of JSON, which says what lies behind it. */
+function contents(bytes: Uint8Array): { head: unknown; parts: Record<string, Uint8Array> } {
+  const end = bytes.indexOf(10)
+  const first = JSON.parse(inputText(bytes.subarray(0, end))) as {
+    readonly head: unknown
+    readonly parts: readonly { readonly name: string; readonly bytes: number }[]
+  }
+  const parts: Record<string, Uint8Array> = {}
+  let at = end + 1
+  for (const { name, bytes: length } of first.parts) {
+    parts[name] = bytes.slice(at, at + length)
+    at += length
+  }
+  return { head: first.head, parts }
 }
 
 const shard: Target = {

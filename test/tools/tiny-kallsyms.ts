@@ -106,3 +106,22 @@ export const FORMS: readonly (readonly [name: string, parts: readonly Uint8Array
     ],
   ],
 ]
+
+/**
+ * What looks like markers at every eighth byte, and like the number of names before each: whoever tries all of them at every
+ * place is never done. With a good index behind it.
+ */
+export function manyMarkers(count: number): Buffer {
+  const pairs = Buffer.alloc(count * 8)
+  for (let at = 4; at < pairs.length; at += 8) pairs.writeUInt32LE(512, at)
+  return Buffer.concat([Buffer.alloc(40_000), pairs, recent.tokens, recent.index])
+}
+
+/** Names whose last token has no end for a long time: a megabyte for each of a name's characters. */
+export function longToken(): Buffer {
+  const last = Buffer.alloc(2 ** 20, 'x')
+  const tokens = recent.tokens.subarray(0, recent.tokens.lastIndexOf('token255'))
+  const pad = Buffer.alloc(-(tokens.length + last.length + 1) & 7)
+  const head = [aligned(u32(perCpu)), recent.base, recent.number, recent.names, recent.markers]
+  return Buffer.concat([...head, tokens, last, Buffer.alloc(1), pad, recent.index])
+}
