@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { PAGE, slotAt } from '../../src/bits/address.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
-import { recountMachine } from '../../src/run/check/recount.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
+import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { Wrong } from '../target.ts'
 import { assemble, type Names, type Program, readProgram, sumOf } from './assemble.ts'
@@ -135,8 +135,7 @@ export function runProgram(text: string): Ran {
     if (line !== undefined) machine.console.type(Buffer.from(`${line}\n`))
     end = guest.run(Math.min(slice, budget - done))
   }
-  const [wrong] = auditMachine(xen)
-  if (wrong !== undefined) throw new Wrong(kindOf(wrong), wrong)
+  checkCounts(machine)
   return { end, hypercalls, machine, digest: () => digestOf(machine, output.digest('hex')) }
 }
 
@@ -176,12 +175,15 @@ function prepare(machine: KernelMachine, program: Program): void {
   start.vcpu.setVa(4, Number((names(STACK_TOP) ?? 0n) & 0xffff_ffff_ffffn))
 }
 
-function checkCounts({ xen }: KernelMachine): void {
-  const [wrong] = recountMachine(xen)
-  if (wrong === undefined) return
-  const { mfn, what, counted, recorded } = wrong
-  const says = `count: frame ${mfn.toString(16)} has ${what} ${recorded}, its holders make it ${counted}`
-  throw new Wrong(kindOf(says), says)
+/** Everything that is wrong with a machine; the Xen of 2011 has holes that break its safety, but none that breaks its counts. */
+function wrongs(xen: Hypervisor): string[] {
+  const all = auditMachine(xen)
+  return xen.version.holes.length === 0 ? all : all.filter((says) => says.startsWith('count'))
+}
+
+export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
+  const [wrong] = wrongs(xen)
+  if (wrong !== undefined) throw new Wrong(kindOf(wrong), wrong)
 }
 
 /** What two findings of the audit have in common: its words without the numbers. */

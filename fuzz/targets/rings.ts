@@ -1,9 +1,9 @@
 import { Memory } from '../../src/machine/memory.ts'
-import { recountMachine } from '../../src/run/check/recount.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
-import { inputText, type Target, textInput, Wrong } from '../target.ts'
+import { checkCounts } from '../guest/machine.ts'
+import { inputText, type Target, textInput } from '../target.ts'
 
 /**
  * The toolstack's ends of a guest's rings, without a guest: the page is written to at will. A step a line:
@@ -145,8 +145,7 @@ function made(random: Random, line: (random: Random) => string): Uint8Array {
 }
 
 function checked(ring: Ring, what: string): string {
-  const [wrong] = recountMachine(ring.machine.xen)
-  if (wrong !== undefined) throw new Wrong(`count: ${wrong.what}`, JSON.stringify(wrong))
+  checkCounts(ring.machine)
   return what
 }
 
