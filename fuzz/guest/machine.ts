@@ -120,7 +120,7 @@ export function runProgram(text: string): Ran {
     memory,
   )
   prepare(machine, program)
-  const { guest, xen } = machine
+  const { guest } = machine
   let hypercalls = 0
   guest.afterHypercall = () => {
     hypercalls++

@@ -24,29 +24,18 @@ const SEQUENCE_BYTES = 3
 const MOST_NAMES = 2 ** 20
 /** Room for tokens that are longer than any are. */
 const LONGEST_TOKEN = 128
-/** A symbol's name, with its type: KSYM_NAME_LEN. */
-const LONGEST_NAME = 512
-/** Characters of all names together: several times what the largest kernels have. */
-const MOST_TEXT = 2 ** 26
-/**
- * Looks at the file that the search may take: two for each byte, and some more. A kernel takes fewer than one a byte; a file
- * may be made of what looks like the parts of a table.
- */
-const LOOKS = { perByte: 2, more: 2 ** 24 } as const
 
 /** The kernel's own symbols, or null when it has none or keeps them in a way that is not known. */
 export function readKallsyms(elf: Uint8Array): SymbolTable | null {
   const file = new Reader(elf)
   for (let index = findIndex(file, 0); index !== -1; index = findIndex(file, index + 4)) {
-    if (file.looks < 0) return null
     const tokens = findTokens(file, index)
     if (tokens === -1) continue
     for (const markers of findMarkers(file, tokens)) {
       const names = findNames(file, markers)
       if (names === null) continue
       const addresses = readAddresses(file, names, index + TOKENS * 2)
-      const symbols = addresses && readNames(file, names, addresses, tokens, index)
-      return symbols && new SymbolTable(symbols)
+      return addresses && new SymbolTable(readNames(file, names, addresses, tokens, index))
     }
   }
   return null
@@ -54,13 +43,10 @@ export function readKallsyms(elf: Uint8Array): SymbolTable | null {
 
 class Reader {
   readonly bytes: Uint8Array
-  /** How often the search may still look; below zero it is given up. */
-  looks: number
   private readonly view: DataView
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
-    this.looks = bytes.length * LOOKS.perByte + LOOKS.more
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
@@ -91,7 +77,6 @@ function findIndex(file: Reader, from: number): number {
     // Most places are ruled out by their first numbers: 0, then the length of a token.
     if (bytes[at] !== 0 || bytes[at + 1] !== 0 || bytes[at + 2] < 2 || bytes[at + 3] !== 0) continue
     let i = 1
-    file.looks -= TOKENS
     while (i < TOKENS) {
       const step = file.u16(at + i * 2) - file.u16(at + (i - 1) * 2)
       if (step < 2 || step > LONGEST_TOKEN) break
@@ -107,7 +92,6 @@ function findTokens(file: Reader, index: number): number {
   const last = file.u16(index + (TOKENS - 1) * 2)
   for (let at = index - last - 2; at >= Math.max(0, index - last - LONGEST_TOKEN); at--) {
     let i = 1
-    file.looks -= TOKENS
     while (i < TOKENS && file.bytes[at + file.u16(index + i * 2) - 1] === 0) i++
     if (i === TOKENS && file.bytes[at] !== 0) return at
   }
@@ -121,7 +105,7 @@ function* findMarkers(file: Reader, tokens: number): Generator<Markers> {
   const isStep = (step: number): boolean =>
     step >= NAMES_PER_MARKER * 2 && step <= NAMES_PER_MARKER * LONGEST_TOKEN
   const farthest = Math.max(ALIGN * 4, tokens - MOST_NAMES * SEQUENCE_BYTES)
-  for (let end = tokens - (tokens % 4); end >= farthest && file.looks >= 0; end -= 4) {
+  for (let end = tokens - (tokens % 4); end >= farthest; end -= 4) {
     for (const width of [4, 8] as const) {
       let at = end - width
       const last = file.word(at, width)
@@ -131,7 +115,6 @@ function* findMarkers(file: Reader, tokens: number): Generator<Markers> {
         if (before < 0 || !isStep(value - before)) break
         value = before
         at -= width
-        file.looks--
       }
       const count = (end - at) / width
       if (value === 0 && count > 1) yield { at, count, last, second: file.word(at + width, width) }
@@ -146,10 +129,7 @@ function findNames(file: Reader, { at: end, count, last, second }: Markers): Nam
   const farthest = end - last - NAMES_PER_MARKER * LONGEST_TOKEN
   for (let at = Math.floor((end - last) / 4) * 4; at >= Math.max(ALIGN, farthest); at -= 4) {
     const n = file.u32(at - ALIGN)
-    if (file.looks < 0) return null
-    file.looks--
     if (Math.ceil(n / NAMES_PER_MARKER) !== count) continue
-    file.looks -= NAMES_PER_MARKER
     let next = at
     for (let i = 0; i < NAMES_PER_MARKER; i++) next = afterName(file, next)
     if (next === at + second) return { at, count: n }
@@ -196,31 +176,24 @@ function relative(file: Reader, offsets: number, count: number, base: number): F
   })
 }
 
-/** Null for names or tokens that are longer than any kernel's, and for names that the file has not. */
 function readNames(
   file: Reader,
   names: Names,
   addresses: Float64Array,
   tokens: number,
   index: number,
-): (readonly [number, string])[] | null {
-  const text: string[] = []
-  for (let i = 0; i < TOKENS; i++) {
+): (readonly [number, string])[] {
+  const text = Array.from({ length: TOKENS }, (_, i) => {
     const start = tokens + file.u16(index + i * 2)
-    const end = file.bytes.indexOf(0, start)
-    if (end === -1 || end - start > LONGEST_TOKEN) return null
-    text.push(Buffer.from(file.bytes.subarray(start, end)).toString('latin1'))
-  }
+    return Buffer.from(file.bytes.subarray(start, file.bytes.indexOf(0, start))).toString('latin1')
+  })
   const symbols: (readonly [number, string])[] = []
   let at = names.at
-  let characters = 0
   for (let i = 0; i < names.count; i++) {
     const [length, header] = nameLength(file, at)
     let name = ''
-    for (let n = 0; n < length && name.length <= LONGEST_NAME; n++) name += text[file.bytes[at + header + n]]
+    for (let n = 0; n < length; n++) name += text[file.bytes[at + header + n]]
     at += header + length
-    characters += name.length
-    if (at > file.bytes.length || name.length > LONGEST_NAME || characters > MOST_TEXT) return null
     // The first letter is the symbol's type.
     if (addresses[i] !== -1) symbols.push([addresses[i], name.slice(1)])
   }
