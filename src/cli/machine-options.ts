@@ -1,5 +1,5 @@
 import { shippedMaps } from '../run/maps/maps.ts'
-import { xenNames } from '../run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { OptionSpec } from './options.ts'
 
 /** Options that several verbs share: which machine, which kernel, and which run a question is about. */
@@ -44,7 +44,7 @@ export const MACHINE: readonly OptionSpec[] = [
     argument: 'PROFILE',
     help: 'rules: seed (2011), 4.17, 4.17-release',
     values: xenNames,
-    default: 'seed',
+    default: DEFAULT_XEN.model,
   },
   HOLES_OPTION,
   {

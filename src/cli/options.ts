@@ -1,4 +1,4 @@
-import { xenNames } from '../run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { Io } from './io.ts'
 import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN } from './machine-options.ts'
 import { exploreVerb } from './verbs/explore/explore-options.ts'
@@ -129,7 +129,7 @@ const script: Verb = {
       argument: 'PROFILE',
       help: 'whose rules; a release build prints less',
       values: xenNames,
-      default: '4.17',
+      default: DEFAULT_XEN.others,
     },
     HOLES_OPTION,
     { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },

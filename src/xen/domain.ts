@@ -112,9 +112,6 @@ export function maxExtentOrder(domain: Domain): number {
   return domain.privileged ? 12 : 9
 }
 
-/** How messages name the owner of a frame that has none: DOMID_INVALID. */
-export const DOMID_NOBODY = DOMID.INVALID
-
 /** The owners of frames that no guest owns: MMIO and the first MiB, and Xen itself. They have no vCPU. */
 export const DOM_IO_ID = DOMID.IO
 export const DOM_XEN_ID = DOMID.XEN

@@ -20,5 +20,5 @@ export function holdersOf(xen: Hypervisor): Holders {
     descriptors.push(...domain.gdtFrames, ...domain.ldtFrames.values())
     if (domain.vcpuInfo !== null) writable.push(domain.vcpuInfo.mfn)
   }
-  return { roots, descriptors, writable, countsLinear: xen.version.linearCounted }
+  return { roots, descriptors, writable, countsLinear: xen.version.rules.countsLinear }
 }

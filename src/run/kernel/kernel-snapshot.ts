@@ -10,7 +10,7 @@ import { type SavedXenstore, Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { Hypervisor, type SavedXen } from '../../xen/hypervisor.ts'
 import type { Port } from '../../xen/sched/event-channels.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine } from './kernel-machine.ts'
 
 /**

@@ -8,7 +8,7 @@ import { arg32, argVa } from './arguments.ts'
 /** console_io(command, count, buffer): write to, or read from, Xen's own console. */
 export function consoleIo(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const [command, count, buffer] = [arg32(vcpu, 0), arg32(vcpu, 1), argVa(vcpu, 2)]
-  if (caller.id !== 0 && !xen.version.consoleForAll) return EPERM
+  if (caller.id !== 0 && !xen.version.rules.consoleForAll) return EPERM
   // There is never anything to read.
   if (command === 1) return 0
   if (command !== 0) return ENOSYS

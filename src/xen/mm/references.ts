@@ -1,4 +1,3 @@
-import { domainName } from '../../bits/domid.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import {
   OWNER_NONE,
@@ -43,17 +42,13 @@ export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Do
 function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
   const owner = xen.owners[ownerOf(xen, record)]
   const [caf, taf] = xen.wordsText(mfn, record)
-  // The seed prints pointers to its own structures here, which a model does not have.
-  if (xen.version.messages === 'seed') xen.log('getPage', mfn, '?'.repeat(16), '?'.repeat(16), caf, taf)
-  else
-    xen.log(
-      'getPage',
-      mfn,
-      domainName(domain.id),
-      owner === undefined ? 'NULL' : domainName(owner.id),
-      caf,
-      taf,
-    )
+  xen.log('getPage', {
+    mfn,
+    rd: { domain: domain.id },
+    owner: { domain: owner === undefined ? null : owner.id },
+    caf,
+    taf,
+  })
 }
 
 /** Give a reference back: put_page(). The last one frees the frame. */
