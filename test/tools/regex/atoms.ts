@@ -28,7 +28,7 @@ export function atomsOf(pattern: AST.Pattern, flags: string): Atoms {
   const codes = new Set(EVERYWHERE)
   visitRegExpAST(pattern, {
     onCharacterEnter: ({ value, raw, parent }) => {
-      for (const code of [value - 1, value, value + 1]) if (code >= 0) codes.add(code)
+      for (const code of [value - 1, value, value + 1]) if (code >= 0 && code <= 0x10ffff) codes.add(code)
       if (parent.type === 'Alternative' || parent.type === 'Quantifier') places.add(raw)
     },
     onCharacterSetEnter: ({ raw, parent }) => {

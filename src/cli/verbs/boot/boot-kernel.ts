@@ -1,4 +1,6 @@
+import { isatty } from 'node:tty'
 import { LineSplitter } from '../../../bits/line-splitter.ts'
+import { withoutColours } from '../../../bits/lines.ts'
 import { checkWritable, writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
@@ -14,6 +16,7 @@ import { hasTerminal, runOnTerminal } from './terminal.ts'
 /** What `xenolith boot` takes for a real kernel. */
 export type KernelFlags = KernelSpecFlags & {
   readonly batch?: boolean
+  readonly raw?: boolean
   readonly json?: boolean
   readonly junit?: string
   readonly snapshot?: string
@@ -63,7 +66,7 @@ const STEPS = { unpack: 'unpacking the kernel', read: 'reading it', build: 'buil
 /** Progress, for people who watch: it would only be in the way in a file. */
 function progressOf(io: Io): (step: keyof typeof STEPS) => void {
   return (step) => {
-    if (process.stderr.isTTY) io.err(`xenolith: ${STEPS[step]}`)
+    if (isatty(2)) io.err(`xenolith: ${STEPS[step]}`)
   }
 }
 
@@ -76,11 +79,14 @@ function runTraced(spec: KernelSpec, flags: KernelFlags, io: Io): KernelRun {
   })
 }
 
-/** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
+/**
+ * The console goes out line by line, fit for any terminal; with `--raw` as it comes. A terminal's carriage returns mean
+ * nothing in a file, and colours nothing to a reader of lines.
+ */
 function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | null): KernelRun {
   const isSilent = flags.json === true
   const ended: string[] = []
-  const lines = new LineSplitter((line) => ended.push(line))
+  const lines = new LineSplitter((line) => ended.push(withoutColours(line)))
   const run = new KernelRun(spec, {
     progress: progressOf(io),
     ready: (xen) => {
@@ -93,6 +99,7 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | nul
         const line = new TextDecoder().decode(bytes).replace(/\n$/, '')
         return io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
       }
+      if (flags.raw) return io.raw(bytes)
       lines.push(bytes)
       // Lines that came together go out together: a guest may write many thousands of short ones.
       if (ended.length > 0) io.out(ended.join('\n'))
@@ -100,7 +107,7 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | nul
     },
   })
   run.runToEnd()
-  if (lines.rest !== '') io.out(lines.rest)
+  if (lines.rest !== '') io.out(withoutColours(lines.rest))
   return run
 }
 
@@ -120,7 +127,7 @@ async function runTerminal(spec: KernelSpec, flags: KernelFlags, io: Io): Promis
   const run = new KernelRun('restore' in options ? options : { ...options, append }, {
     progress: progressOf(io),
     keepsConsole: keeps,
-    output: (bytes) => void process.stdout.write(bytes),
+    output: (bytes) => io.raw(bytes),
   })
   io.err('xenolith: ^] leaves')
   await runOnTerminal(run)

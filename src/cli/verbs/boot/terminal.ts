@@ -1,3 +1,4 @@
+import { writeOutput } from '../../../files/standard-streams.ts'
 import type { KernelOutcome, KernelRun } from '../../../run/kernel/kernel-boot.ts'
 
 /** ^], which no shell and no editor has a use for: telnet's and xl console's. */
@@ -59,6 +60,10 @@ export async function runOnTerminal(run: KernelRun): Promise<KernelOutcome> {
     stdin.pause()
     for (const signal of signals) process.off(signal, onSignal)
     // A guest may leave the terminal in the middle of a line, in a colour.
-    process.stdout.write('\x1b[0m\r\n')
+    try {
+      writeOutput('\x1b[0m\r\n')
+    } catch {
+      // The terminal itself may have gone.
+    }
   }
 }
