@@ -62,9 +62,9 @@ export function ioOver(
   }
 }
 
-/** The text in a colour when colour is welcome. A colour repeats what the words say, it never says more. */
+/** One line, in a colour when colour is welcome. A colour repeats what the words say, it never says more. */
 export function painted(io: Io, style: Style, text: string): string | Painted {
-  return io.colour ? { style, text } : text
+  return io.colour ? { style, text } : foreignText(text)
 }
 
 function paint({ style, text }: Painted): string {

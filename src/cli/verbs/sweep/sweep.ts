@@ -103,12 +103,12 @@ async function sweep(job: SweepRun): Promise<number> {
   const header = headerLine(start.spec, start.shard, packageVersion())
   const out = options.out === undefined ? null : lineWriter(options.out, '--out')
   out?.line(header)
-  if (options.jsonl) io.json(header)
   const tell = (row: Row): void => {
     out?.line(rowLine(row))
     if (options.jsonl) io.json(rowLine(row))
   }
   try {
+    if (options.jsonl) io.json(header)
     const pool = options.queue === undefined ? openWorkers(job.threads) : null
     try {
       const end = pool === null ? await queued(job, start, tell) : await local(job, pool, start, file, tell)
