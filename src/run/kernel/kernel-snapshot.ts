@@ -4,11 +4,11 @@ import { BadInput } from '../../bits/bad-input.ts'
 import type { SavedCpu } from '../../cpu/cpu.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory, type SavedMemory } from '../../machine/memory.ts'
-import { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { type SavedXenstore, Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { Hypervisor, type SavedXen } from '../../xen/hypervisor.ts'
+import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import type { Port } from '../../xen/sched/event-channels.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine } from './kernel-machine.ts'
@@ -27,7 +27,8 @@ type Snapshot = {
   readonly memory: SavedMemory
   readonly xen: SavedXen
   readonly cpu: SavedCpu
-  readonly vcpu: { readonly root: number; readonly kernelMode: boolean; readonly faultAddress: number }
+  /** What Xen knows of each vCPU, and of its port. */
+  readonly vcpus: readonly SavedVcpu[]
   /** The domain's fields but for its vCPUs, and for the ends of its ports that are dom0's. */
   readonly domain: Omit<Domain, 'vcpus' | 'ports'> & { readonly ports: readonly (Port | null)[] }
   readonly console: readonly number[]
@@ -42,7 +43,6 @@ type Snapshot = {
 export function saveSnapshot(machine: KernelMachine, symbols: string): Uint8Array {
   const { xen, start, guest, console, xenstore } = machine
   const { vcpus, ports, ...rest } = start.domain
-  const [vcpu] = vcpus
   const snapshot: Snapshot = {
     xenName: xen.version.name,
     name: machine.name,
@@ -50,7 +50,7 @@ export function saveSnapshot(machine: KernelMachine, symbols: string): Uint8Arra
     memory: xen.memory.save(guest.cpu.ownPages),
     xen: xen.save(),
     cpu: guest.cpu.save(),
-    vcpu: { root: vcpu.root, kernelMode: vcpu.kernelMode, faultAddress: vcpu.faultAddress },
+    vcpus: vcpus.map(savedVcpu),
     domain: { ...rest, ports: Array.from(ports, (port) => savedPort(port)) },
     console: console.save(),
     xenstore: xenstore.save(),
@@ -59,6 +59,21 @@ export function saveSnapshot(machine: KernelMachine, symbols: string): Uint8Arra
     symbols,
   }
   return Buffer.concat([Buffer.from(MAGIC), gzipSync(serialize(snapshot), { level: 1 })])
+}
+
+type SavedVcpu = Omit<PvVcpu, 'id' | 'domain' | 'port'> & {
+  readonly port: { readonly root: number; readonly kernelMode: boolean; readonly faultAddress: number }
+}
+
+function savedVcpu({ id: _id, domain: _domain, port, ...rest }: PvVcpu): SavedVcpu {
+  return {
+    ...rest,
+    port: { root: port.root, kernelMode: port.kernelMode, faultAddress: port.faultAddress },
+  }
+}
+
+function restoreVcpu(vcpu: PvVcpu, { port: _port, ...fields }: SavedVcpu): void {
+  Object.assign(vcpu, fields)
 }
 
 /** The toolstack's ends are made anew with the machine; a domU without company has no port to another guest's. */
@@ -81,8 +96,8 @@ export function restoreSnapshot(
   const { domain: saved, nrPages } = snapshot
   const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), new Memory())
   const domain = xen.addDomain(DOMAIN_ID, false)
-  const vcpu = new Vcpu(xen.memory, xen, DOMAIN_ID)
-  xen.addVcpu(domain, vcpu)
+  for (const vcpu of snapshot.vcpus) restoreVcpu(xen.addVcpu(domain), vcpu)
+  const vcpu = domain.vcpus[0].port
   const { ports, ...fields } = saved
   Object.assign(domain, fields)
   xen.restore(snapshot.xen)
@@ -95,7 +110,9 @@ export function restoreSnapshot(
   // The core has begun with registers of its own and told the guest the time: what was saved counts.
   xen.memory.restorePages(snapshot.memory)
   guest.cpu.restore(snapshot.cpu)
-  Object.assign(vcpu, snapshot.vcpu)
+  domain.vcpus.forEach(({ port }, i) => {
+    Object.assign(port, snapshot.vcpus[i].port)
+  })
   xenstore.restore(snapshot.xenstore)
   console.restore(snapshot.console)
   const start = { domain, vcpu, storeMfn: snapshot.storeMfn, consoleMfn: snapshot.consoleMfn }
