@@ -73,7 +73,10 @@ function ask(
 const PATHS = [
   'name',
   'memory/target',
+  'data',
   'data/x',
+  'data/x',
+  'data/y/z',
   'a/b/c/d',
   '/',
   '/local/domain/1',
