@@ -199,6 +199,18 @@ const exchange: Recipe = (v) => {
   // Only what nobody maps can be given away.
   const given = some(v, 3, () => (v.once(3) ? v.mfn() : `f${v.upTo(6)}.mfn`))
   const [from, to] = [v.room(given.length), v.room(16)]
+  // The machine has no frame to spare before the guest gives some back.
+  const gift = v.room(2)
+  const gifts = v.once(2)
+    ? []
+    : [
+        `data ${gift} f10.mfn f11.mfn`,
+        ...withList(
+          v,
+          [gift, '2', '0', SELF],
+          (at) => `call ${H.memory_op} ${MEMORY_OP.decrease_reservation} ${at}`,
+        ),
+      ]
   const order = v.once(5) ? v.pick(['1', '2', '9', v.odd()]) : '0'
   const words = [
     from,
@@ -212,6 +224,7 @@ const exchange: Recipe = (v) => {
     '0',
   ]
   return [
+    ...gifts,
     `data ${from} ${given.join(' ')}`,
     `data ${to} ${given.map(() => `${v.own()}.pfn`).join(' ')}`,
     ...withList(v, words, (at) => `call ${H.memory_op} ${MEMORY_OP.exchange} ${at}`),
@@ -299,6 +312,11 @@ const segments: Recipe = (v) => {
       ]
     case 3:
       return [`call ${H.set_segment_base} ${v.upTo(5)} ${v.once(2) ? selector : v.address()}`]
+    case 5:
+      return [
+        `mov rbx ${v.address()}`,
+        `hex ${v.pick(['8e23', '8e2b', '8e1b', '0f020b', '0f030b', '0f0023', '0f002b', '8c23', '65488b03', '648803', '6448ff03'])}`,
+      ]
     case 4:
       return [`mov rax ${selector}`, 'hex 50', `hex ${v.pick(['0fa1', '0fa9', '480fa1', '8ee0'])}`]
     default:
@@ -457,7 +475,7 @@ const xenstore: Recipe = (v) => {
   const head = Buffer.alloc(16)
   head.writeUInt32LE(type, 0)
   head.writeUInt32LE(v.upTo(4), 4)
-  head.writeUInt32LE(v.once(4) ? v.upTo(3) : 0, 8)
+  head.writeUInt32LE(v.once(3) ? v.upTo(3) : 0, 8)
   head.writeUInt32LE(v.once(10) ? v.random.bits() : text.length, 12)
   const message = Buffer.concat([head, Buffer.from(text)])
   const from = v.once(6) ? v.upTo(1024) : 0
