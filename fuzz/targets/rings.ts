@@ -73,9 +73,10 @@ function ask(
 const PATHS = [
   'name',
   'memory/target',
-  'data/x',
   'data',
+  'data/x',
   'attr/x/y',
+  'data/y/z',
   'a/b/c/d',
   '/',
   '/local/domain/1',
