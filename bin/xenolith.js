@@ -2,6 +2,7 @@
 // The one file that must run on any Node, however old: it finds a runtime that can run the rest, and the rest.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import module from 'node:module'
 import { isatty } from 'node:tty'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -25,6 +26,8 @@ else {
 }
 
 function runHere() {
+  // Most of a short run's time would go into stripping types and compiling: that is kept, beside the packages.
+  if (inClone) module.enableCompileCache?.(here('node_modules/.cache/compiled'))
   // A reader that has seen enough (`| head`) is no error.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => {

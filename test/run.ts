@@ -23,6 +23,11 @@ if (files.length === 0) {
   const paths = files.map((file) => `${folder}${file}`)
   const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...passedOn, ...paths], {
     stdio: 'inherit',
+    // Every file is a process of its own, which would strip the types of all that it imports.
+    env: {
+      NODE_COMPILE_CACHE: fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)),
+      ...process.env,
+    },
   })
   process.exitCode = run.status ?? 1
 }
