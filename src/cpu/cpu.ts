@@ -81,7 +81,8 @@ export type SavedCpu = {
 
 /**
  * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
- * executes until the budget of instructions is used up or something is its owner's. A reset of the memory ends its life.
+ * executes until the budget of instructions is used up or something is its owner's. A reset of the memory, or a restore, ends
+ * its life.
  */
 export class Cpu {
   readonly memory: Memory
@@ -465,9 +466,14 @@ export class Cpu {
     return record
   }
 
-  /** The page behind that of `va`, for an instruction that reaches into it. */
+  /** The page behind that of `va`, for an instruction that reaches into it; -1 after a fault. */
   private nextPage(va: number): number {
     const next = (va - (va % PAGE) + PAGE) % 2 ** 48
+    if (next === 2 ** 47) {
+      // Behind the lower half of the addresses lies nothing.
+      this.port.setException(VECTOR_GP, 0)
+      return -1
+    }
     const page = this.port.fetch(next)
     if (page === -1) return -1
     this.tlb.fillCode(next >>> 0, vaHigh(next), this.cache.mapOf(page), this.port.lastEntry)

@@ -95,6 +95,11 @@ export class Memory {
     this.isRam = () => true
     this.voidPage = 0
     this.devices.clear()
+    this.forgetCores()
+  }
+
+  /** The life of cores over this memory is over: their tables are no longer there. */
+  private forgetCores(): void {
     this.watchers = []
     this.decoded = null
   }
@@ -118,11 +123,12 @@ export class Memory {
     }
   }
 
-  /** Be as when it was saved, for a machine that has been made anew with the same RAM. */
+  /** Be as when it was saved, for a machine that has been made anew with the same RAM, and gets its cores behind this. */
   restore(saved: SavedMemory): void {
     if (saved.nextPage > this.pages || saved.groups.length !== this.groups.length) {
       throw new BadInput('the snapshot is of a machine with another memory')
     }
+    this.forgetCores()
     this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
     this.nextPage = saved.nextPage
     this.groups = saved.groups.slice()

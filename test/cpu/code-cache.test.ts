@@ -106,6 +106,20 @@ test('breakpoints stop at instructions across pages, and each time around', () =
   assert.equal(m.cpu.register(RAX), 3)
 })
 
+test('an instruction that would go on behind the lower half of the addresses is #GP', () => {
+  const m = checked()
+  // The last page of the lower half: tables of its own, and page 1 of the code.
+  const tables = [1, 24, 25, 26]
+  for (const [i, slot] of [255, 511, 511, 511].entries()) {
+    const at = m.memory.frameWords(tables[i]) + slot * 2
+    m.memory.u32[at] = (tables[i + 1] ?? m.frameOf(1)) * 4096 + (P | US)
+  }
+  m.code('90 b801000000', 0x1ffc)
+  m.cpu.setRip(0xffff_fffc, 0x7fff)
+  assert.deepEqual(m.run(), { reason: 'exception', vector: 13, error: 0, va: 0 })
+  assert.deepEqual([m.cpu.ripLow, m.cpu.ripHigh, m.cpu.instructions], [0xffff_fffd, 0x7fff, 1])
+})
+
 test('an instruction that forgets everything is finished first', () => {
   const m = checked()
   m.code('ffc0 8b0f ffc0 f4')

@@ -138,7 +138,7 @@ class Draft {
     while (at < to) {
       // Up to the end of a page nothing leads away, so that what lies across it is executed.
       const isAtEdge = at % PAGE >= PAGE - EDGE
-      const [, make] = this.pick(isAtEdge ? STRAIGHT : SNIPPETS)
+      const make = this.pick(isAtEdge ? STRAIGHT : SNIPPETS)
       for (const piece of make(this)) at = this.put(at, piece)
     }
   }
@@ -216,147 +216,71 @@ class Draft {
   }
 }
 
-/** Registers that nothing depends on: eax, ecx, edx, ebx and ebp. */
-const REGISTERS = [0, 1, 2, 3, 5]
+type Snippet = (d: Draft) => readonly Piece[]
 
 /** Instructions that go on with the next one. */
-const STRAIGHT: readonly (readonly [what: string, make: (d: Draft) => readonly Piece[]])[] = [
-  ['store a byte', (d) => [[0xc6, 0x04, 0x25, 'store', ...d.newCode(1)]]],
-  ['store two', (d) => [[0x66, 0xc7, 0x04, 0x25, 'store', ...d.newCode(2)]]],
-  ['store four', (d) => [[0xc7, 0x04, 0x25, 'store', ...d.newCode(4)]]],
-  [
-    'store eight',
-    (d) => [
-      [0x48, 0xb8, ...d.newCode(8)],
-      [0x48, 0x89, 0x04, 0x25, 'store'],
-    ],
+const STRAIGHT: readonly Snippet[] = [
+  // mov of 1, 2, 4 and 8 bytes
+  (d) => [[0xc6, 0x04, 0x25, 'store', ...d.newCode(1)]],
+  (d) => [[0x66, 0xc7, 0x04, 0x25, 'store', ...d.newCode(2)]],
+  (d) => [[0xc7, 0x04, 0x25, 'store', ...d.newCode(4)]],
+  (d) => [
+    [0x48, 0xb8, ...d.newCode(8)],
+    [0x48, 0x89, 0x04, 0x25, 'store'],
   ],
-  ['store to what follows', (d) => [[0xc6, 0x05, d.random(12), 0, 0, 0, ...d.newCode(1)]]],
-  [
-    'inc, xchg, cmpxchg, xadd',
-    (d) => [
-      [
-        ...d.pick([
-          [0xfe, 0x04],
-          [0x48, 0x87, 0x04],
-          [0xf0, 0x0f, 0xb1, 0x0c],
-          [0x0f, 0xc1, 0x04],
-        ]),
-        0x25,
-        'store',
-      ],
-    ],
+  // mov to what follows at once
+  (d) => [[0xc6, 0x05, d.random(12), 0, 0, 0, ...d.newCode(1)]],
+  // inc, xchg, cmpxchg, xadd
+  (d) => [[...d.pick(['fe04', '488704', 'f00fb10c', '0fc104'].map(hex)), 0x25, 'store']],
+  // bts, btr and btc, whose bit is anywhere
+  (d) => [
+    [0xb8, d.random(256), 0, 0, 0],
+    [0x0f, d.pick([0xab, 0xb3, 0xbb]), 0x04, 0x25, 'store'],
   ],
-  [
-    'bts, btr and btc, the bit anywhere',
-    (d) => [
-      [0xb8, d.random(256), 0, 0, 0],
-      [0x0f, d.pick([0xab, 0xb3, 0xbb]), 0x04, 0x25, 'store'],
-    ],
-  ],
-  [
-    'movups, movq, movhps',
-    (d) => [
-      [
-        ...d.pick([
-          [0x0f, 0x11],
-          [0x66, 0x0f, 0xd6],
-          [0x0f, 0x17],
-        ]),
-        0x04,
-        0x25,
-        'store',
-      ],
-    ],
-  ],
-  [
-    'movdqa, fxsave, cmpxchg16b',
-    (d) => [
-      [
-        ...d.pick([
-          [0x66, 0x0f, 0x7f, 0x04],
-          [0x0f, 0xae, 0x04],
-          [0x48, 0x0f, 0xc7, 0x0c],
-        ]),
-        0x25,
-        'aligned',
-      ],
-    ],
-  ],
-  [
-    'fnstenv, fnsave, fnstcw, fstp of 8 and of 10 bytes',
-    (d) => [
-      [
-        ...d.pick([
-          [0xd9, 0x34],
-          [0xdd, 0x34],
-          [0xd9, 0x3c],
-          [0xdd, 0x1c],
-          [0xdb, 0x3c],
-        ]),
-        0x25,
-        'store',
-      ],
-    ],
-  ],
-  ['inc', (d) => [[0xff, 0xc0 + d.pick(REGISTERS)]]],
-  [
-    'two registers',
-    (d) => [
-      [0x48, d.pick([0x01, 0x29, 0x31, 0x11, 0x21, 0x09, 0x87]), 0xc0 + d.pick(REGISTERS) * 8 + d.random(4)],
-    ],
-  ],
-  ['a short one', (d) => [[d.pick(SHORT)]]],
-  ['a short one', (d) => [[d.pick(SHORT)]]],
+  // movups, movq, movhps
+  (d) => [[...d.pick(['0f1104', '660fd604', '0f1704'].map(hex)), 0x25, 'store']],
+  // movdqa, fxsave, cmpxchg16b
+  (d) => [[...d.pick(['660f7f04', '0fae04', '480fc70c'].map(hex)), 0x25, 'aligned']],
+  // fnstenv, fnsave, fnstcw, fstp of 8 and of 10 bytes
+  (d) => [[...d.pick(['d934', 'dd34', 'd93c', 'dd1c', 'db3c'].map(hex)), 0x25, 'store']],
+  // inc of a register, and what two registers do
+  (d) => [[0xff, 0xc0 + d.pick(REGISTERS)]],
+  (d) => [[0x48, d.pick(hex('01293111210987')), 0xc0 + d.pick(REGISTERS) * 8 + d.random(4)]],
+  (d) => [[d.pick(SHORT)]],
+  (d) => [[d.pick(SHORT)]],
 ]
 
-const SNIPPETS: typeof STRAIGHT = [
+const SNIPPETS: readonly Snippet[] = [
   ...STRAIGHT,
-  ['a repeated string instruction', repeated],
-  ['a repeated string instruction', repeated],
-  // The stack, in data or in code; what is pushed and called stores there.
-  [
-    'enter, call, push',
-    (d) => [
-      [0x48, 0xc7, 0xc4, 'store'],
-      d.pick<Piece>([[0xc8, d.random(32), 0, d.random(4)], [0xe8, 'jump'], [0x50 + d.pick(REGISTERS)]]),
-    ],
+  repeated,
+  repeated,
+  // The stack, in data or in code: what enter, call and push store.
+  (d) => [
+    [0x48, 0xc7, 0xc4, 'store'],
+    d.pick<Piece>([[0xc8, d.random(32), 0, d.random(4)], [0xe8, 'jump'], [0x50 + d.pick(REGISTERS)]]),
   ],
-  ['jmp, call', (d) => [[d.pick([0xe9, 0xe8]), 'jump']]],
-  ['jcc', (d) => [[0x0f, 0x80 + d.random(16), 'jump']]],
-  // They are one record.
-  [
-    'a comparison and its jump',
-    (d) => [
-      d.pick([
-        [0x39, 0xd8],
-        [0x85, 0xc9],
-        [0x48, 0x39, 0xca],
-      ]),
-      [0x70 + d.random(16), d.random(40)],
-    ],
+  // jmp, call, jcc
+  (d) => [[d.pick([0xe9, 0xe8]), 'jump']],
+  (d) => [[0x0f, 0x80 + d.random(16), 'jump']],
+  // cmp or test and a jump: they are one record.
+  (d) => [d.pick(['39d8', '85c9', '4839ca'].map(hex)), [0x70 + d.random(16), d.random(40)]],
+  // jmp and call through a register
+  (d) => [
+    [0xb8, 'target'],
+    [0xff, d.pick([0xe0, 0xd0])],
   ],
-  [
-    'jmp, call through a register',
-    (d) => [
-      [0xb8, 'target'],
-      [0xff, d.pick([0xe0, 0xd0])],
-    ],
-  ],
-  ['ret, loop, jmp', (d) => [d.pick([[0xc3], [0xe2, 0x100 - d.random(30)], [0xeb, d.random(30)]])]],
-  [
-    'a system call',
-    (d) => [
-      [0xb8, d.random(16), 0, 0, 0],
-      [0x0f, 0x05],
-    ],
-  ],
-  [
-    'cpuid, rdtsc, pushf, popf, hlt, ud2, int3, leave',
-    (d) => [d.pick([[0x0f, 0xa2], [0x0f, 0x31], [0x9c], [0x9d], [0xf4], [0x0f, 0x0b], [INT3], [0xc9]])],
-  ],
-  ['anything', (d) => [Array.from({ length: 1 + d.random(3) }, () => d.random(256))]],
+  // ret, loop, jmp
+  (d) => [d.pick([[0xc3], [0xe2, 0x100 - d.random(30)], [0xeb, d.random(30)]])],
+  // A system call.
+  (d) => [[0xb8, d.random(16), 0, 0, 0], hex('0f05')],
+  // cpuid, rdtsc, pushf, popf, hlt, ud2, int3, leave
+  (d) => [d.pick(['0fa2', '0f31', '9c', '9d', 'f4', '0f0b', 'cc', 'c9'].map(hex))],
+  // Anything.
+  (d) => [Array.from({ length: 1 + d.random(3) }, () => d.random(256))],
 ]
+
+/** Registers that nothing depends on: eax, ecx, edx, ebx and ebp. */
+const REGISTERS = [0, 1, 2, 3, 5]
 
 /** String instructions over code, forward and backward, with few elements or many. */
 function repeated(d: Draft): Piece[] {
@@ -375,6 +299,10 @@ function repeated(d: Draft): Piece[] {
     ],
     ...(isBackward ? [[0xfc]] : []),
   ]
+}
+
+function hex(digits: string): number[] {
+  return [...Buffer.from(digits, 'hex')]
 }
 
 function bytesOf(value: number, count: number): number[] {
