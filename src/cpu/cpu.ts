@@ -324,6 +324,7 @@ export class Cpu {
     const places = [...this.breakpoints, ...this.debug.breakpoints()]
     this.cache.breakpoints = new Set(places.map((va) => va % PAGE))
     this.cache.forget()
+    this.stop()
     this.port.watchpoints = [...this.watchpoints, ...this.debug.watchpoints()]
     this.tlb.flush()
   }

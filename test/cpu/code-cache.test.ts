@@ -72,6 +72,10 @@ test('a store of one core is seen by another that has decoded other bytes of the
 })
 
 test('code in a page table is executed, though every walk changes or looks at the table', () => {
+  for (const budget of [1, 2, 1000]) runInTable(budget)
+})
+
+function runInTable(budget: number): void {
   const m = checked()
   const table = CODE + 0x20_000
   // The table of all code, as a page of its own; entries that are not present hold code.
@@ -86,10 +90,12 @@ test('code in a page table is executed, though every walk changes or looks at th
   m.map(CODE + 0x3000, 3, P | US)
   m.map(CODE + 0x5000, 5, P | US)
   m.cpu.setRip(table + 256 * 8, 0)
-  assert.equal(m.run().reason, 'privileged')
+  let exit = m.run(budget)
+  for (let n = 0; n < 10 && exit.reason === 'budget'; n++) exit = m.run(budget)
+  assert.equal(exit.reason, 'privileged')
   assert.equal(m.cpu.register(RBX), 1)
   assert.notEqual(m.memory.u32[m.entryAt(CODE + 0x5000)] & A, 0)
-})
+}
 
 test('breakpoints stop at instructions across pages, and each time around', () => {
   const m = checked()
@@ -120,21 +126,48 @@ test('an instruction that would go on behind the lower half of the addresses is 
   assert.deepEqual([m.cpu.ripLow, m.cpu.ripHigh, m.cpu.instructions], [0xffff_fffd, 0x7fff, 1])
 })
 
-test('an instruction that forgets everything is finished first', () => {
+test('a breakpoint stops each time around, also where its page is decoded again in between', () => {
   const m = checked()
-  m.code('ffc0 8b0f ffc0 f4')
+  // inc eax; jump to the next page; there the increment is stored again, and what it is; dec ebx; jnz back; hlt
+  m.code('ffc0 e9f90f0000')
+  m.code('66c7042500000010ffc0 ffcb 0f85eeefffff f4', 0x1000)
+  m.cpu.setRip(CODE, 0)
+  m.set({ [RBX]: 3 })
+  m.cpu.setBreakpoints([CODE])
+  for (let stops = 0; stops < 3; stops++) {
+    assert.equal(m.run().reason, 'breakpoint')
+    assert.deepEqual([m.at, m.cpu.register(RAX)], [0, stops])
+  }
+  assert.equal(m.run().reason, 'privileged')
+})
+
+test('breakpoints stop before what is no instruction', () => {
+  for (const at of [0x10, 0xfff]) {
+    const m = checked()
+    m.code('0f0b', at)
+    m.cpu.setBreakpoints([CODE + at])
+    assert.equal(m.run().reason, 'breakpoint')
+    assert.equal(m.run().reason, 'exception')
+  }
+})
+
+test('an instruction that forgets everything is finished first, and it is heard at once', () => {
+  const m = checked()
+  // inc eax; addsd xmm0, [rdi]; inc eax; inc eax: a denormal number, so that TypeScript finishes the addition.
+  m.code('ffc0 f20f5807 ffc0 ffc0 f4')
+  m.memory.u32[m.byteOf(8) >> 2] = 5
   m.set({ [RDI]: DATA })
   m.map(DATA, 8, null)
-  // Whoever handles the fault of the load has execution stop at the second increment from now on.
+  // Whoever handles the fault of its load has execution stop at the third increment from now on.
   m.cpu.port.onPageFault = () => {
     m.map(DATA, 8)
-    m.cpu.setBreakpoints([CODE + 4])
+    m.cpu.setBreakpoints([CODE + 8])
     return 'retry'
   }
   assert.equal(m.run().reason, 'breakpoint')
-  assert.deepEqual([m.at, m.cpu.register(RAX)], [4, 1])
+  assert.deepEqual([m.at, m.cpu.register(RAX), m.cpu.xmm(0)[0]], [8, 2, 5])
   assert.equal(m.run().reason, 'privileged')
-  assert.equal(m.cpu.register(RAX), 2)
+  assert.equal(m.cpu.register(RAX), 3)
 })
 
 /** Code that would keep a processor busy for ever: each is executed as far as the budget goes. */

@@ -165,6 +165,8 @@ export class CodeCache {
       }
       this.activate(code)
       this.setRecord(code, at, this.writer.at)
+      const isBreak = this.breakpoints.has(at)
+      if (isBreak) this.writer.plain('breakpoint8rr', at)
       if (typeof decoded === 'string') {
         this.mark(code, at, Math.min(MAX_LENGTH, PAGE - at))
         this.writer.fault(decoded, at)
@@ -172,8 +174,7 @@ export class CodeCache {
         return first
       }
       this.mark(code, at, decoded.length)
-      if (this.breakpoints.has(at)) this.writer.plain('breakpoint8rr', at)
-      else if (n < RUN - 1) this.pair(code, decoded, at)
+      if (!isBreak && n < RUN - 1) this.pair(code, decoded, at)
       this.writer.instruction(decoded, at, this.keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break

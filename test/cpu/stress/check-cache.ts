@@ -153,7 +153,7 @@ class Check {
       if (owner !== undefined && (owner.decoded[bit >> 3] & (1 << (bit & 7))) === 0)
         this.say(code, offset, 'has a byte that is not marked')
     }
-    if (cache.breakpoints.has(offset) && typeof decoded !== 'string') writer.plain('breakpoint8rr', offset)
+    if (cache.breakpoints.has(offset)) writer.plain('breakpoint8rr', offset)
     let isKept = false
     if (typeof decoded === 'string') writer.fault(decoded, offset)
     else {
