@@ -40,6 +40,7 @@ export class Guest {
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
+  private isStopped = false
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
   whenIdle: 'skip' | 'return' = 'skip'
 
@@ -97,7 +98,10 @@ export class Guest {
         this.xen.clock.now = this.cpu.tsc
         const goesOn = this.handle(exit)
         this.synchronise()
-        if (!goesOn) return 'stopped'
+        if (!goesOn || this.isStopped) {
+          this.isStopped = false
+          return 'stopped'
+        }
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
@@ -106,6 +110,11 @@ export class Guest {
       if (!(error instanceof DomainCrash)) throw error
       return this.domain.shutdown === null ? 'crash' : 'shutdown'
     }
+  }
+
+  /** End the run that is under way, when Xen has done what it is doing. */
+  stop(): void {
+    this.isStopped = true
   }
 
   /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */
