@@ -40,6 +40,20 @@ test('a budget ends exactly where it says, and a run in pieces is the run in one
   }
 })
 
+test('a run comes back early when its owner wants it to, and goes on later', () => {
+  const m = new SmallMachine()
+  // inc eax; jmp to itself
+  m.code('ffc0 ebfc')
+  let asked = 0
+  m.cpu.goesOn = () => ++asked % 3 !== 0
+  assert.equal(m.run(1e9).reason, 'budget')
+  const { instructions } = m.cpu
+  assert.ok(asked === 3 && instructions > 0 && instructions < 1e6)
+  m.run(1e9)
+  assert.deepEqual([asked, m.cpu.instructions], [6, 2 * instructions])
+  assert.equal(m.cpu.register(RAX), instructions)
+})
+
 test('rdtsc counts the instructions before it', () => {
   const m = new SmallMachine()
   m.code('9090 0f31 89c3 90 0f31 f4')

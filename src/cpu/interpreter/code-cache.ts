@@ -11,6 +11,9 @@ const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 /** Instructions that are decoded at once, and the most records that they can take. */
 const RUN = 48
+/** The same of a page that was forgotten this often: what lies farther on will not last. */
+const SHORT_RUN = 4
+const OFTEN = 256
 const RUN_BYTES = (RUN + 1) * 4 * RECORD_BYTES
 const MAX_LENGTH = 15
 /** What is free whenever code is looked up: room for the tables of two pages, and for what is decoded at once. */
@@ -32,6 +35,8 @@ type CodePage = {
   readonly straddlers: Set<CodePage>
   /** Whether anything is decoded from it. One that was forgotten keeps its table, which is empty. */
   isActive: boolean
+  /** How often it was forgotten. */
+  drops: number
 }
 
 /** Instructions after which the next bytes need not be code. */
@@ -99,6 +104,7 @@ export class CodeCache {
       decoded: new Uint8Array(PAGE / 8),
       straddlers: new Set<CodePage>(),
       isActive: false,
+      drops: 0,
     }
     this.pages.set(page, made)
     return made
@@ -155,8 +161,9 @@ export class CodeCache {
     const first = this.next
     this.writer.at = first
     const { u8 } = this.memory
+    const run = code.drops < OFTEN ? RUN : SHORT_RUN
     let at = offset
-    for (let n = 0; n < RUN && at < PAGE; n++) {
+    for (let n = 0; n < run && at < PAGE; n++) {
       if (n > 0 && this.recordAt(code.map, at) !== 0) break
       const decoded = decode(u8, bytes + at, bytes + PAGE)
       if (decoded === 'truncated') {
@@ -174,7 +181,7 @@ export class CodeCache {
         return first
       }
       this.mark(code, at, decoded.length)
-      if (!isBreak && n < RUN - 1) this.pair(code, decoded, at)
+      if (!isBreak && n < run - 1) this.pair(code, decoded, at)
       this.writer.instruction(decoded, at, this.keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break
@@ -267,6 +274,7 @@ export class CodeCache {
     const code = this.pages.get(page)
     if (code?.isActive !== true) return false
     code.isActive = false
+    code.drops++
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
     let isRunning = this.memory.u32[(this.state + FIELD.map) >> 2] === code.map
