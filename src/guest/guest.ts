@@ -85,6 +85,7 @@ export class Guest {
 
   /** Execute at most `budget` instructions of the guest. */
   run(budget: number): GuestEnd {
+    this.catchUp()
     try {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
@@ -141,6 +142,17 @@ export class Guest {
   /** The core's counter follows the machine's clock. */
   private synchronise(): void {
     this.cpu.tscOffset += this.xen.clock.now - this.cpu.tsc
+  }
+
+  /** Time has passed while another vCPU ran. */
+  private catchUp(): void {
+    if (this.pv.blocked) this.pv.blockedNs += this.xen.clock.now - this.cpu.tsc
+    this.synchronise()
+  }
+
+  /** Whether the guest would execute something if it ran now. */
+  get isRunnable(): boolean {
+    return !this.pv.blocked || this.deadline <= this.xen.clock.now
   }
 
   /**

@@ -16,8 +16,9 @@ export function isGuestRange(va: number, bytes: number): boolean {
   return isGuestAddress(va) && (va >= REGION.xenEnd || va + bytes <= REGION.xenStart)
 }
 
-/** Read `count` u32 words from `va` into `out`. False when a byte of them cannot be read. */
+/** Read `count` u32 words from `va` into `out`. False when a byte of them cannot be read; of nothing, all can. */
 export function copyFromGuest(port: Vcpu, va: number, out: Uint32Array, count: number): boolean {
+  if (count === 0) return true
   const { u32 } = port.memory
   const first = (va >>> 0) & (PAGE - 1)
   if ((first & 3) === 0 && first + count * 4 <= PAGE) {
