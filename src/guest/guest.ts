@@ -62,6 +62,7 @@ export class Guest {
     this.cpu.setSelector(CS, FLAT_CS)
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
+    this.cpu.goesOn = () => xen.work.stop?.isSet !== true
     this.cpu.tscOffset = xen.clock.now
     initTime(xen, this.domain, wallClock)
     // The machine whose recordings judge this one is QEMU's.
