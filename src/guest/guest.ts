@@ -41,6 +41,8 @@ export class Guest {
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
+  /** Called whenever the core has come back, to say how far it is. */
+  onReturn: (() => void) | null = null
   /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
   stopAt = Infinity
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
@@ -101,6 +103,7 @@ export class Guest {
         this.xen.clock.now = this.cpu.tsc
         const goesOn = this.handle(exit)
         this.xen.work.charge(this.xen.clock)
+        if (this.onReturn !== null) this.onReturn()
         this.synchronise()
         if (!goesOn) return 'stopped'
         // A fault that leads to itself executes nothing, but it must not go on for ever.
@@ -154,7 +157,7 @@ export class Guest {
   /** Let time pass for a guest that waits, as it does for whoever sits before it: nanoseconds. */
   passTime(nanoseconds: number): void {
     const { clock } = this.xen
-    const until = Math.min(clock.now + nanoseconds, Math.max(clock.now, this.deadline))
+    const until = Math.min(clock.now + Math.floor(nanoseconds), Math.max(clock.now, this.deadline))
     if (this.domain.blocked) this.domain.blockedNs += until - clock.now
     clock.now = until
     this.synchronise()

@@ -11,7 +11,7 @@ import type { FilmData } from '../../src/run/film/film.ts'
 import { makeFilm } from '../../src/run/film/make-film.ts'
 import { ramBytes } from '../../src/run/maps/map-text.ts'
 import { parseMap, shippedMaps } from '../../src/run/maps/maps.ts'
-import { xenNames } from '../../src/run/script/script.ts'
+import { xenNames } from '../../src/run/script/xen-names.ts'
 import { optionsOfCommand } from './command.ts'
 import type { Ask, Reply, RequestKind, Requests } from './messages.ts'
 

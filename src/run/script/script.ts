@@ -8,16 +8,10 @@ import { Transcript, type TranscriptLine } from '../../script/transcript.ts'
 import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
-import { xenVersionNames } from '../../xen/versions/version.ts'
 import { type FrameRun, type RecordedSyms, scriptMachine } from './script-machine.ts'
 
 export type { CallResult } from '../../script/multi.ts'
 export type { TranscriptLine } from '../../script/transcript.ts'
-
-/** The version profiles that a script can run under. */
-export function xenNames(): string[] {
-  return xenVersionNames()
-}
 
 /** A recording of a script: what its first line and its other lines say. */
 export type Recording = {

@@ -1,4 +1,4 @@
-import { xenNames } from '../../../run/script/script.ts'
+import { xenNames } from '../../../run/script/xen-names.ts'
 import { HOLES_OPTION } from '../../machine-options.ts'
 import type { Verb } from '../../options.ts'
 import { QUEUE_OPTION } from '../sweep/sweep-options.ts'
