@@ -1,5 +1,6 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
 import { Cpu, type Exit } from '../cpu/cpu.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
@@ -81,6 +82,12 @@ export class Guest {
     const registers = cpu.words.subarray(cpu.state >> 2, (cpu.state >> 2) + 32)
     registers.set(vcpu.regs)
     vcpu.regs = registers
+  }
+
+  /** Let somebody on another thread end a run of this guest: `run` comes back as `stopped`. */
+  obey(stop: StopFlag | null): void {
+    this.xen.work.stop = stop
+    this.cpu.stopFlag = stop
   }
 
   /** Execute at most `budget` instructions of the guest. */

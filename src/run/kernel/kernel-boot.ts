@@ -132,7 +132,7 @@ export class KernelRun {
     const { guest, xen } = this.machine
     guest.whenIdle = 'return'
     guest.stopAt = (options.timeLimit ?? Infinity) * 1e9
-    xen.work.stop = watch.stop ?? null
+    guest.obey(watch.stop ?? null)
     guest.onReturn = () => {
       // A long hypercall has much to say before the guest goes on.
       if (xen.console.lines.length > this.shownLines) this.showXenLines()

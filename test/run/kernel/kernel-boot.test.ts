@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { junitReport } from '../../../src/cli/junit.ts'
 import { hostMemory } from '../../../src/cli/verbs/boot/host-memory.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
+import { StopFlag } from '../../../src/run/kernel/stop.ts'
 import { bzImage, speakingCode, tinyKernel } from '../../tools/tiny-kernel.ts'
 import { needs, root, xenolith } from '../../tools/tools.ts'
 import { windowKernel } from '../../tools/window-kernel.ts'
@@ -139,6 +140,42 @@ test('a guest that touches more than there is ends with its report, the same eac
   })
   poor.runToEnd()
   assert.equal(poor.isAlive, false)
+})
+
+test('a run that is abandoned inside a hypercall ends with its report, and cannot go on', () => {
+  // Pins an empty page as an L1; cpuid is where somebody loses patience.
+  const pins = windowKernel(`mov r12, spare
+    call frame
+    mov rsi, rax
+    shl rsi, 12
+    or rsi, 0x65
+    mov rdi, data
+    xor ecx, ecx
+    mov [rdi], rcx
+    mov [rdi + 8], rax
+    mov rdi, r12
+    mov edx, 2
+    mov eax, update_va_mapping
+    syscall
+    mov rdi, data
+    mov esi, 1
+    mov r10d, 0x7ff0
+    cpuid
+    xor edx, edx
+    mov eax, mmuext_op
+    syscall`)
+  const stop = new StopFlag()
+  const run = new KernelRun({ kernel: { name: 'k', bytes: pins }, memory: 4096, timeLimit: 1 }, { stop })
+  const { cpu } = run.machine.guest
+  const { cpuid } = cpu
+  cpu.cpuid = (leaf, subleaf) => {
+    stop.stop(1)
+    stop.abandon()
+    return cpuid(leaf, subleaf)
+  }
+  assert.equal(run.runToEnd(), 'wall-limit')
+  assert.equal(run.isAlive, false)
+  assert.equal(run.result().outcome, 'wall-limit')
 })
 
 test('a guest that may touch more than there is is told of before it starts', () => {
