@@ -44,6 +44,7 @@ export class Guest {
   afterHypercall: () => boolean = () => true
   /** Called whenever the core has come back, to say how far it is. */
   onReturn: (() => void) | null = null
+  private isStopped = false
   /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
   stopAt = Infinity
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
@@ -112,7 +113,10 @@ export class Guest {
         this.xen.work.charge(this.xen.clock)
         if (this.onReturn !== null) this.onReturn()
         this.synchronise()
-        if (!goesOn) return 'stopped'
+        if (!goesOn || this.isStopped) {
+          this.isStopped = false
+          return 'stopped'
+        }
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
@@ -121,6 +125,11 @@ export class Guest {
       if (!(error instanceof DomainCrash)) throw error
       return this.domain.shutdown === null ? 'crash' : 'shutdown'
     }
+  }
+
+  /** End the run that is under way, when Xen has done what it is doing. */
+  stop(): void {
+    this.isStopped = true
   }
 
   /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */

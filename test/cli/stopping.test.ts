@@ -79,7 +79,7 @@ const words = (guest: Guest): string[] => [
   file(guest),
   '--memory',
   '16M',
-  ...(guest === 'text' ? ['--xen', 'seed'] : []),
+  ...(guest === 'text' ? ['--xen', 'seed', '--console-limit', '1000G'] : []),
 ]
 
 /** Where it takes a second, a busy machine may take a few. */

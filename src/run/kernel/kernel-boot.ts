@@ -3,10 +3,10 @@ import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
 import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { GuestRun } from '../ask/rerun.ts'
+import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
-  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
   type NamedFile,
@@ -26,6 +26,7 @@ export type KernelOutcome =
   | 'idle'
   | 'time-limit'
   | 'wall-limit'
+  | 'console-limit'
   | 'host-memory'
   | 'interrupted'
 
@@ -55,6 +56,8 @@ export type KernelRunOptions = {
   readonly timeLimit?: number
   /** The most memory of the host that its machine may have, in bytes; 4 GiB is what a machine can have at all. */
   readonly hostMemory?: number
+  /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
+  readonly consoleLimit?: number
   /** Say what stood in the way of every refused request, and where the kernel was. */
   readonly explain?: boolean
   /** A System.map, where the kernel carries no symbols. */
@@ -71,6 +74,8 @@ export type RestoreOptions = { readonly restore: NamedFile }
 export type KernelWatch = {
   /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
   readonly output?: (bytes: Uint8Array, source: 'guest' | 'xen') => void
+  /** Whether the result is to have the lines of the console; they are kept if nothing is said. */
+  readonly keepsConsole?: boolean
   readonly progress?: Progress
   /** Of the machine, before its guest runs. */
   readonly ready?: (xen: Hypervisor) => void
@@ -106,10 +111,7 @@ export class KernelRun {
   private readonly options: KernelSpec
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
-  private readonly text: string[] = []
-  private partial = ''
-  private readonly decoder = new TextDecoder()
-  private shownLines = 0
+  private readonly record: ConsoleRecord
   private explained: unknown = null
   private inputAt = 0
   private quietNs = 0
@@ -123,21 +125,20 @@ export class KernelRun {
   constructor(options: KernelSpec, watch: KernelWatch = {}) {
     this.options = options
     this.watch = watch
-    const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
+    this.record = new ConsoleRecord(options.consoleLimit ?? CONSOLE_LIMIT, watch.keepsConsole ?? true)
+    const onOutput = (bytes: Uint8Array): void => this.guestOutput(bytes)
     const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
       'restore' in options
         ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput, memory)
         : buildKernelMachine(options, onOutput, watch.progress, memory)
     const { guest, xen } = this.machine
+    const { pulse } = watch
     guest.whenIdle = 'return'
     guest.stopAt = (options.timeLimit ?? Infinity) * 1e9
     guest.obey(watch.stop ?? null)
-    guest.onReturn = () => {
-      // A long hypercall has much to say before the guest goes on.
-      if (xen.console.lines.length > this.shownLines) this.showXenLines()
-      watch.pulse?.(guest.cpu.instructions, xen.clock.now)
-    }
+    if (pulse !== undefined) guest.onReturn = () => pulse(guest.cpu.instructions, xen.clock.now)
+    xen.console.taker = ({ text }) => this.xenLine(text)
     watch.ready?.(this.machine.xen)
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
@@ -146,7 +147,7 @@ export class KernelRun {
   step(instructions: number): KernelOutcome | 'running' | 'waiting' {
     const { guest, start, xen } = this.machine
     const end = this.runGuest(instructions)
-    if (end === 'crash' || end === 'shutdown') {
+    if (this.outcome === null && (end === 'crash' || end === 'shutdown')) {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
@@ -154,7 +155,6 @@ export class KernelRun {
     }
     if (end === 'stopped') this.stopped()
     if (this.outcome === null && xen.clock.now >= guest.stopAt) this.outcome = 'time-limit'
-    this.showXenLines()
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
   }
@@ -229,9 +229,8 @@ export class KernelRun {
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest } = this.machine
+    const { xen, guest, name } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
-    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
@@ -241,30 +240,28 @@ export class KernelRun {
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
-      console: this.partial === '' ? this.text : [...this.text, this.partial],
+      console: this.record.result(),
       explanations: this.explanations,
     }
   }
 
-  private write(bytes: Uint8Array, source: 'guest' | 'xen'): void {
-    // What Xen has said before comes before.
-    if (source === 'guest') {
-      this.showXenLines()
-      const lines = (this.partial + this.decoder.decode(bytes, { stream: true })).split('\n')
-      this.partial = lines.pop() ?? ''
-      for (const line of lines) this.text.push(line.replace(/\r$/, ''))
-    }
-    this.watch.output?.(bytes, source)
+  private guestOutput(bytes: Uint8Array): void {
+    const part = this.record.guest(bytes)
+    if (part.length > 0) this.watch.output?.(part, 'guest')
+    this.checkLimit()
   }
 
-  /** Lines of Xen, and of a guest that writes to Xen's console. */
-  private showXenLines(): void {
-    const { lines } = this.machine.xen.console
-    for (; this.shownLines < lines.length; this.shownLines++) {
-      const { text } = lines[this.shownLines]
-      this.text.push(text)
-      this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
-    }
+  /** A line of Xen's, or of a guest that writes to Xen's console. */
+  private xenLine(text: string): void {
+    if (this.record.xen(text)) this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
+    this.checkLimit()
+  }
+
+  /** A guest that writes more than it may is over at once. */
+  private checkLimit(): void {
+    if (!this.record.isFull || this.outcome !== null) return
+    this.outcome = 'console-limit'
+    this.machine.guest.stop()
   }
 
   /** After a hypercall: was something refused that has not been explained yet? */
@@ -301,6 +298,7 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
 export function guestRun(spec: KernelSpec): GuestRun {
   return (ready, sink) => {
     const run = new KernelRun(spec, {
+      keepsConsole: false,
       ready: (xen) => {
         xen.sink = sink
         ready(xen)

@@ -8,7 +8,7 @@ import { buildStartOfDay, type StartOfDay } from '../../toolstack/start-of-day.t
 import type { StartOfDayLayout } from '../../toolstack/start-of-day-layout.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import { type HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 
 /** A file that a user named, and what is in it. */
 export type NamedFile = { readonly name: string; readonly bytes: Uint8Array }
@@ -49,6 +49,8 @@ const CONSOLE_PORT = 2
 /** A machine with one domU on it, which runs the code of a real kernel. */
 export type KernelMachine = {
   readonly xen: Hypervisor
+  /** What the domain is called, whatever its guest makes of the node in xenstore. */
+  readonly name: string
   readonly start: Omit<StartOfDay, 'layout'>
   /** Where everything was put; null for a machine that a snapshot held. */
   readonly layout: StartOfDayLayout | null
@@ -81,7 +83,7 @@ export function buildKernelMachine(
 ): KernelMachine {
   const { kernel, ramdisk, append = '', name = 'guest' } = options
   const nrPages = options.memory ?? USUAL_PAGES
-  const version = xenVersion(options.xen ?? '4.17')
+  const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
   progress('unpack')
   const elf = unpackKernel(kernel.bytes, kernel.name)
   progress('read')
@@ -117,7 +119,7 @@ export function buildKernelMachine(
   // Two seeds give two moments of the first second.
   xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
   const guest = new Guest(xen, start.vcpu, image.entry)
-  return { xen, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
+  return { xen, name, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
 }
 
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */

@@ -8,6 +8,7 @@ import { Transcript, type TranscriptLine } from '../../script/transcript.ts'
 import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { DEFAULT_XEN } from '../../xen/versions/index.ts'
 import { type FrameRun, type RecordedSyms, scriptMachine } from './script-machine.ts'
 
 export type { CallResult } from '../../script/multi.ts'
@@ -17,7 +18,10 @@ export type { TranscriptLine } from '../../script/transcript.ts'
 export type Recording = {
   readonly header: {
     readonly domain?: string
+    /** The build: `debug` or `release`. */
     readonly xen?: string
+    /** The hypervisor's version, as in `4.14.6`. */
+    readonly version?: string
     readonly status?: string
     /** The build whose frames these are, when it is not the one whose results are. */
     readonly frames?: 'debug'
@@ -80,6 +84,9 @@ export function parseRecording(text: string, source = 'recording'): Recording {
   if (header.p2m !== undefined && !(Array.isArray(header.p2m) && header.p2m.every(isRun))) {
     throw new BadInput(`${source}:1: "p2m" is no list of runs [pfn, mfn, how many, 1 or -1]`)
   }
+  if (header.version !== undefined && typeof header.version !== 'string') {
+    throw new BadInput(`${source}:1: "version" is not the name of a version, as in "4.14.6"`)
+  }
   const bad = lines.findIndex((line) => !isObject(line) || typeof line.op !== 'string' || !isSym(line.sym))
   if (bad !== -1) throw new BadInput(`${source}:${bad + 2}: no line of a recording; it needs "op"`)
   return { header, lines } as unknown as Recording
@@ -117,7 +124,7 @@ function isSym(value: unknown): boolean {
 
 /** Run a script on a machine of its own. Throws BadInput for a script that cannot be read. */
 export function runScript(text: string, options: ScriptOptions = {}): ScriptResult {
-  const { frames, domain = 'dom0', xen: profile = '4.17', source = 'script' } = options
+  const { frames, domain = 'dom0', xen: profile = DEFAULT_XEN.others, source = 'script' } = options
   const script = parseScript(text)
   // The lines that the recorded probe could not read either are part of what it did.
   const bad = script.find((line, i) => line.error !== null && frames?.lines[i]?.err === undefined)

@@ -7,13 +7,16 @@ import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith } from './continuation.ts'
 
+/** Characters of a line after which it is broken. */
+const MOST_LINE = 2 ** 16
+
 /** Bytes of a text that Xen copies at a time: guest_console_write(). */
 const PIECE = 128
 
 /** console_io(command, count, buffer): write to, or read from, Xen's own console. A long text is put off between pieces. */
 export function consoleIo(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const [command, count, buffer] = [arg32(vcpu, 0), arg32(vcpu, 1), argVa(vcpu, 2)]
-  if (caller.id !== 0 && !xen.version.consoleForAll) return EPERM
+  if (caller.id !== 0 && !xen.version.rules.consoleForAll) return EPERM
   // There is never anything to read.
   if (command === 1) return 0
   if (command !== 0) return ENOSYS
@@ -24,10 +27,12 @@ export function consoleIo(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     const byte = copyByteFromGuest(vcpu, buffer + i)
     if (byte === -1) return EFAULT
-    if (byte === 10) {
+    if (byte !== 10) caller.consoleLine += String.fromCharCode(byte)
+    // Somebody may write a line without end.
+    if (byte === 10 || caller.consoleLine.length === MOST_LINE) {
       xen.console.guest(caller.consoleLine)
       caller.consoleLine = ''
-    } else caller.consoleLine += String.fromCharCode(byte)
+    }
   }
   return 0
 }

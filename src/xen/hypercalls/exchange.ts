@@ -8,7 +8,7 @@ import {
   REFS_WORD,
 } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import { DOMID_NOBODY, type Domain, maxExtentOrder } from '../domain.ts'
+import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { ownerOf, putAllocationReference } from '../mm/references.ts'
@@ -128,15 +128,12 @@ function steal(xen: Hypervisor, domain: Domain, mfn: number): boolean {
   const refs = u32[record + REFS_WORD]
   const isSole = (refs & REF_ALLOCATED) !== 0 && (refs & REF_COUNT) === 1 && (refs & REF_XEN_HEAP) === 0
   if (ownerOf(xen, record) !== domain.owner || !isSole) {
-    const owner = xen.owners[ownerOf(xen, record)]?.id ?? DOMID_NOBODY
     const [caf, taf] = xen.wordsText(mfn, record)
-    // The seed prints pointers to its own structures, which a model does not have, but for the frame.
-    const pointer = '?'.repeat(16)
-    if (xen.version.messages === 'seed') xen.log('steal', mfn, pointer, domain.id, pointer, caf, taf)
-    else xen.log('steal', mfn, domain.id, owner, caf, taf)
+    const owner = { domain: xen.owners[ownerOf(xen, record)]?.id ?? null }
+    xen.log('steal', { mfn, domid: domain.id, owner, caf, taf })
     return false
   }
   u32[record + OWNER_WORD] = OWNER_NONE
-  if (xen.version.stealClearsType) u32[record] = 0
+  if (xen.version.rules.stealClearsType) u32[record] = 0
   return true
 }

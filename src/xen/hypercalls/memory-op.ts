@@ -100,8 +100,7 @@ function machphysMfnList(xen: Hypervisor, vcpu: Vcpu, argument: number): number 
 
 /** {u64 v_start, u64 v_end, u64 max_mfn}: where the guest finds the M2P. */
 function machphysMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
-  // 4.17 keeps how much RAM there is from all but dom0.
-  const max = caller.privileged || xen.version.messages === 'seed' ? xen.maxPage - 1 : 0x7_ffff_ffff
+  const max = xen.version.abi.hidesRamSize && !caller.privileged ? 0x7_ffff_ffff : xen.maxPage - 1
   const words = [
     REGION.m2p >>> 0,
     vaHigh(REGION.m2p),

@@ -35,7 +35,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const before = doneBefore(vcpu)
   const foreign = arg32(vcpu, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
-  if (tableOwner === null) return xen.version.messages === 'seed' ? EINVAL : ESRCH
+  if (tableOwner === null) return xen.version.errnos.unknownTableOwner
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
   if (pageOwner === null) {
     // Only here does a call that fails as a whole say that it has done nothing.
@@ -63,7 +63,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     if (rc > 0) upperChanged = true
     rc = 0
   }
-  if (upperChanged && xen.version.flushesLinearMap) xen.flushTlbs()
+  if (upperChanged && xen.version.rules.flushesLinearMap) xen.flushTlbs()
   if (done !== 0) writeDone(vcpu, done, before + i)
   return rc
 }
@@ -106,7 +106,7 @@ function updateOne(
 ): number {
   const command = pointerLo & 7
   const isStore = command === NORMAL_UPDATE || command === PRESERVE_AD
-  const noTranslate = command === NO_TRANSLATE && xen.version.messages !== 'seed'
+  const noTranslate = command === NO_TRANSLATE && xen.version.abi.noTranslate
   if (isStore || noTranslate) {
     if (pageOwner !== xen.domIo && (!mayActOn(caller, pageOwner) || !mayActOn(caller, tableOwner)))
       return EPERM
@@ -116,7 +116,7 @@ function updateOne(
     if (tableOwner !== caller || !mayActOn(caller, pageOwner)) return EPERM
     return machPhys(xen, pageOwner, pointerLo, pointerHi, lo, hi)
   }
-  xen.log('mmuCommand', command)
+  xen.log('mmuCommand', { cmd: command })
   return ENOSYS
 }
 
@@ -144,7 +144,8 @@ function storeEntry(
       plainStore(xen, table, slot, lo, hi)
       rc = 0
     } else if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4) {
-      const foreignUpper = code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.messages !== 'seed'
+      const foreignUpper =
+        code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.rules.foreignOnlyInL1
       if (!foreignUpper) {
         lockPage(xen, record)
         rc = modEntry(xen, code as TableLevel, table, slot, lo, hi, keepAccessed, tableOwner, pageOwner)
@@ -181,7 +182,7 @@ function machPhys(
   const mfn = pointerHi * 0x10_0000 + (pointerLo >>> 12)
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
-    xen.log('pageRef', mfn)
+    xen.log('pageRef', { mfn })
     xen.log('machphys')
     return EINVAL
   }

@@ -55,7 +55,7 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
         // The process goes on with the registers that iret has given it.
         inKernel = false
         kept = vcpu.regs.slice()
-        if (xen.version.multicallEndsInUserMode) {
+        if (xen.version.rules.multicallEndsInUserMode) {
           // The result goes where the process has the array, if it has it.
           copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2)
           return answer

@@ -2,7 +2,6 @@ import { PAGE, vaOf } from '../../bits/address.ts'
 import { DOMID } from '../../bits/domid.ts'
 import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { MessageId } from '../console/messages.ts'
 import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { COST_NS } from '../sched/work.ts'
@@ -105,8 +104,8 @@ function increaseOne(
   const pfn = extent[1] * 0x1_0000_0000 + extent[0]
   const mfn = allocateExtent(xen, target, order)
   if (mfn === -1) {
-    const id: MessageId = populate ? 'noExtentPopulate' : 'noExtentIncrease'
-    xen.log(id, order, target.id, 0, index, count)
+    const id = populate ? 'noExtentPopulate' : 'noExtentIncrease'
+    xen.log(id, { extent_order: order, domid: target.id, memflags: 0, slot: index, nr_extents: count })
     return false
   }
   for (let j = 0; j < 2 ** order; j++) {
@@ -136,16 +135,16 @@ function decreaseOne(xen: Hypervisor, { order, target }: Reservation, vcpu: Vcpu
 function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
   const record = xen.memory.record(mfn)
   if (record === -1) {
-    xen.log('pageInvalid', domain.id, mfn)
+    xen.log('pageInvalid', { domid: domain.id, gmfn: mfn })
     return false
   }
   if (freeIfUnused(xen, mfn, record, domain)) return true
   if (!getPage(xen, mfn, record, domain)) {
     // To a PV domain its frame numbers are the machine's.
-    xen.log('pageFree', domain.id, mfn)
+    xen.log('pageFree', { domid: domain.id, gmfn: mfn })
     return false
   }
-  if (xen.version.freeUnpins && isPinned(xen, record)) {
+  if (xen.version.rules.freeUnpins && isPinned(xen, record)) {
     xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
     putPageAndType(xen, mfn, record)
   }

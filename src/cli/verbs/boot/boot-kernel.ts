@@ -2,6 +2,7 @@ import { BadInput } from '../../../bits/bad-input.ts'
 import { checkWritable, writeWhole } from '../../../files/write.ts'
 import type { KernelResult } from '../../../run/kernel/kernel-boot.ts'
 import { type Io, painted } from '../../io.ts'
+import { printJson } from '../../json.ts'
 import { junitReport } from '../../junit.ts'
 import { type Ending, supervise, wallLimit } from '../../thread/supervisor.ts'
 import type { KernelSpecFlags } from './kernel-spec.ts'
@@ -30,7 +31,8 @@ const STATUS: Readonly<Record<KernelResult['outcome'], number>> = {
   idle: 7,
   'time-limit': 7,
   'wall-limit': 7,
-  'host-memory': 8,
+  'console-limit': 8,
+  'host-memory': 9,
   interrupted: 130,
 }
 
@@ -64,7 +66,7 @@ function report(ending: Ending<KernelTaskResult>, flags: KernelFlags, io: Io): n
     io.err(`xenolith: ${flags.snapshot}: not written, as there is nothing to go on with`)
   }
   if (flags.junit !== undefined) writeWhole(flags.junit, junitReport(result))
-  if (flags.json) io.out(JSON.stringify(result, null, 2))
+  if (flags.json) printJson(io, result)
   else tell(result, explained, io)
   return STATUS[result.outcome]
 }
@@ -100,6 +102,7 @@ const HOW: Readonly<Record<KernelResult['outcome'], string>> = {
   idle: 'waits for input that does not come; see --input',
   'time-limit': 'had no more time',
   'wall-limit': 'had no more of our time',
+  'console-limit': 'wrote more than its console holds; see --console-limit',
   'host-memory': 'needs more memory than this host can give it',
   interrupted: 'was left',
 }

@@ -50,6 +50,7 @@ const OF_KERNELS = [
   'batch',
   'input',
   'timeout',
+  'consoleLimit',
   'junit',
   'explain',
   'systemMap',

@@ -22,5 +22,5 @@ export function memoryNote(spec: KernelSpec, most: number): string | null {
   const asked = 'restore' in spec ? 0 : (spec.memory ?? 0) * FRAME
   if (asked <= most) return null
   const [has, gives] = [asked, most].map((n) => Math.floor(n / MIB))
-  return `the guest has ${has} MiB, of which it can use ${gives} MiB here; one that touches more ends there, with status 8`
+  return `the guest has ${has} MiB, of which it can use ${gives} MiB here; one that touches more ends there, with status 9`
 }

@@ -1,3 +1,4 @@
+import { LineSplitter } from '../../../bits/line-splitter.ts'
 import { writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { type KernelResult, KernelRun, type KernelSpec } from '../../../run/kernel/kernel-boot.ts'
@@ -33,7 +34,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
   const spec = { ...kernelSpec(flags, config), hostMemory: hostMemory() }
   const note = memoryNote(spec, spec.hostMemory)
   if (note !== null) here.io.err(`xenolith: ${note}`)
-  const kernel = terminal === null ? runTraced(spec, flags, here) : runTerminal(spec, terminal, here)
+  const kernel = terminal === null ? runTraced(spec, flags, here) : runTerminal(spec, flags, terminal, here)
   here.over()
   const result = kernel.result()
   return {
@@ -72,8 +73,8 @@ function runTraced(spec: KernelSpec, flags: KernelFlags, here: Here): KernelRun 
 function runBatch(spec: KernelSpec, flags: KernelFlags, here: Here, sink: Sink | null): KernelRun {
   const { io } = here
   const isSilent = flags.json === true
-  let partial = ''
-  const decoder = new TextDecoder()
+  const ended: string[] = []
+  const lines = new LineSplitter((line) => ended.push(line))
   const kernel = new KernelRun(spec, {
     progress: progressOf(here),
     stop: here.stop,
@@ -81,34 +82,46 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, here: Here, sink: Sink |
     ready: (xen) => {
       xen.sink = sink
     },
+    keepsConsole: keepsConsole(flags),
     output: (bytes, source) => {
       if (isSilent) return
       if (source === 'xen') {
         const line = new TextDecoder().decode(bytes).replace(/\n$/, '')
         return io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
       }
-      const lines = (partial + decoder.decode(bytes, { stream: true })).split('\n')
-      partial = lines.pop() ?? ''
-      for (const line of lines) io.out(line.replace(/\r+$/, ''))
+      lines.push(bytes)
+      // Lines that came together go out together: a guest may write many thousands of short ones.
+      if (ended.length > 0) io.out(ended.join('\n'))
+      ended.length = 0
     },
   })
   kernel.runToEnd()
-  if (partial !== '' && !isSilent) io.out(partial.replace(/\r+$/, ''))
+  if (lines.rest !== '') io.out(lines.rest)
   return kernel
+}
+
+/** Whether the console is wanted whole at the end; what is only printed needs no memory. */
+function keepsConsole(flags: KernelFlags): boolean {
+  return flags.json === true || flags.junit !== undefined
 }
 
 function runTerminal(
   spec: KernelSpec,
+  flags: KernelFlags,
   { columns, rows }: { columns: number; rows: number },
   here: Here,
 ): KernelRun {
   // Nothing tells a PV guest how large its console is; what the kernel does not know of its command line is init's.
   const size = `TERM=${process.env.TERM ?? 'linux'} COLUMNS=${columns} LINES=${rows}`
   const append = 'append' in spec && spec.append !== undefined ? `${spec.append} ${size}` : size
-  const kernel = new KernelRun('restore' in spec ? spec : { ...spec, append }, {
+  // Somebody watches, who can leave: there is no limit to what he is shown unless he sets one.
+  const keeps = keepsConsole(flags)
+  const options = { ...spec, ...(keeps || spec.consoleLimit !== undefined ? {} : { consoleLimit: Infinity }) }
+  const kernel = new KernelRun('restore' in options ? options : { ...options, append }, {
     progress: progressOf(here),
     stop: here.stop,
     pulse: here.pulse,
+    keepsConsole: keeps,
     output: here.write,
   })
   here.io.err('xenolith: ^] leaves')
