@@ -76,10 +76,11 @@ export function restoreSnapshot(
   file: Uint8Array,
   source: string,
   onOutput: (bytes: Uint8Array) => void,
+  memory = new Memory(),
 ): KernelMachine {
   const snapshot = read(file, source)
   const { domain: saved, nrPages } = snapshot
-  const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), new Memory())
+  const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), memory)
   const domain = xen.addDomain(DOMAIN_ID, false)
   const vcpu = new Vcpu(xen.memory, xen, DOMAIN_ID)
   xen.addVcpu(domain, vcpu)
