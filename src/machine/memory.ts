@@ -31,8 +31,27 @@ export type SavedMemory = {
   readonly bytes: Uint8Array
 }
 
+/** What one machine can have of memory that is in use: all that 32-bit addresses reach. */
+export const MACHINE_BYTES = 2 ** 32
+
+/** The machine has given out all of its memory: whoever needed more cannot go on. */
+export class MachineFull extends BadInput {
+  override name = 'MachineFull'
+}
+
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }
+
+function reserve(bytes: number): WebAssembly.Memory {
+  const pages = Math.floor(bytes / 65536)
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages })
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const mib = bytes / 2 ** 20
+    throw new BadInput(`the system does not give ${mib} MiB of addresses for a machine; see ulimit -v`)
+  }
+}
 
 /**
  * The machine's memory: one WebAssembly.Memory made at its final size and never grown, so that the views over it stay
@@ -61,15 +80,23 @@ export class Memory {
   decoded: Uint8Array | null = null
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
-  /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
-  constructor(bytes = 2 ** 32) {
-    const wasmPages = Math.floor(bytes / 65536)
-    const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
+  /**
+   * @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB
+   * @param most how much of it to give out
+   * @throws BadInput where the host does not give that much address space
+   */
+  constructor(bytes = MACHINE_BYTES, most = bytes) {
+    const wasm = reserve(bytes)
     this.wasm = wasm
     this.u32 = new Uint32Array(wasm.buffer)
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
-    this.pages = this.u32.length / PAGE_WORDS
+    this.pages = Math.floor(Math.min(bytes, most) / 4 / PAGE_WORDS)
+  }
+
+  /** Bytes that can be handed out at all. */
+  get size(): number {
+    return this.pages * PAGE_WORDS * 4
   }
 
   /** Bytes handed out so far: what the machine really uses. */
@@ -265,8 +292,8 @@ export class Memory {
     const page = this.nextPage
     if (page + count > this.pages) {
       const mib = (this.pages * PAGE_WORDS * 4) / 2 ** 20
-      throw new BadInput(
-        `the guest needs more than the ${mib} MiB that this machine reserves; give it less memory`,
+      throw new MachineFull(
+        `the guest needs more than the ${mib} MiB that this machine has; give it less memory`,
       )
     }
     this.nextPage += count

@@ -34,6 +34,8 @@ export type KernelOptions = {
 export type Progress = (step: 'unpack' | 'read' | 'build') => void
 
 const USUAL_PAGES = 0x20000
+/** Of a frame that the guest never touches: its record, and its entries in the M2P and in the guest's list of frames. */
+const LEAST_FRAME_BYTES = 32
 /** The domain's id; dom0, which is no guest here, has 0. */
 export const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
@@ -91,6 +93,13 @@ export function buildKernelMachine(
     const [has, takes] = [nrPages * 4096, initrd.length].map((n) => Math.ceil(n / 2 ** 20))
     throw new BadInput(
       `${ramdisk?.name}: unpacked it has ${takes} MiB, more than the guest's memory of ${has} MiB; give the guest more`,
+    )
+  }
+  const least = nrPages * LEAST_FRAME_BYTES
+  if (least > memory.size) {
+    const [needs, has] = [least, memory.size].map((n) => Math.ceil(n / 2 ** 20))
+    throw new BadInput(
+      `the notes on the guest's frames alone take ${needs} MiB, and this machine has ${has} MiB; give the guest less memory`,
     )
   }
   progress('build')

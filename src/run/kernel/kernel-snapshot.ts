@@ -91,10 +91,11 @@ export function restoreSnapshot(
   file: Uint8Array,
   source: string,
   onOutput: (bytes: Uint8Array) => void,
+  memory = new Memory(),
 ): KernelMachine {
   const snapshot = read(file, source)
   const { domain: saved, nrPages } = snapshot
-  const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), new Memory())
+  const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), memory)
   const domain = xen.addDomain(DOMAIN_ID, false)
   for (const vcpu of snapshot.vcpus) restoreVcpu(xen.addVcpu(domain), vcpu)
   const vcpu = domain.vcpus[0].port
