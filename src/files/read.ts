@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { BadInput } from '../bits/bad-input.ts'
 import { systemReason } from './system-reason.ts'
 
@@ -24,19 +24,64 @@ export function readText(name: string, largest = LARGEST_FILE): string {
 }
 
 function readFrom(name: string, descriptor: number | undefined, largest: number): string {
-  try {
+  return reading(name, () => {
     const file = descriptor ?? openSync(name, 'r')
     try {
-      const { size } = fstatSync(file)
-      if (size > largest)
-        throw new BadInput(`${name}: ${size} bytes are too many; at most ${largest} are read`)
-      if (descriptor === undefined) return readFileSync(file, 'utf8')
-      const parts: Buffer[] = []
-      readAll(file, (part) => parts.push(Buffer.from(part)))
-      return Buffer.concat(parts).toString('utf8')
+      const status = fstatSync(file)
+      if (status.size > largest) throw tooLarge(name, largest)
+      if (descriptor === undefined && status.isFile()) return readFileSync(file, 'utf8')
+      // A pipe or a device does not say how much there is, and may have no end.
+      return readUpTo(name, file, largest).toString('utf8')
     } finally {
       if (descriptor === undefined) closeSync(file)
     }
+  })
+}
+
+function readUpTo(name: string, file: number, largest: number): Buffer {
+  const parts: Buffer[] = []
+  let total = 0
+  readAll(file, (part) => {
+    total += part.length
+    if (total > largest) throw tooLarge(name, largest)
+    parts.push(Buffer.from(part))
+  })
+  return Buffer.concat(parts)
+}
+
+function tooLarge(name: string, largest: number): BadInput {
+  return new BadInput(`${name}: more than ${largest} bytes; that is too many`)
+}
+
+/**
+ * The bytes of a file that another file names, or that we have written ourselves: it must be a file. A pipe would wait for
+ * whoever writes to it, and a device do what nobody asked for.
+ */
+export function readRegularFile(name: string, largest: number): Uint8Array {
+  return reading(name, () => {
+    const file = openSync(name, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0))
+    try {
+      const status = fstatSync(file)
+      if (status.isDirectory()) throw new BadInput(`cannot read ${name}: it is a folder`)
+      if (!status.isFile()) throw new BadInput(`cannot read ${name}: it is a pipe or a device; give a file`)
+      if (status.size > largest) throw tooLarge(name, largest)
+      const bytes = new Uint8Array(status.size)
+      for (let done = 0; done < bytes.length; ) {
+        const length = readSync(file, bytes, done, bytes.length - done, null)
+        if (length === 0) throw new BadInput(`cannot read ${name}: it became shorter meanwhile`)
+        done += length
+      }
+      return bytes
+    } finally {
+      closeSync(file)
+    }
+  })
+}
+
+/** What the system says against it, as bad input. */
+function reading<T>(name: string, action: () => T): T {
+  try {
+    return action()
   } catch (error) {
     throw error instanceof BadInput ? error : new BadInput(`cannot read ${name}: ${systemReason(error)}`)
   }
@@ -45,7 +90,7 @@ function readFrom(name: string, descriptor: number | undefined, largest: number)
 /** Reads a file of any size, or standard input for `-`, piece by piece. */
 export function readChunks(name: string, push: (chunk: Uint8Array) => void): void {
   const what = name === '-' ? 'standard input' : name
-  try {
+  reading(what, () => {
     const descriptor = name === '-' ? STANDARD_INPUT : openSync(name, 'r')
     try {
       if (fstatSync(descriptor).isDirectory()) throw new BadInput(`cannot read ${what}: it is a folder`)
@@ -53,9 +98,7 @@ export function readChunks(name: string, push: (chunk: Uint8Array) => void): voi
     } finally {
       if (name !== '-') closeSync(descriptor)
     }
-  } catch (error) {
-    throw error instanceof BadInput ? error : new BadInput(`cannot read ${what}: ${systemReason(error)}`)
-  }
+  })
 }
 
 /** A file's bytes, of at most `largest`; `-` is standard input. */
@@ -64,7 +107,7 @@ export function readBytes(name: string, largest: number): Uint8Array {
   let total = 0
   readChunks(name, (chunk) => {
     total += chunk.length
-    if (total > largest) throw new BadInput(`${name}: more than ${largest} bytes; that is too many`)
+    if (total > largest) throw tooLarge(name, largest)
     parts.push(Buffer.from(chunk))
   })
   return Buffer.concat(parts)
