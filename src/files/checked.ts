@@ -22,10 +22,7 @@ export function checked<Schema extends v.GenericSchema>({
   const [issue] = result.issues
   const path = v.getDotPath(issue)
   const where = path === null ? '' : `, ${short(path)}`
-  const found = `found ${short(issue.received)}`
-  // A rule of ours says what is wrong in words of its own.
-  const says = issue.expected === null ? issue.message : `expected ${issue.expected}, ${found}`
-  throw new BadInput(`${what}${where}: ${says}`)
+  throw new BadInput(`${what}${where}: ${wrong(issue)}`)
 }
 
 /** JSON text from outside, parsed and checked; see {@link checked}. */
@@ -45,6 +42,14 @@ export function checkedJson<Schema extends v.GenericSchema>({
     throw new BadInput(`${what}: not JSON`)
   }
   return checked({ value, schema, what })
+}
+
+function wrong({ type, expected, received, message }: v.BaseIssue<unknown>): string {
+  // A rule of ours says what is wrong in words of its own.
+  if (expected === null) return message
+  if (expected === 'never') return 'there is no such field'
+  if (type.endsWith('object') && received === 'undefined') return 'it is missing'
+  return `expected ${expected}, found ${short(received)}`
 }
 
 const MOST_SHOWN = 60

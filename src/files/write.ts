@@ -31,7 +31,9 @@ export function checkWritable(option: string, file: string | undefined): void {
   if (file === undefined) return
   if (file === '') throw new BadInput(`${option} is empty; give the name of a file`)
   // A pipe waits for its reader when it is opened, and a device may do something.
-  if (attempt(file, () => placeOf(file)).kind === 'file') new FileWriter(file).abandon()
+  if (attempt(file, () => placeOf(file)).kind !== 'file') return
+  const writer = new FileWriter(file)
+  attempt(file, () => writer.discard())
 }
 
 /** A file that appears whole or not at all, written line by line. */
@@ -133,22 +135,31 @@ class FileWriter {
     })
   }
 
-  /** Leaves whatever was there before, unless it has been finished. */
+  /** Leaves whatever was there before, unless it has been finished. What goes wrong with that is not told. */
   abandon(): void {
+    try {
+      this.discard()
+    } catch {}
+  }
+
+  discard(): void {
     const { place, temporary, descriptor } = this
     this.descriptor = null
-    if (descriptor !== null && place.kind !== 'descriptor') quietly(() => fileSystem.close(descriptor))
-    if (temporary === null || !temporaries.delete(temporary)) return
-    quietly(() => fileSystem.remove(temporary))
+    try {
+      if (descriptor !== null && place.kind !== 'descriptor') fileSystem.close(descriptor)
+    } finally {
+      if (temporary !== null && temporaries.has(temporary)) removeNow(temporary)
+    }
   }
 }
 
-/** The file that replaces another belongs to whom that one did, as far as we may give it away, and has its mode. */
+/** The file that replaces another belongs to whom that one did, where we may give it away, and has its mode. */
 function keepOwnerAndMode(descriptor: number, there: Stats): void {
   if (process.platform === 'win32') return
   const ours = fstatSync(descriptor)
   if (ours.uid !== there.uid || ours.gid !== there.gid) {
-    quietly(() => fileSystem.chown(descriptor, there.uid, there.gid))
+    // Only root may give a file away.
+    if (process.geteuid?.() === 0) fileSystem.chown(descriptor, there.uid, there.gid)
   }
   const mode = there.mode & PERMISSIONS
   if ((ours.mode & PERMISSIONS) !== mode) fileSystem.chmod(descriptor, mode)
@@ -187,20 +198,22 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
 const temporaries = new Set<string>()
 let watchesExit = false
 
+function removeNow(temporary: string): void {
+  fileSystem.remove(temporary)
+  temporaries.delete(temporary)
+}
+
 function removeAtExit(temporary: string): void {
   temporaries.add(temporary)
   if (watchesExit) return
   watchesExit = true
   process.once('exit', () => {
-    for (const left of temporaries) quietly(() => fileSystem.remove(left))
+    for (const left of temporaries) {
+      try {
+        removeNow(left)
+      } catch {}
+    }
   })
-}
-
-/** On the way out of a failure, which is told: another one behind it changes nothing. */
-function quietly(action: () => void): void {
-  try {
-    action()
-  } catch {}
 }
 
 function attempt<T>(file: string, action: () => T): T {
