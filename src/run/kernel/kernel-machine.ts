@@ -1,4 +1,3 @@
-import { BadInput } from '../../bits/bad-input.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
@@ -38,6 +37,8 @@ const USUAL_PAGES = 0x20000
 export const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
 const FIRST_FRAME = 0x100
+/** What a kernel may have, unpacked, however small its guest is: not all of it is loaded. */
+const LEAST_KERNEL_ROOM = 2 ** 28
 /** A prime number of nanoseconds: many seeds, many moments. */
 const SEED_STEP = 654_435_761
 /** The toolstack allocates these first, in this order. */
@@ -81,16 +82,14 @@ export function buildKernelMachine(
   const nrPages = options.memory ?? USUAL_PAGES
   const version = xenVersion(options.xen ?? '4.17')
   progress('unpack')
-  const elf = unpackKernel(kernel.bytes, kernel.name)
+  const memoryBytes = nrPages * 4096
+  const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))
   progress('read')
   const image = readImage(elf, kernel.name)
-  const initrd = ramdisk === undefined || ramdisk.bytes.length === 0 ? null : unpackInitrd(ramdisk.bytes)
-  if (initrd !== null && initrd.length > nrPages * 4096) {
-    const [has, takes] = [nrPages * 4096, initrd.length].map((n) => Math.ceil(n / 2 ** 20))
-    throw new BadInput(
-      `${ramdisk?.name}: unpacked it has ${takes} MiB, more than the guest's memory of ${has} MiB; give the guest more`,
-    )
-  }
+  const initrd =
+    ramdisk === undefined || ramdisk.bytes.length === 0
+      ? null
+      : unpackInitrd(ramdisk.bytes, ramdisk.name, memoryBytes)
   progress('build')
   const xen = new Hypervisor(version, hostFor(nrPages), memory)
   const start = buildStartOfDay(xen, {

@@ -32,12 +32,17 @@ const STATUS: Readonly<Record<KernelResult['outcome'], number>> = {
   interrupted: 130,
 }
 
+/** Settings of a configuration that are named, where they have no effect. */
+const MOST_NAMED = 20
+
 /** Boots a real kernel: on a terminal if there is one, else as a batch. */
 export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   if (flags.expect !== undefined) throw new BadInput('--expect is for model kernels; leave it out')
   const config = configOf(flags)
   if (config !== null && config.ignored.length > 0) {
-    io.err(`xenolith: ${flags.config}: of no effect here: ${config.ignored.join(', ')}`)
+    const named = config.ignored.slice(0, MOST_NAMED).join(', ')
+    const more = config.ignored.length > MOST_NAMED ? `, and ${config.ignored.length - MOST_NAMED} more` : ''
+    io.err(`xenolith: ${flags.config}: of no effect here: ${named}${more}`)
   }
   checkWritable('--junit', flags.junit)
   checkWritable('--snapshot', flags.snapshot)
