@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { BadInput } from '../bits/bad-input.ts'
 import { systemReason } from './system-reason.ts'
 
@@ -59,13 +59,11 @@ function tooLarge(name: string, largest: number): BadInput {
  */
 export function readRegularFile(name: string, largest: number): Uint8Array {
   return reading(name, () => {
-    const file = openSync(name, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0))
+    const file = openRegular(name)
     try {
-      const status = fstatSync(file)
-      if (status.isDirectory()) throw new BadInput(`cannot read ${name}: it is a folder`)
-      if (!status.isFile()) throw new BadInput(`cannot read ${name}: it is a pipe or a device; give a file`)
-      if (status.size > largest) throw tooLarge(name, largest)
-      const bytes = new Uint8Array(status.size)
+      const { size } = fstatSync(file)
+      if (size > largest) throw tooLarge(name, largest)
+      const bytes = new Uint8Array(size)
       for (let done = 0; done < bytes.length; ) {
         const length = readSync(file, bytes, done, bytes.length - done, null)
         if (length === 0) throw new BadInput(`cannot read ${name}: it became shorter meanwhile`)
@@ -76,6 +74,32 @@ export function readRegularFile(name: string, largest: number): Uint8Array {
       closeSync(file)
     }
   })
+}
+
+/** The same part by part, of a file of any size. */
+export function* fileParts(name: string): Generator<Uint8Array> {
+  const file = reading(name, () => openRegular(name))
+  try {
+    for (;;) {
+      const part = new Uint8Array(PART_BYTES)
+      const length = reading(name, () => readSync(file, part))
+      if (length === 0) return
+      yield part.subarray(0, length)
+    }
+  } finally {
+    closeSync(file)
+  }
+}
+
+const PART_BYTES = 2 ** 20
+
+function openRegular(name: string): number {
+  const file = openSync(name, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0))
+  const status = fstatSync(file)
+  if (status.isFile()) return file
+  closeSync(file)
+  if (status.isDirectory()) throw new BadInput(`cannot read ${name}: it is a folder`)
+  throw new BadInput(`cannot read ${name}: it is a pipe or a device; give a file`)
 }
 
 /** What the system says against it, as bad input. */
@@ -101,8 +125,14 @@ export function readChunks(name: string, push: (chunk: Uint8Array) => void): voi
   })
 }
 
+/** Whether a name is that of a file, which can be read as often as wanted, and of no pipe or device. */
+export function isRegularFile(name: string): boolean {
+  return statSync(name, { throwIfNoEntry: false })?.isFile() === true
+}
+
 /** A file's bytes, of at most `largest`; `-` is standard input. */
 export function readBytes(name: string, largest: number): Uint8Array {
+  if (name !== '-' && isRegularFile(name)) return readRegularFile(name, largest)
   const parts: Buffer[] = []
   let total = 0
   readChunks(name, (chunk) => {

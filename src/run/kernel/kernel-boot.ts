@@ -3,13 +3,11 @@ import type { GuestRun } from '../ask/rerun.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
-  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
-  type NamedFile,
   type Progress,
 } from './kernel-machine.ts'
-import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import { restoreSnapshot, type SnapshotFile, snapshotParts } from './kernel-snapshot.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
 export type KernelOutcome =
@@ -57,7 +55,7 @@ export type KernelRunOptions = {
 export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
 
 /** Instead of a kernel: the machine that a snapshot holds. */
-export type RestoreOptions = { readonly restore: NamedFile }
+export type RestoreOptions = { readonly restore: SnapshotFile }
 
 /** Who is told while a kernel runs. */
 export type KernelWatch = {
@@ -112,7 +110,7 @@ export class KernelRun {
     const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
     this.machine =
       'restore' in options
-        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
+        ? restoreSnapshot(options.restore, onOutput)
         : buildKernelMachine(options, onOutput, watch.progress)
     this.machine.guest.whenIdle = 'return'
     watch.ready?.(this.machine.xen)
@@ -183,16 +181,20 @@ export class KernelRun {
     return !crashed && shutdown === null
   }
 
-  /** The machine as it is, for `restore`. */
+  /** The machine as it is, for `restore`, as the parts of a file: it must not run before the last one is taken. */
+  snapshotParts(): Iterable<Uint8Array> {
+    return snapshotParts(this.machine, this.symbols().toSystemMap())
+  }
+
+  /** The same in one piece. */
   snapshot(): Uint8Array {
-    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+    return Buffer.concat([...this.snapshotParts()].map((part) => Uint8Array.from(part)))
   }
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest } = this.machine
+    const { xen, guest, name } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
-    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
@@ -272,3 +274,4 @@ export function guestRun(spec: KernelSpec): GuestRun {
 }
 
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'
+export type { SnapshotFile } from './kernel-snapshot.ts'

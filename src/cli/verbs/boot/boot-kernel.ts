@@ -51,7 +51,7 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   const run = wantsBatch || !hasTerminal() ? runTraced(spec, flags, io) : await runTerminal(spec, io)
   const result = run.result()
   if (flags.snapshot !== undefined) {
-    if (run.isAlive) writeWhole(flags.snapshot, run.snapshot())
+    if (run.isAlive) writeWhole(flags.snapshot, run.snapshotParts())
     else io.err(`xenolith: ${flags.snapshot}: not written, as there is nothing to go on with`)
   }
   if (flags.junit !== undefined) writeWhole(flags.junit, junitReport(result))

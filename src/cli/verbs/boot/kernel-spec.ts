@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { checked, text } from '../../../files/checked.ts'
-import { readBytes, readRegularFile, readText } from '../../../files/read.ts'
+import { fileParts, isRegularFile, readBytes, readRegularFile, readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
-import type { KernelRunOptions, KernelSpec, NamedFile } from '../../../run/kernel/kernel-boot.ts'
+import type {
+  KernelRunOptions,
+  KernelSpec,
+  NamedFile,
+  SnapshotFile,
+} from '../../../run/kernel/kernel-boot.ts'
 import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
 
@@ -54,7 +59,7 @@ export function kernelSpec(
   if (flags.restore !== undefined) {
     const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
     if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${set}`)
-    return { ...withInput(flags, reader), ...options, restore: fileOf(flags.restore) }
+    return { ...withInput(flags, reader), ...options, restore: snapshotFile(flags.restore, reader) }
   }
   const given = (typed: string | undefined, inConfig: string | undefined): NamedFile | undefined => {
     if (typed !== undefined) return fileOf(typed)
@@ -71,6 +76,12 @@ export function kernelSpec(
     kernel,
     ...(ramdisk === undefined ? {} : { ramdisk }),
   }
+}
+
+/** A snapshot is read part by part, where it can be read more than once: as large as a guest's memory, it need not be in ours. */
+function snapshotFile(name: string, reader: Reader): SnapshotFile {
+  const isFile = reader === readRegularFile || isRegularFile(name)
+  return isFile ? { name, parts: () => fileParts(name) } : { name, bytes: reader(name, LARGEST_IMAGE) }
 }
 
 function withInput(flags: KernelSpecFlags, reader: Reader): KernelRunOptions {
@@ -105,7 +116,10 @@ export function kernelHeader(flags: KernelSpecFlags, spec: KernelSpec): object {
 function hashOf(spec: KernelSpec): string {
   const hash = createHash('sha256')
   const files = 'restore' in spec ? [spec.restore] : [spec.kernel, spec.ramdisk]
-  for (const file of files) hash.update(file?.bytes ?? '')
+  for (const file of files) {
+    if (file === undefined) continue
+    for (const part of 'bytes' in file ? [file.bytes] : file.parts()) hash.update(part)
+  }
   return hash.update(spec.input ?? '').digest('hex')
 }
 
