@@ -26,6 +26,7 @@ import {
   LAST_XEN_SLOT,
 } from '../../../xen/mm/tables.ts'
 import { checkDescriptorPage } from '../../../xen/pv/descriptors.ts'
+import { brokenPropertiesOf } from '../../check/properties.ts'
 import { recountMachine } from '../../check/recount.ts'
 import { endOfRam, FIRST_OWN_FRAME, sharedFrames } from './frames.ts'
 
@@ -168,8 +169,11 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
   return null
 }
 
+/** Counts and types, counted again from the tables; and what the guest can store to. */
 function countFault(xen: Hypervisor): string | null {
   const [wrong] = recountMachine(xen)
-  if (wrong === undefined) return null
-  return `the ${wrong.what} of frame ${wrong.mfn.toString(16)} are ${wrong.recorded}, its holders make them ${wrong.counted}`
+  if (wrong !== undefined) {
+    return `the ${wrong.what} of frame ${wrong.mfn.toString(16)} are ${wrong.recorded}, its holders make them ${wrong.counted}`
+  }
+  return brokenPropertiesOf(xen)[0]?.says ?? null
 }

@@ -113,7 +113,8 @@ export class PackedReader {
     const body = this.packedBytes(packedBytes)
     this.hash.update(head).update(body)
     try {
-      this.piece = inflateRawSync(body, { maxOutputLength: bytes, chunkSize: Math.max(bytes, 64) })
+      // With a little room left, zlib does not ask for more of it.
+      this.piece = inflateRawSync(body, { maxOutputLength: bytes, chunkSize: bytes + 64 })
     } catch {
       throw this.damaged()
     }
