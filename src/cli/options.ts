@@ -1,4 +1,4 @@
-import { xenNames } from '../run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { Io } from './io.ts'
 import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN } from './machine-options.ts'
 import { exploreVerb } from './verbs/explore/explore-options.ts'
@@ -129,7 +129,7 @@ const script: Verb = {
       argument: 'PROFILE',
       help: 'whose rules; a release build prints less',
       values: xenNames,
-      default: '4.17',
+      default: DEFAULT_XEN.others,
     },
     HOLES_OPTION,
     { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },
@@ -352,7 +352,8 @@ export const TOPICS: readonly Topic[] = [
       'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
       'The exit status is 0 when the guest powered off, 1 when it rebooted, 3 when it',
       'crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was suspended, 7 when',
-      'it waited for input that did not come or --timeout was over, 130 after ^].',
+      'it waited for input that did not come or --timeout was over, 8 when its console',
+      'came to --console-limit, 130 after ^].',
       'docs/kernels.md has more.',
     ],
   },

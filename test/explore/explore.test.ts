@@ -8,7 +8,7 @@ import { type Explored, type ExplorePlan, explore, resume, scriptOf } from '../.
 import { brokenPropertiesOf } from '../../src/run/check/properties.ts'
 import { runScript } from '../../src/run/script/script.ts'
 import { holesOf } from '../../src/xen/versions/holes.ts'
-import { xenVersion } from '../../src/xen/versions/version.ts'
+import { xenVersion } from '../../src/xen/versions/index.ts'
 import { root, xenolith } from '../tools/tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'explore-'))

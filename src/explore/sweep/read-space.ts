@@ -3,6 +3,7 @@ import { bootOptions, type RawBootOptions } from '../../run/boot/boot-options.ts
 import { planBoot } from '../../run/boot/boot-plan.ts'
 import { parseSize } from '../../run/boot/numbers.ts'
 import { checkMap, findMap, type MemoryMap, shippedMaps } from '../../run/maps/maps.ts'
+import { DEFAULT_XEN } from '../../run/xen-versions.ts'
 import { MOST_MACHINES, machineCount, type NumberRange, type Numbers, type Space } from './space.ts'
 
 /** The axes of a sweep as they are typed, or stand in a sweep file under the same names. */
@@ -59,7 +60,7 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
     kernelSize: numbers('--kernel-size', raw.kernelSize, (t) => bootOptions({ kernelSize: t }).kernelSize!),
     initrdSize: numbers('--initrd-size', raw.initrdSize, initrdBytes),
     append: raw.append === undefined ? [null] : unique(raw.append.map(checkedAppend)),
-    xen: unique(raw.xen === undefined ? ['seed'] : words(raw.xen)),
+    xen: unique(raw.xen === undefined ? [DEFAULT_XEN.model] : words(raw.xen)),
     linux: unique(raw.linux === undefined ? ['B'] : words(raw.linux)),
     common: {
       ...(domain === undefined ? {} : { domain }),

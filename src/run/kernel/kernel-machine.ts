@@ -7,7 +7,7 @@ import { buildStartOfDay, type StartOfDay } from '../../toolstack/start-of-day.t
 import type { StartOfDayLayout } from '../../toolstack/start-of-day-layout.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import { type HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 
 /** A file that a user named, and what is in it. */
 export type NamedFile = { readonly name: string; readonly bytes: Uint8Array }
@@ -82,7 +82,7 @@ export function buildKernelMachine(
 ): KernelMachine {
   const { kernel, ramdisk, append = '', name = 'guest' } = options
   const nrPages = options.memory ?? USUAL_PAGES
-  const version = xenVersion(options.xen ?? '4.17')
+  const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
   progress('unpack')
   const memoryBytes = nrPages * 4096
   const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))

@@ -10,9 +10,8 @@ import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { grantFrames } from '../../xen/hypercalls/grant-table-op.ts'
 import { Hypervisor } from '../../xen/hypervisor.ts'
-import { ownerOf } from '../../xen/mm/references.ts'
 import type { Port } from '../../xen/sched/event-channels.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
 import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
 import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
@@ -66,8 +65,8 @@ function headOf(
   symbols: number,
 ): Written {
   const { domain, vcpu, storeMfn, consoleMfn } = start
-  const { id, owner, privileged, vcpus, crashed, shutdown, sharedInfo, memoryMap, grantFrames, ...rest } =
-    domain
+  const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
+  const { sharedInfo, memoryMap, grantFrames, backendPages, ...rest } = more
   const cpu = saveCpu(guest.cpu)
   return {
     xen: xen.version.name,
@@ -122,10 +121,12 @@ export function restoreSnapshot(file: SnapshotFile, onOutput: (bytes: Uint8Array
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
   grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
-  const fault =
-    readFrames(reader, xen, domain, head.groups, head.frames) ?? restoreState(head, xen, domain, vcpu)
+  const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
+  // What came to harm on the way is no lie.
+  if (misplaced === null) reader.end()
+  else reader.skip()
+  const fault = misplaced ?? restoreState(head, xen, domain, vcpu)
   if (fault !== null) throw impossible(source, fault)
-  reader.end()
   const xenstore = new Xenstore(xen, domain, storeMfn, new Map())
   const console = new ConsoleRing(xen, domain, consoleMfn, onOutput)
   if (!restorePorts(head.domain.ports, domain)) throw impossible(source, 'its ports are none')
@@ -166,10 +167,11 @@ function restoreState(head: Head, xen: Hypervisor, domain: Domain, vcpu: Vcpu): 
   Object.assign(domain, fields)
   xen.restore(head.hypervisor)
   Object.assign(vcpu, head.vcpu)
-  for (const mfn of [head.storeMfn, head.consoleMfn]) {
-    const record = xen.memory.record(mfn)
-    if (record === -1 || ownerOf(xen, record) !== domain.owner) return 'a ring is on no page of the guest'
-  }
+  // The toolstack's ends have their pages mapped, and find them so.
+  domain.backendPages.push(
+    { mfn: head.storeMfn, user: 'xenstore' },
+    { mfn: head.consoleMfn, user: 'console' },
+  )
   return machineFault(xen, domain)
 }
 

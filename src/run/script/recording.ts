@@ -23,7 +23,10 @@ const FrameRunForm = v.pipe(
 /** What a recording's first line says. It may say more, of the machine that it was made on. */
 const HeaderForm = v.looseObject({
   domain: v.exactOptional(v.string()),
+  /** The build: `debug` or `release`. */
   xen: v.exactOptional(v.string()),
+  /** The hypervisor's version, as in `4.14.6`. */
+  version: v.exactOptional(text(64)),
   status: v.exactOptional(v.string()),
   /** The build whose frames these are, when it is not the one whose results are. */
   frames: v.exactOptional(v.literal('debug')),

@@ -20,7 +20,7 @@ import { getPageType } from '../../xen/mm/frame-type.ts'
 import { fillM2pSlot } from '../../xen/mm/tables.ts'
 import { initSharedInfo } from '../../xen/sched/vcpu-info.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
 
 /** A name's frame in a recording: hex digits, `-` for no pfn. */
 export type RecordedSyms = Readonly<Record<string, { readonly mfn: string; readonly pfn: string }>>
@@ -203,7 +203,7 @@ function dom0Frames(
     let mfn = recorded.get(pfn)
     if (mfn === undefined) {
       if (pfn >= MAPPED_PAGES) {
-        const backwards = xen.version.diagnostics
+        const backwards = xen.version.rules.dom0FramesBackwards
         mfn = rest[backwards ? DOM0_PAGES - 1 - pfn : pfn - MAPPED_PAGES]
       } else if (pfn >= scriptEnd) mfn = first + pfn
       else mfn = pfn >= SCRIPT_START ? 0 : first + pfn + scriptEnd - SCRIPT_START

@@ -8,18 +8,13 @@ import { Transcript, type TranscriptLine } from '../../script/transcript.ts'
 import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
-import { xenVersionNames } from '../../xen/versions/version.ts'
+import { DEFAULT_XEN } from '../../xen/versions/index.ts'
 import type { Recording } from './recording.ts'
 import { type RecordedSyms, scriptMachine } from './script-machine.ts'
 
 export type { CallResult } from '../../script/multi.ts'
 export type { TranscriptLine } from '../../script/transcript.ts'
 export { parseRecording, type Recording } from './recording.ts'
-
-/** The version profiles that a script can run under. */
-export function xenNames(): string[] {
-  return xenVersionNames()
-}
 
 export type ScriptOptions = {
   /** The version profile of Xen, default 4.17. */
@@ -54,7 +49,7 @@ export type ScriptResult = {
 
 /** Run a script on a machine of its own. Throws BadInput for a script that cannot be read. */
 export function runScript(text: string, options: ScriptOptions = {}): ScriptResult {
-  const { frames, domain = 'dom0', xen: profile = '4.17', source = 'script' } = options
+  const { frames, domain = 'dom0', xen: profile = DEFAULT_XEN.others, source = 'script' } = options
   const script = parseScript(text)
   // The lines that the recorded probe could not read either are part of what it did.
   const bad = script.find((line, i) => line.error !== null && frames?.lines[i]?.err === undefined)

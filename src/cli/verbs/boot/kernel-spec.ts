@@ -103,6 +103,7 @@ const IN_HEADER = [
   'xen',
   'seed',
   'timeout',
+  'consoleLimit',
   'input',
 ] as const
 

@@ -15,6 +15,7 @@ import {
 import { parseShard } from '../../../explore/jobs/job.ts'
 import { readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
+import { DEFAULT_XEN } from '../../../run/xen-versions.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
@@ -132,7 +133,7 @@ const PLAN_OPTIONS = [
 function planFrom(options: ExploreFlags): ExplorePlan {
   const number = (name: keyof ExploreFlags & string, most: number): number | undefined =>
     wholeNumber(`--${name}`, options[name] as string | undefined, 0, most)
-  const xen = options.xen ?? '4.17'
+  const xen = options.xen ?? DEFAULT_XEN.others
   if (options.moves !== undefined && options.pages !== undefined) {
     throw new BadInput('--moves and --pages: a file of moves names its own pages; leave --pages out')
   }

@@ -3,9 +3,9 @@ import { IMAGE_BYTES } from '../../../cpu/assist/fxsave.ts'
 import { SAVED_REGISTERS, type SavedCpu } from '../../../cpu/saved-cpu.ts'
 import { listOf, text, whole } from '../../../files/checked.ts'
 import { MAX_FRAMES } from '../../../machine/memory.ts'
-import type { SavedXenstore } from '../../../toolstack/xenstore.ts'
 import type { SavedXen } from '../../../xen/hypervisor.ts'
 import { isGuestAddress } from '../../../xen/mm/guest-copy.ts'
+import { StoreForm } from './store-form.ts'
 
 /**
  * What a snapshot says beside the bytes of frames: numbers that the guest has given Xen, its registers, and what the
@@ -18,8 +18,9 @@ const Halves = v.pipe(v.tuple([Word, Word]), v.readonly())
 /** A 48-bit address, or -1 for one that is not canonical. */
 const Address = whole(-1, 2 ** 48 - 1)
 const Frame = whole(0, MAX_FRAMES - 1)
-/** Nanoseconds. */
-const Time = v.pipe(v.number(), v.finite())
+/** Nanoseconds; a guest gives its deadlines as signed numbers of 64 bits. */
+const Time = v.pipe(v.number(), v.minValue(-(2 ** 63)), v.maxValue(2 ** 63))
+const Clock = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 53))
 /** A moment that may never come. */
 const Deadline = v.pipe(
   v.nullable(Time),
@@ -79,7 +80,7 @@ const DomainForm = v.strictObject({
   kernelSp: Address,
   userRoot: Frame,
   kernelRoot: Frame,
-  consoleLine: text(2 ** 20),
+  consoleLine: text(2 ** 16),
   vcpuInfo: v.nullable(
     v.strictObject({
       mfn: Frame,
@@ -91,7 +92,7 @@ const DomainForm = v.strictObject({
   blocked: v.boolean(),
   polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),
   runstateAt: Address,
-  blockedNs: Time,
+  blockedNs: Clock,
   iopl: Word,
   otherGsBase: Halves,
   /** How many frames its grant table has. */
@@ -112,7 +113,7 @@ const RangesForm = listOf(v.strictObject({ start: Frame, end: whole(0, MAX_FRAME
 const TypeWord = v.pipe(v.string(), v.regex(/^[0-9a-f?]{0,40}$/))
 
 const XenForm = v.strictObject({
-  now: v.pipe(Time, v.minValue(0)),
+  now: Clock,
   heap: v.strictObject({
     ranges: RangesForm,
     freed: RangesForm,
@@ -120,6 +121,7 @@ const XenForm = v.strictObject({
     unscrubbed: listOf(Frame, 2 ** 21),
   }),
   log: v.pipe(v.tuple([whole(0, 10), Time, whole(0, Number.MAX_SAFE_INTEGER)]), v.readonly()),
+  work: v.pipe(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1e9)), Clock]), v.readonly()),
   lastRefusal: v.nullable(
     v.strictObject({
       mfn: whole(0, 2 ** 40),
@@ -139,19 +141,6 @@ const CpuForm = v.strictObject({
   fpuTraps: v.boolean(),
   debug: words(16),
 }) satisfies v.GenericSchema<unknown, SavedCpu>
-
-const StoreText = text(4096)
-/** Bytes of messages under way. */
-const Queue = listOf(whole(0, 255), 2 ** 22)
-
-const StoreForm = v.strictObject({
-  values: listOf(v.pipe(v.tuple([StoreText, StoreText]), v.readonly()), 2000),
-  watches: listOf(v.strictObject({ path: StoreText, token: text(8192), given: StoreText }), 128),
-  nextTransaction: whole(0, Number.MAX_SAFE_INTEGER),
-  transactions: listOf(whole(0, Number.MAX_SAFE_INTEGER), 10),
-  incoming: Queue,
-  outgoing: Queue,
-}) satisfies v.GenericSchema<unknown, SavedXenstore>
 
 /** The head of a snapshot. */
 export const HeadForm = v.strictObject({

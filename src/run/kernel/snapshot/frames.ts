@@ -1,4 +1,4 @@
-import { OWNER_WORD, RECORD_WORDS, REFS_WORD, TYPE_WORD } from '../../../machine/frames.ts'
+import { OWNER_WORD, RECORD_WORDS, REFS_WORD } from '../../../machine/frames.ts'
 import type { Domain } from '../../../xen/domain.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
 import type { PackedReader } from './packed-stream.ts'
@@ -13,7 +13,8 @@ import type { PackedReader } from './packed-stream.ts'
  *     frames:  u32 mfn[n], ascending | 4096 bytes[n]
  */
 export const GROUP_FRAMES = 2 ** 16
-const WORDS = [TYPE_WORD, REFS_WORD, OWNER_WORD]
+/** Words of a record: its type, which is the first, its references, its owner. */
+const WORDS = [0, REFS_WORD, OWNER_WORD]
 const FRAME_BYTES = 4096
 /** The first MiB is dom_io's, RAM or not, and stays so. */
 export const FIRST_OWN_FRAME = 0x100

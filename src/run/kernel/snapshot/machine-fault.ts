@@ -164,9 +164,8 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
   const descriptors = [...domain.gdtFrames, ...domain.ldtFrames.values()]
   if (!descriptors.every((mfn) => isOfType(mfn, TYPE_CODE.segdesc))) return 'a page of descriptors is none'
   if (domain.gdtEntries > domain.gdtFrames.length * SLOTS) return 'a page of descriptors is none'
-  const place = domain.vcpuInfo
-  if (place !== null && !isOfType(place.mfn, TYPE_CODE.writable)) return 'a shared page is none'
-  return null
+  const shared = [...domain.backendPages, ...(domain.vcpuInfo === null ? [] : [domain.vcpuInfo])]
+  return shared.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable)) ? null : 'a shared page is none'
 }
 
 /** Counts and types, counted again from the tables; and what the guest can store to. */

@@ -84,7 +84,7 @@ export class PackedReader {
   /** Fill an array with the bytes that come next, unpacked. Throws BadInput where there are none. */
   read(into: Uint8Array): void {
     for (let done = 0; done < into.length; ) {
-      if (this.piece.length === 0) this.unpack()
+      if (this.piece.length === 0 && !this.unpack()) throw this.damaged()
       const count = Math.min(this.piece.length, into.length - done)
       into.set(this.piece.subarray(0, count), done)
       this.piece = this.piece.subarray(count)
@@ -94,9 +94,19 @@ export class PackedReader {
 
   /** Nothing may follow, and the hash must be right. Throws BadInput. */
   end(): void {
-    const head = this.packedBytes(HEAD)
-    if (this.piece.length !== 0 || head.some((byte) => byte !== 0)) throw this.damaged()
-    const wanted = this.hash.update(head).digest()
+    if (this.piece.length !== 0 || this.unpack()) throw this.damaged()
+    this.checkHash()
+  }
+
+  /** The same for who does not want the rest. */
+  skip(): void {
+    while (this.unpack()) {}
+    this.piece = new Uint8Array(0)
+    this.checkHash()
+  }
+
+  private checkHash(): void {
+    const wanted = this.hash.digest()
     const isSame = wanted.equals(this.packedBytes(HASH_BYTES))
     if (!isSame || this.at < this.waiting.length || this.next()) throw this.damaged()
   }
@@ -105,13 +115,16 @@ export class PackedReader {
     return new BadInput(`${this.source}: the snapshot is cut off or damaged; make it again`)
   }
 
-  private unpack(): void {
+  /** Unpack the next piece. False when there is none. */
+  private unpack(): boolean {
     const head = this.packedBytes(HEAD)
+    this.hash.update(head)
     const view = new DataView(head.buffer, head.byteOffset, HEAD)
     const [bytes, packedBytes] = [view.getUint32(0, true), view.getUint32(4, true)]
+    if (bytes === 0 && packedBytes === 0) return false
     if (bytes === 0 || bytes > PIECE || packedBytes > MOST_PACKED) throw this.damaged()
     const body = this.packedBytes(packedBytes)
-    this.hash.update(head).update(body)
+    this.hash.update(body)
     try {
       // With a little room left, zlib does not ask for more of it.
       this.piece = inflateRawSync(body, { maxOutputLength: bytes, chunkSize: bytes + 64 })
@@ -119,6 +132,7 @@ export class PackedReader {
       throw this.damaged()
     }
     if (this.piece.length !== bytes) throw this.damaged()
+    return true
   }
 
   /** So many bytes of the file, which are good until the next are asked for. */
