@@ -27,7 +27,7 @@ export function brokenBy(
   for (const move of sequence) {
     if (!machine.move(moves.lines[move])) return null
     const [broken] = machine.broken()
-    if (broken !== undefined) return broken
+    if (broken !== undefined) return { property: broken.property, says: broken.says }
   }
   return null
 }

@@ -66,6 +66,10 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
         if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
       },
       progress: (done: Parameters<Progress['at']>[0]) => progress.at(done),
+      notSaved(why: string) {
+        progress.end()
+        io.err(`xenolith: ${why}; the search goes on`)
+      },
       found(finding: Finding) {
         progress.end()
         if (options.json !== true) for (const line of shown(plan, finding)) io.out(line)
@@ -80,7 +84,8 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
   else for (const line of summary(explored, progress.seconds)) io.out(line)
   if (explored.ended === 'interrupted') {
-    io.err(`xenolith: interrupted; go on with: xenolith explore --resume ${checkpoint}`)
+    const where = explored.saved ? `go on with: xenolith explore --resume ${checkpoint}` : 'nothing is saved'
+    io.err(`xenolith: interrupted; ${where}`)
     return STATUS_INTERRUPTED
   }
   const outcome = explored.findings.length > 0 ? 'found' : 'nothing'
