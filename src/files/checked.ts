@@ -20,9 +20,9 @@ export function checked<Schema extends v.GenericSchema>({
   if (result.success) return result.output
   const [issue] = result.issues
   const path = v.getDotPath(issue)
-  throw new BadInput(
-    `${what}${path === null ? '' : `, ${path}`}: expected ${issue.expected}, found ${issue.received}`,
-  )
+  // A check that is more than a type says in its own words what is wrong.
+  const says = issue.expected === null ? issue.message : `expected ${issue.expected}, found ${issue.received}`
+  throw new BadInput(`${what}${path === null ? '' : `, ${path}`}: ${says}`)
 }
 
 /** JSON text from outside, parsed and checked; see {@link checked}. */

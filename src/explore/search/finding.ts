@@ -5,6 +5,8 @@ export type Finding = {
   readonly property: string
   /** What is wrong, in a sentence. */
   readonly says: string
+  /** The frame it is about; null where it is about none. */
+  readonly mfn: number | null
   /** Holes that the sequence needs, as few as will do; none when the mended rules let it through. */
   readonly holes: readonly string[]
   /** Numbers of the moves. */
@@ -21,7 +23,7 @@ export function brokenBy(
   { machine, moves }: Walker,
   sequence: readonly number[],
   holes: readonly string[],
-): { readonly property: string; readonly says: string } | null {
+): Pick<Finding, 'property' | 'says' | 'mfn'> | null {
   machine.openHoles(holes)
   machine.reset()
   for (const move of sequence) {
