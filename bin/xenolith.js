@@ -19,7 +19,7 @@ if (process.argv.some((word) => /:\/\/[^/]*@/.test(word))) process.title = 'xeno
 
 const [major, minor] = process.versions.node.split('.').map(Number)
 const newEnough = major > needed[0] || (major === needed[0] && minor >= needed[1])
-const bundled = here('node_modules/node/bin/node')
+const bundled = here('node_modules/.bin/node')
 
 if (newEnough) runHere()
 else if (inClone && existsSync(bundled)) runWith(bundled)
