@@ -61,13 +61,18 @@ export type ExploreRun = {
   /** Told when the plan is a good one and the checkpoint can be written. */
   readonly started?: () => void
   readonly progress?: (done: Done) => void
-  /** Who carries out the walks, other than threads of this machine: as `coordinate` does. */
+  /**
+   * Who carries out the walks, other than threads of this machine: as `coordinate` does. `take` is told of the results in
+   * their order, and returns false where no more are wanted; `enough` makes what looks ahead, and returns true there.
+   */
   readonly walksBy?: (
     job: Job,
     shard: Shard,
     from: number,
-    signal: AbortSignal,
-    take: (result: unknown) => boolean,
+    watch: {
+      readonly take: (result: unknown) => boolean
+      readonly enough: () => (result: unknown) => boolean
+    },
   ) => Promise<void>
   /** Told of every finding at once. */
   readonly found?: (finding: Finding) => void
@@ -159,8 +164,12 @@ class Search {
 
   /** Whether there is nothing left to look for: each open hole has a finding; without holes, one is enough. */
   private get isEnough(): boolean {
-    if (this.plan.all || this.findings.length === 0) return false
-    const blamed = new Set(this.findings.flatMap(({ holes }) => holes))
+    return this.areEnough(this.findings)
+  }
+
+  private areEnough(findings: readonly Finding[]): boolean {
+    if (this.plan.all || findings.length === 0) return false
+    const blamed = new Set(findings.flatMap(({ holes }) => holes))
     return walkerOf(this.plan.space).machine.open.every((hole) => blamed.has(hole))
   }
 
@@ -242,7 +251,14 @@ class Search {
     }
     const job = walksJob(spec)
     if (this.run.walksBy !== undefined) {
-      await this.run.walksBy(job, shard, from, this.run.signal, (result) => take(result as WalkResult))
+      const enough = () => {
+        const found = [...this.findings]
+        return (result: unknown): boolean => {
+          found.push(...(result as WalkResult).findings)
+          return this.areEnough(found)
+        }
+      }
+      await this.run.walksBy(job, shard, from, { take: (result) => take(result as WalkResult), enough })
       return
     }
     await runInOrder(pool, walkTasks(spec, piecesOf(job, shard, from)), this.run.signal, take)

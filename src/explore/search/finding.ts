@@ -21,7 +21,7 @@ export function brokenBy(
   { machine, moves }: Walker,
   sequence: readonly number[],
   holes: readonly string[],
-): { readonly property: string; readonly says: string } | null {
+): Pick<Finding, 'property' | 'says'> | null {
   machine.openHoles(holes)
   machine.reset()
   for (const move of sequence) {

@@ -4,6 +4,7 @@ import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'
 import { type Done, Progress } from '../../../explore/jobs/progress.ts'
 import { Saves } from '../../../explore/jobs/saves.ts'
+import type { QueueFlags } from '../../../explore/queue/address.ts'
 import { htmlReport } from '../../../explore/report/html.ts'
 import { junitReport } from '../../../explore/report/junit.ts'
 import { sarifReport } from '../../../explore/report/sarif.ts'
@@ -19,6 +20,7 @@ import {
 } from '../../../explore/sweep/results.ts'
 import {
   isComplete,
+  machinesOf,
   openWorkers,
   runSweep,
   type SweepState,
@@ -35,26 +37,27 @@ import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
 /** What `xenolith sweep` takes beside the axes of the space. */
-export type SweepFlags = RawSpace & {
-  /** A sweep file; or `merge` and files of results. */
-  readonly files?: readonly string[]
-  readonly seed?: string
-  readonly forecast?: boolean
-  readonly shrink?: boolean
-  readonly shard?: string
-  readonly threads?: string
-  readonly checkpoint?: string
-  readonly resume?: string
-  readonly queue?: string
-  readonly out?: string
-  readonly baseline?: string
-  readonly expect?: string
-  readonly json?: boolean
-  readonly jsonl?: boolean
-  readonly junit?: boolean
-  readonly sarif?: boolean
-  readonly html?: boolean
-}
+export type SweepFlags = RawSpace &
+  QueueFlags & {
+    /** A sweep file; or `merge` and files of results. */
+    readonly files?: readonly string[]
+    readonly seed?: string
+    readonly forecast?: boolean
+    readonly shrink?: boolean
+    readonly shard?: string
+    readonly threads?: string
+    readonly checkpoint?: string
+    readonly resume?: string
+    readonly verify?: string
+    readonly out?: string
+    readonly baseline?: string
+    readonly expect?: string
+    readonly json?: boolean
+    readonly jsonl?: boolean
+    readonly junit?: boolean
+    readonly sarif?: boolean
+    readonly html?: boolean
+  }
 
 const FORMATS = ['json', 'jsonl', 'junit', 'sarif', 'html'] as const
 const INTERRUPTED = 130
@@ -150,16 +153,23 @@ async function sweep(job: SweepRun): Promise<number> {
 
 /** On other machines, through a queue; nothing of the queue is loaded without the option. */
 async function queued(
-  { options, signal, progress }: SweepRun,
+  { options, threads, io, signal, progress }: SweepRun,
   start: SweepState,
   tell: (row: Row) => void,
 ): Promise<SweepState> {
-  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
-  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
-  const queue = await openQueue(options.queue!)
+  const { openQueueRunner } = await import('../../../explore/queue/through-queue.ts')
+  const queue = await openQueueRunner({
+    flags: options,
+    threads,
+    signal,
+    tell: (line) => {
+      progress.end()
+      io.err(`xenolith: ${line}`)
+    },
+  })
   const state = { ...start, rows: [...start.rows], done: start.done }
   try {
-    await coordinate(queue, sweepJob(start.spec), start.shard, start.done, signal, {
+    await queue.run(sweepJob(start.spec), start.shard, start.done, {
       take: (result) => {
         for (const row of result as Row[]) {
           state.rows.push(row)
@@ -170,6 +180,8 @@ async function queued(
       },
       progress: (done) => progress.at(done),
     })
+    if (isComplete(state) && state.rows.length !== machinesOf(state))
+      throw new Error(`${state.rows.length} results of ${machinesOf(state)} machines`)
     return state
   } finally {
     await queue.close()
@@ -205,7 +217,8 @@ function newState(options: SweepFlags): SweepState {
 
 /** The axes that were typed: each replaces the sweep file's. */
 function typed(options: SweepFlags): RawSpace {
-  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, queue, out, ...rest } = options
+  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, out, ...others } = options
+  const { queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
   const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
   return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
 }
