@@ -367,11 +367,11 @@ export class Cpu {
       this.slice = 0
       left -= done
       this.instructions += done
+      if (done > 0) this.passing = -1
       if (reason !== EXIT.budget) {
         const exit = this.exitOf(reason)
         if (exit !== null) return exit
       }
-      if (done > 0) this.passing = -1
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
