@@ -367,7 +367,7 @@ export class Cpu {
       this.slice = 0
       left -= done
       this.instructions += done
-      if (done > 0) this.passing = -1
+      if (done > 0) this.passing = this.isRepeating() ? vaOf(this.ripLow, this.ripHigh) : -1
       if (reason !== EXIT.budget) {
         const exit = this.exitOf(reason)
         if (exit !== null) return exit
@@ -378,6 +378,11 @@ export class Cpu {
       if (!this.goesOn()) break
     }
     return BUDGET
+  }
+
+  /** Whether a slice has ended between two repeats of a string instruction with a breakpoint, which is behind it. */
+  private isRepeating(): boolean {
+    return this.u16[(this.word(FIELD.record) - RECORD_BYTES) >> 1] === BREAKPOINT
   }
 
   private exitOf(reason: number): Exit | null {

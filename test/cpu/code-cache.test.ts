@@ -164,6 +164,21 @@ test('an instruction that faulted behind its breakpoint stops there again', () =
   }
 })
 
+test('a repeated instruction is stopped at once, however often its slice ends', () => {
+  const m = checked()
+  m.code('90 f3ac ebfb')
+  m.set({ [RSI]: DATA, [RCX]: 20 })
+  m.cpu.setBreakpoints([CODE + 1])
+  for (let n = 0; n < 3; n++) {
+    assert.equal(m.run(2).reason, 'breakpoint')
+    // All of its repeats, and the jump back to it.
+    for (let i = 0; i < 7; i++) assert.equal(m.run(3).reason, 'budget')
+    assert.equal(m.cpu.register(RCX), 0)
+    m.set({ [RCX]: 20 })
+    m.cpu.setRip(CODE, 0)
+  }
+})
+
 test('breakpoints stop before what is no instruction', () => {
   for (const at of [0x10, 0xfff]) {
     const m = checked()
