@@ -342,11 +342,6 @@ export class Cpu {
     this.memory.touchPage(page)
   }
 
-  /** Whether a page of the machine's memory has decoded instructions in it. */
-  isCode(page: number): boolean {
-    return this.cache.isCode(page)
-  }
-
   // ---- running ----
 
   /** Whether to go on, asked every SLICE instructions. Where not, `run` comes back as if its budget were used up. */
