@@ -13,7 +13,12 @@ export const MAX_FRAMES = 2 ** 31
 const FIRST_PAGE = 16
 
 /** A core, as far as its decoded instructions are concerned. */
-export type CodeWatcher = { becomesCode(page: number): void; touched(page: number): void }
+export type CodeWatcher = {
+  becomesCode(page: number): void
+  touched(page: number): void
+  /** Whether it has decoded instructions from one of `bytes` bytes at an offset of a page. */
+  isDecoded(page: number, offset: number, bytes: number): boolean
+}
 
 /** What the machine's memory held, as plain data: pages that are zero are left out. */
 export type SavedMemory = {
@@ -117,6 +122,11 @@ export class Memory {
     this.isRam = () => true
     this.voidPage = 0
     this.devices.clear()
+    this.forgetCores()
+  }
+
+  /** The life of cores over this memory is over: their tables are no longer there. */
+  private forgetCores(): void {
     this.watchers = []
     this.decoded = null
   }
@@ -140,11 +150,12 @@ export class Memory {
     }
   }
 
-  /** Be as when it was saved, for a machine that has been made anew with the same RAM. */
+  /** Be as when it was saved, for a machine that has been made anew with the same RAM, and gets its cores behind this. */
   restore(saved: SavedMemory): void {
     if (saved.nextPage > this.pages || saved.groups.length !== this.groups.length) {
       throw new BadInput('the snapshot is of a machine with another memory')
     }
+    this.forgetCores()
     this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
     this.nextPage = saved.nextPage
     this.groups = saved.groups.slice()
@@ -182,6 +193,12 @@ export class Memory {
   pageBecomesCode(page: number): void {
     if (this.decoded !== null) this.decoded[page] = 1
     for (const watcher of this.watchers) watcher.becomesCode(page)
+  }
+
+  /** Whether a core has decoded instructions from one of `bytes` bytes at an offset of a page. */
+  isDecoded(page: number, offset: number, bytes: number): boolean {
+    if (this.decoded === null || this.decoded[page] === 0) return false
+    return this.watchers.some((watcher) => watcher.isDecoded(page, offset, bytes))
   }
 
   /** Somebody may be about to store to a page, who does not look at what is decoded from it: it is forgotten. */
