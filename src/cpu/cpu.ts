@@ -1,5 +1,6 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
@@ -145,7 +146,10 @@ export class Cpu {
     this.setWord(FIELD.controlWord, 0x37f)
     this.setFlags(IF | 2)
     this.execute = instantiate(memory.wasm, {
-      translate: (access, bytes) => this.port.translate(access, bytes),
+      translate: (access, bytes) => {
+        this.obey()
+        return this.port.translate(access, bytes)
+      },
       commit: () => (this.port.commit() ? 1 : 0),
       enter: () => {
         // Since `run` began, the instruction that it passes a breakpoint at has been executed.
@@ -153,8 +157,7 @@ export class Cpu {
         return this.enter()
       },
       assist: () => {
-        // The slowest instructions hear at once of whoever wants the run to end.
-        if (!this.goesOn()) this.stop()
+        this.obey()
         return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
       },
     })
@@ -341,6 +344,13 @@ export class Cpu {
     this.setWord(FIELD.left, 0)
   }
 
+  /** By what somebody on another thread ends the run: looked at wherever an instruction takes long. */
+  stopFlag: StopFlag | null = null
+
+  private obey(): void {
+    if (this.stopFlag?.isSet === true) this.stop()
+  }
+
   /** Somebody else than this core stored to a page of the machine's memory. */
   codeWritten(page: number): void {
     this.memory.touchPage(page)
@@ -353,10 +363,7 @@ export class Cpu {
 
   // ---- running ----
 
-  /** Whether to go on, asked every SLICE instructions. Where not, `run` comes back as if its budget were used up. */
-  goesOn: () => boolean = () => true
-
-  /** Execute at most `budget` instructions. */
+  /** Execute at most `budget` instructions; fewer when the stop flag is set. */
   run(budget: number): Exit {
     let left = budget
     while (left > 0) {
@@ -379,7 +386,7 @@ export class Cpu {
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
-      if (!this.goesOn()) break
+      if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
   }

@@ -1,5 +1,6 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
 import { Cpu, type Exit } from '../cpu/cpu.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
@@ -64,7 +65,6 @@ export class Guest {
     this.cpu.setSelector(CS, FLAT_CS)
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
-    this.cpu.goesOn = () => xen.work.stop?.isSet !== true
     this.cpu.tscOffset = xen.clock.now
     initTime(xen, this.domain, wallClock)
     // The machine whose recordings judge this one is QEMU's.
@@ -83,6 +83,12 @@ export class Guest {
     const registers = cpu.words.subarray(cpu.state >> 2, (cpu.state >> 2) + 32)
     registers.set(vcpu.regs)
     vcpu.regs = registers
+  }
+
+  /** Let somebody on another thread end a run of this guest: `run` comes back as `stopped`. */
+  obey(stop: StopFlag | null): void {
+    this.xen.work.stop = stop
+    this.cpu.stopFlag = stop
   }
 
   /** Execute at most `budget` instructions of the guest. */

@@ -136,7 +136,7 @@ export class KernelRun {
     const { pulse } = watch
     guest.whenIdle = 'return'
     guest.stopAt = (options.timeLimit ?? Infinity) * 1e9
-    xen.work.stop = watch.stop ?? null
+    guest.obey(watch.stop ?? null)
     if (pulse !== undefined) guest.onReturn = () => pulse(guest.cpu.instructions, xen.clock.now)
     xen.console.taker = ({ text }) => this.xenLine(text)
     watch.ready?.(this.machine.xen)
