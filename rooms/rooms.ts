@@ -33,7 +33,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/trace',
     holds: '`events.ts`: what can happen; trace files',
-    imports: ['bits'],
+    imports: ['bits', 'files'],
   },
   {
     folder: 'src/xen',
@@ -66,7 +66,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/toolstack',
     holds:
-      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore",
+      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore (`store/`)",
     imports: ['bits', 'machine', 'xen'],
   },
   {
@@ -106,7 +106,8 @@ export const ROOMS: Room[] = [
   },
   {
     folder: 'src/cli',
-    holds: 'options and help; `verbs/` has a folder each; they choose and print, they compute nothing',
+    holds:
+      'options and help; `verbs/` has a folder each; `thread/` is where long runs are watched; they choose and print, they compute nothing',
     imports: ['bits', 'files', 'toolstack/xl-config.ts', 'run', 'explain', 'explore'],
   },
   {

@@ -22,7 +22,7 @@ export { bootOptions, type RawBootOptions } from './run/boot/boot-options.ts'
 
 export type { Generation } from './linux/generation.ts'
 export { generations } from './linux/generations.ts'
-export { xenVersionNames } from './xen/versions/version.ts'
+export { xenVersionNames } from './xen/versions/index.ts'
 
 // ---- Memory maps: the shipped ones, and your own ----
 
@@ -100,7 +100,7 @@ export type { Cause, Confidence, Fix } from './explain/causes/cause.ts'
 export { CAUSES } from './explain/causes/index.ts'
 export type { Confirmation, ConfirmedBoot, Repair } from './explain/confirm/confirm.ts'
 export type { Decoded, DecodedTypeWord, DecodedWalk } from './explain/decode/decoded.ts'
-export type { XenVersion } from './explain/evidence.ts'
+export type { LoggedXen } from './explain/evidence.ts'
 export { type ExplainOptions, explainLines, explainText } from './explain/explain.ts'
 export { type Digest, type LogDigest, logDigest } from './explain/log/digest.ts'
 export type { Damage, NumberedLine } from './explain/log/read-log.ts'

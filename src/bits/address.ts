@@ -21,11 +21,6 @@ export function slotAt(va: number, level: 1 | 2 | 3 | 4): number {
   return Math.floor(va / ENTRY_BYTES[level]) & 511
 }
 
-/** The address made of four slots. */
-export function vaOfSlots(l4: number, l3: number, l2: number, l1: number): number {
-  return l4 * ENTRY_BYTES[4] + l3 * ENTRY_BYTES[3] + l2 * ENTRY_BYTES[2] + l1 * PAGE
-}
-
 /** High u32 of the canonical 64-bit form of a 48-bit `va`; the low one is `va >>> 0`. */
 export function vaHigh(va: number): number {
   const high = Math.floor(va / TWO_32)

@@ -46,7 +46,6 @@ export const AVAIL = 0xe00
 export const HI_NX = 0x8000_0000
 export const HI_GNTTAB = 0x4000_0000
 export const HI_GUEST_KERNEL = 0x0010_0000
-export const HI_AVAIL = 0x7ff0_0000
 /** The bits of the high half that belong to the frame: bits 32..51 of the entry. */
 export const HI_FRAME = 0x000f_ffff
 

@@ -1,5 +1,5 @@
 import { shippedMaps } from '../run/maps/maps.ts'
-import { xenNames } from '../run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { OptionSpec } from './options.ts'
 
 /** Options that several verbs share: which machine, which kernel, and which run a question is about. */
@@ -12,6 +12,14 @@ export const HOLES_OPTION: OptionSpec = {
   kind: 'string',
   argument: 'LIST',
   help: 'security holes of old that are open: none, or 148,182',
+}
+
+/** How long a run may take by the clock on the wall: of verbs that run what somebody else has written. */
+export const WALL_OPTION: OptionSpec = {
+  name: 'wall',
+  kind: 'string',
+  argument: 'SECONDS',
+  help: 'the most of your time that it takes, whatever it does',
 }
 
 /** Which machine and which kernel: what every verb about a boot takes. */
@@ -44,7 +52,7 @@ export const MACHINE: readonly OptionSpec[] = [
     argument: 'PROFILE',
     help: 'rules: seed (2011), 4.17, 4.17-release',
     values: xenNames,
-    default: 'seed',
+    default: DEFAULT_XEN.model,
   },
   HOLES_OPTION,
   {
@@ -122,7 +130,13 @@ export const KERNEL: readonly OptionSpec[] = [
     name: 'timeout',
     kind: 'string',
     argument: 'SECONDS',
-    help: "the most of the guest's time that a batch takes",
+    help: "the most of the guest's time that it takes",
+  },
+  {
+    name: 'console-limit',
+    kind: 'string',
+    argument: 'SIZE',
+    help: 'end a guest that writes more to its console; 16M in a batch',
   },
   { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
   { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
@@ -144,7 +158,7 @@ export const KERNEL: readonly OptionSpec[] = [
 ].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 /** What makes a real kernel's run what it is. */
-const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout']
+const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout', 'console-limit']
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 export const RUN: readonly OptionSpec[] = [

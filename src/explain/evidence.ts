@@ -1,5 +1,5 @@
 import type { TypeWord } from '../bits/type-word.ts'
-import { xenVersion } from './decode/fingerprint.ts'
+import { loggedXen } from './decode/fingerprint.ts'
 import { addressOfSlots, isXenRange } from './decode/regions.ts'
 import { badTypes as readBadTypes } from './decode/type-words.ts'
 import type { BootPart } from './log/read-log.ts'
@@ -18,7 +18,7 @@ export type BadType = {
 }
 
 /** What is known of the Xen that wrote a log. */
-export type XenVersion = {
+export type LoggedXen = {
   /** As printed, or the release that the evidence names; `4.1`, `4.2-unstable of April and May 2011`. */
   readonly version: string
   /** First and last release that the evidence allows, by the names of the message table. */
@@ -34,7 +34,7 @@ export type XenVersion = {
 export type Evidence = {
   readonly firstLine: number
   readonly records: readonly LogRecord[]
-  readonly xen: XenVersion
+  readonly xen: LoggedXen
   readonly badTypes: readonly BadType[]
   /** Versions in whose layouts the type words would say something else, when the log leaves it open. */
   readonly otherLayouts: readonly string[]
@@ -48,7 +48,7 @@ export type Evidence = {
  * @param before the evidence of the boot before it in the same log: a guest that starts again runs on the same Xen
  */
 export function evidenceOf(boot: BootPart, before?: Evidence): Evidence {
-  const own = xenVersion(boot.records)
+  const own = loggedXen(boot.records)
   const inherits =
     own.how !== 'banner' && before !== undefined && before.xen.how === 'banner' && !startsHost(boot)
   const xen = inherits ? before.xen : own

@@ -2,7 +2,6 @@ import { vaOf } from '../bits/address.ts'
 import type { CpuidValues } from '../cpu/assist/cpuid.ts'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { Vcpu } from '../machine/vcpu/vcpu.ts'
-import { versionNumber } from '../xen/hypercalls/xen-version.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 
 /** `ud2; .ascii "xen"; cpuid`: how a PV guest asks for what Xen answers, where the CPU would answer by itself. */
@@ -31,7 +30,7 @@ function leaf(xen: Hypervisor, cpu: Cpu, eax: number, ecx: number): readonly num
     case 0:
       return [FIRST_LEAF + 5, text('XenV'), text('MMXe'), text('nVMM')]
     case 1:
-      return [versionNumber(xen), 0, 0, 0]
+      return [xen.version.abi.version, 0, 0, 0]
     case 2:
       // One hypercall page, the MSR that asks for it, and MMU_PT_UPDATE_PRESERVE_AD.
       return [1, FIRST_LEAF, 1, 0]

@@ -104,9 +104,8 @@ export function readMsr(
     const isControl = number % 4 === 0 && number < MCE_FIRST + MCE_BANKS * 4
     return isControl ? [0xffff_ffff, 0xffff_ffff] : [0, 0]
   }
-  // In 2011 everybody could read everything; now a guest that cannot take the fault yet is told zero.
-  const isSeed = xen.version.messages === 'seed'
-  return isSeed || !domain.traps.has(VECTOR_GP) ? [0, 0] : null
+  // Of what there is none, nothing can be read; and a guest that cannot take the fault yet is told zero.
+  return xen.version.rules.unknownMsrsPass || !domain.traps.has(VECTOR_GP) ? [0, 0] : null
 }
 
 /** Write a register; false is a general protection fault. Xen: guest_wrmsr(), write_msr(). */
@@ -142,7 +141,7 @@ export function writeMsr(
     case MSR.MCG_CTL:
       return true
   }
-  return xen.version.messages === 'seed' || (number >= MCE_FIRST && number < MCE_END)
+  return xen.version.rules.unknownMsrsPass || (number >= MCE_FIRST && number < MCE_END)
 }
 
 /** Write the hypercall page into the frame at a guest's physical address, which must be able to be written. */

@@ -11,7 +11,6 @@
  * the bits are.
  */
 export const RECORD_WORDS = 4
-export const TYPE_WORD = 0
 export const REFS_WORD = 1
 export const OWNER_WORD = 2
 export const BACKING_WORD = 3
@@ -32,16 +31,3 @@ export const OWNER_NONE = 0
 export const OWNER_IO = 1
 export const OWNER_XEN = 2
 export const OWNER_FIRST_DOMAIN = 3
-
-/** One record, unpacked: for printing, tests and tools. */
-export type FrameRecord = {
-  readonly typeCode: number
-  readonly pinned: boolean
-  readonly validated: boolean
-  readonly typeCount: number
-  readonly allocated: boolean
-  readonly xenHeap: boolean
-  readonly refCount: number
-  readonly owner: number
-  readonly linear: number
-}

@@ -12,7 +12,6 @@ export const RBP = 5
 export const RSI = 6
 export const RDI = 7
 export const R8 = 8
-export const R9 = 9
 export const R10 = 10
 export const R11 = 11
 

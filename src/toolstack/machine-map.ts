@@ -16,14 +16,13 @@ export type DeniedMmio = readonly { readonly start: number; readonly end: number
 /** The usual first I/O APIC, bytes. A machine with more of them has a page for each. */
 export const defaultIoApics: readonly number[] = [0xfec00000]
 
-/** Xen of 2011: the page of each I/O APIC and the page of the local APIC. */
-export function deniedMmio2011(ioApics: readonly number[] = defaultIoApics): DeniedMmio {
-  return [...ioApicPages(ioApics), { start: LOCAL_APIC, end: LOCAL_APIC + PAGE }]
-}
-
-/** Newer Xen, 4.17 among them: the I/O APICs and the whole window of 1 MiB that interrupt messages are written to. */
-export function deniedMmio417(ioApics: readonly number[] = defaultIoApics): DeniedMmio {
-  return [...ioApicPages(ioApics), { start: LOCAL_APIC, end: LOCAL_APIC + 0x100000 }]
+/**
+ * What Xen keeps for itself: the page of each I/O APIC, and so many pages from the local APIC's on.
+ *
+ * @param lapicPages what a version denies: its own page, or the whole window of 1 MiB that interrupt messages are written to
+ */
+export function deniedMmio(lapicPages: number, ioApics: readonly number[] = defaultIoApics): DeniedMmio {
+  return [...ioApicPages(ioApics), { start: LOCAL_APIC, end: LOCAL_APIC + lapicPages * PAGE }]
 }
 
 function ioApicPages(ioApics: readonly number[]): DeniedMmio {

@@ -27,8 +27,9 @@ import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
 import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
-import { format, MESSAGES, type Message, type MessageId, type MessageSource } from './console/messages.ts'
+import { type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
+import { PREEMPTED } from './hypercalls/continuation.ts'
 import { hypercallOf } from './hypercalls/hypercalls.ts'
 import { traceHypercall } from './hypercalls/trace-hypercall.ts'
 import { Heap, type SavedHeap } from './mm/heap.ts'
@@ -36,7 +37,8 @@ import { loadSelector } from './mm/ldt.ts'
 import { M2p } from './mm/m2p.ts'
 import { fixupPageFault } from './mm/ptwr.ts'
 import { deliverException } from './pv/exceptions.ts'
-import { systemCall } from './pv/system-call.ts'
+import { stepBack, systemCall } from './pv/system-call.ts'
+import { COST_NS, Work } from './sched/work.ts'
 import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
 
@@ -50,6 +52,9 @@ export type HostMemory = {
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
 }
+
+/** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
+const LAPIC_FRAME = 0xfee00
 
 /** How long a hypercall takes, in the machine's time. */
 const HYPERCALL_NS = 1000
@@ -71,9 +76,9 @@ export type XenFrames = {
 /** What `Hypervisor.save` gives. */
 export type SavedXen = {
   readonly now: number
-  readonly nextXenHeap: number
   readonly heap: SavedHeap
   readonly log: readonly [number, number, number]
+  readonly work: readonly [number, number]
   readonly lastRefusal: Hypervisor['lastRefusal']
 }
 
@@ -109,6 +114,8 @@ export class Hypervisor implements Host {
   /** Xen was started with guest_loglvl=all: every message is printed. */
   guestLogAll = false
   readonly clock = new Clock()
+  /** What Xen does for its guests, and for how long at a time. */
+  readonly work = new Work()
   private readonly logLimit = new GuestLogLimit()
   /** Hypercalls that were carried out while the guest was in user mode: none, unless XSA-213 is open. */
   userModeCalls = 0
@@ -210,18 +217,18 @@ export class Hypervisor implements Host {
   save(): SavedXen {
     return {
       now: this.clock.now,
-      nextXenHeap: this.nextXenHeap,
       heap: this.heap.save(),
       log: this.logLimit.save(),
+      work: this.work.save(),
       lastRefusal: this.lastRefusal,
     }
   }
 
   restore(saved: SavedXen): void {
     this.clock.now = saved.now
-    this.nextXenHeap = saved.nextXenHeap
     this.heap.restore(saved.heap)
     this.logLimit.restore(saved.log)
+    this.work.restore(saved.work)
     this.lastRefusal = saved.lastRefusal
   }
 
@@ -295,20 +302,32 @@ export class Hypervisor implements Host {
     if (!domain.privileged) {
       return (this.host.passedThrough ?? []).some((range) => mfn >= range.start && mfn < range.end)
     }
-    if (!this.version.denysUnaddressable) return mfn !== 0xfee00
-    return (mfn < 0xfee00 || mfn > 0xfeeff) && mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
+    const { deniedLapicPages, deniesUnaddressable } = this.version.rules
+    if (mfn >= LAPIC_FRAME && mfn < LAPIC_FRAME + deniedLapicPages) return false
+    return !deniesUnaddressable || mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
 
   // ---- the host interface ----
 
+  /** A driver without code makes a call that is put off again at once; code is led back to its instruction. */
   hypercall(vcpu: Vcpu): void {
+    if (vcpu.code !== null) {
+      if (this.callOnce(vcpu)) stepBack(vcpu)
+      return
+    }
+    do this.work.done = 0
+    while (this.callOnce(vcpu))
+  }
+
+  /** A hypercall, or a part of it. True when there is more to do. */
+  private callOnce(vcpu: Vcpu): boolean {
     this.current = vcpu
     this.clock.advance(HYPERCALL_NS)
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     if (!vcpu.kernelMode) {
       systemCall(this, domain, vcpu)
-      return
+      return false
     }
     const number = vcpu.regs[RAX * 2]
     const handler = hypercallOf(number, vcpu.regs[RAX * 2 + 1])
@@ -317,12 +336,17 @@ export class Hypervisor implements Host {
     if (domain.shutdown !== null) {
       throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
     }
-    const clobber = this.version.clobber
+    if (rc === PREEMPTED) {
+      vcpu.set(RAX, number)
+      return true
+    }
+    const { clobber } = this.version.abi
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
     if (this.sink !== null) traceHypercall(this.sink, number, rc)
     if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
+    return false
   }
 
   pageFault(
@@ -405,6 +429,7 @@ export class Hypervisor implements Host {
 
   /** Forget all translations. */
   flushTlbs(): void {
+    this.work.done += COST_NS.flush
     this.tlbClock++
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
@@ -420,21 +445,15 @@ export class Hypervisor implements Host {
   // ---- messages ----
 
   /** Print one of Xen's lines about the current vCPU. */
-  log(id: MessageId, ...args: (number | bigint | string)[]): void {
-    const sources: Partial<Record<MessageSource, Message>> = MESSAGES[id]
-    const message = sources[this.version.messages]
-    if (message === undefined) return
-    const [file, first, last, template, how = 'gdprintk'] = message
-    if ((how === 'gdprintk' || how === 'debug') && !this.version.diagnostics) return
-    if (!this.guestLogAll && !this.admits(id)) return
-    const line = this.version.messageLine === 'first' ? first : last
-    const prefix =
-      how === 'gdprintk' ? `${file}:${line}:${this.who()} ` : how === 'gprintk' ? `${this.who()} ` : ''
-    this.console.xen(prefix + format(template, args))
+  log<Id extends MessageId>(id: Id, ...[facts]: Facts<Id>): void {
+    const message = printedBy(this.version.messages, id)
+    if (message === null || (!this.guestLogAll && !this.admits(message.level))) return
+    const who = message.namesVcpu ? `${this.who()} ` : ''
+    this.console.xen(message.place + who + format(message.template, message.fields, facts ?? {}))
   }
 
-  private admits(id: MessageId): boolean {
-    return this.logLimit.admits(id, this.version.guestLog, this.clock.now, (missed) =>
+  private admits(level: number): boolean {
+    return this.logLimit.admits(level, this.version.messages.guestLog, this.clock.now, (missed) =>
       this.console.xen(`printk: ${missed} messages suppressed.`),
     )
   }
@@ -443,12 +462,12 @@ export class Hypervisor implements Host {
     if (this.current === null) return 'd[IDLE]v0'
     const domain = this.domainOf(this.current)
     const vcpu = domain.vcpus.indexOf(this.current)
-    return this.version.namesVcpu ? `d${domain.id}v${vcpu}` : `d${domain.id}`
+    return this.version.messages.namesVcpu ? `d${domain.id}v${vcpu}` : `d${domain.id}`
   }
 
   /** A type word as this version prints it, from the packed one. */
   typeText(packed: number): string {
-    return typeText(this.version.typeLayout, packed)
+    return typeText(this.version.words.type, packed)
   }
 
   /** A count word as this version prints it (%08lx), from the packed one. */
@@ -464,12 +483,11 @@ export class Hypervisor implements Host {
   wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
     const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
     if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
-    const { unscrubbed } = this.version
+    const { unscrubbed, freeCount, freeType } = this.version.words
     if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed
     const top = this.typeText(type).slice(0, 2)
     // A frame and the one behind it are one piece of the heap; its head says where the part begins that is to be scrubbed.
     const isHead = unscrubbed !== null && mfn % 2 === 0 && this.heap.isUnscrubbed(mfn + 1)
-    const { freeCount, freeType } = this.version
     return [freeCount, top + (isHead ? `${freeType.slice(0, -8)}00000001` : freeType)]
   }
 }

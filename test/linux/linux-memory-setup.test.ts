@@ -4,7 +4,7 @@ import { resolveGeneration } from '../../src/linux/generations.ts'
 import { ramLimits, trimBiosRange } from '../../src/linux/memory/e820.ts'
 import { applyMapOptions, memparse } from '../../src/linux/memory/memory-map-options.ts'
 import { type MemorySetup, xenMemorySetup } from '../../src/linux/memory/xen-memory-setup.ts'
-import { deniedMmio417, deniedMmio2011, hostMapForDom0 } from '../../src/toolstack/machine-map.ts'
+import { deniedMmio, hostMapForDom0 } from '../../src/toolstack/machine-map.ts'
 import type { E820Entry, E820Type } from '../../src/xen/abi.ts'
 import { recorded, recordings } from '../tools/recordings.ts'
 
@@ -27,7 +27,7 @@ function entry(text: string): E820Entry {
 }
 
 function setUp(boot: Boot): MemorySetup {
-  const denied = boot.xen.startsWith('4.17') ? deniedMmio417() : deniedMmio2011()
+  const denied = deniedMmio(boot.xen.startsWith('4.17') ? 256 : 1)
   return xenMemorySetup({
     rawMap: hostMapForDom0(boot.machine, denied),
     nrPages: boot.nrPages,
@@ -164,7 +164,7 @@ test('a real board: gaps are released and come back as extra memory at the end',
 })
 
 test('under a real Xen the same board loses the pages of two APICs from the gap', () => {
-  const rawMap = hostMapForDom0(msi, deniedMmio2011())
+  const rawMap = hostMapForDom0(msi, deniedMmio(1))
   const setup = xenMemorySetup({ ...dom0, rawMap, generation: resolveGeneration('B') })
   assert.equal(setup.released, 261_594)
   assert.equal(ramLimits(setup.e820).maxPfn, 0x27fbda)
@@ -230,12 +230,12 @@ test('gaps of the host map hold what dom0 may not map', () => {
     { start: 0xfee00000, end: 0xfee00800, type: 'reserved' },
   ]
   const ranges = (entries: E820Entry[]) => entries.map((e) => `${e.start.toString(16)}-${e.end.toString(16)}`)
-  assert.deepEqual(ranges(hostMapForDom0(map, deniedMmio2011())), [
+  assert.deepEqual(ranges(hostMapForDom0(map, deniedMmio(1))), [
     '0-bffe0000',
     'fec00000-fec01000',
     'fee00000-fee00800',
   ])
-  assert.deepEqual(ranges(hostMapForDom0(map, deniedMmio417([0xfec00000, 0xfec20000]))), [
+  assert.deepEqual(ranges(hostMapForDom0(map, deniedMmio(256, [0xfec00000, 0xfec20000]))), [
     '0-bffe0000',
     'fec00000-fec01000',
     'fec20000-fec21000',

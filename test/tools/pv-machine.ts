@@ -6,7 +6,7 @@ import { buildDomain } from '../../src/toolstack/domain-builder.ts'
 import { layoutFor } from '../../src/toolstack/domain-layout.ts'
 import type { Domain } from '../../src/xen/domain.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
-import { xenVersion } from '../../src/xen/versions/version.ts'
+import { xenVersion } from '../../src/xen/versions/index.ts'
 
 /** Pages of the guest that tests use: two for data, one for code, one for a stack. Pseudo-physical frames. */
 const DATA = 0x200

@@ -9,7 +9,7 @@ import { HYPERCALL, MEMORY_OP, MMUEXT } from '../../src/xen/abi.ts'
 import type { Domain } from '../../src/xen/domain.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { eventsMasked } from '../../src/xen/sched/vcpu-info.ts'
-import { xenVersion } from '../../src/xen/versions/version.ts'
+import { xenVersion } from '../../src/xen/versions/index.ts'
 
 const RW = 0x8010000000000067n
 const RO = 0x8010000000000065n

@@ -11,7 +11,7 @@ import type { FilmData } from '../../src/run/film/film.ts'
 import { makeFilm } from '../../src/run/film/make-film.ts'
 import { ramBytes } from '../../src/run/maps/map-text.ts'
 import { parseMap, shippedMaps } from '../../src/run/maps/maps.ts'
-import { xenNames } from '../../src/run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../../src/run/xen-versions.ts'
 import { optionsOfCommand } from './command.ts'
 import type { Ask, Reply, RequestKind, Requests } from './messages.ts'
 
@@ -38,7 +38,7 @@ const answers: Answers = {
   film: ({ options }, progress) => makeFilm(bootOptions(options), progress),
   who: ({ options, frame, event }) => {
     const answer = who({ boot: bootOptions(options) }, frame, event)
-    return { who: answer, fields: typeWordFields(options.xen ?? 'seed', answer.typeWord) }
+    return { who: answer, fields: typeWordFields(options.xen ?? DEFAULT_XEN.model, answer.typeWord) }
   },
   account: ({ options }) => {
     const machine = bootOptions(options)

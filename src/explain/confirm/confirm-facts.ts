@@ -1,5 +1,6 @@
 import { type LogMap, parseMapLog } from '../../run/maps/map-log.ts'
 import { checkMap, type MemoryMap } from '../../run/maps/maps.ts'
+import { type Release, xenFor } from '../../run/xen-versions.ts'
 
 /** How the boot of a log ended, as far as its lines say. */
 export type LogEnd =
@@ -25,8 +26,8 @@ export type LinuxRelease = {
 /** What the lines say about one boot; undefined and null are what they do not say. */
 export type BootFacts = {
   readonly end: LogEnd
-  /** The profile of Xen whose rules to use. */
-  readonly xen: 'seed' | '4.17' | '4.17-release'
+  /** The version of Xen whose rules to use, and whether it leaves out what its memory code has to say. */
+  readonly xen: { readonly name: string; readonly silent: boolean }
   readonly linux: LinuxRelease | undefined
   readonly domain: 'dom0' | 'domU'
   /** The map to boot with: the host's of a dom0, the guest's own of a domU. */
@@ -163,6 +164,12 @@ function endOf(lines: readonly string[], crashed: boolean, refused: boolean): Lo
   return 'crashed'
 }
 
+/** What logs are taken for that name no version, by the form of their lines. */
+const [LONG_AGO, TODAY]: readonly [Release, Release] = [
+  [4, 1],
+  [4, 17],
+]
+
 /**
  * The type words changed between 4.1 and 4.17; the rules that an early boot meets did not, so a Xen between them is taken as
  * the nearer one.
@@ -170,11 +177,10 @@ function endOf(lines: readonly string[], crashed: boolean, refused: boolean): Lo
 function xenOf(text: string): BootFacts['xen'] {
   const version = /(?:Xen version:? |----\[ Xen-)(\d+)\.(\d+)/.exec(text)
   // Newer ones name their files from the root and the vCPU that runs.
-  const old = version
-    ? Number(version[1]) < 4 || (Number(version[1]) === 4 && Number(version[2]) < 6)
-    : !/^\(XEN\) (?:arch\/x86\/|d\d+v\d+ )/m.test(text)
-  const release = /^\(XEN\) (?:Xen version|----\[ Xen-).* debug=n/m.test(text)
-  return old ? 'seed' : release ? '4.17-release' : '4.17'
+  const isNew = /^\(XEN\) (?:arch\/x86\/|d\d+v\d+ )/m.test(text)
+  const release: Release = version ? [Number(version[1]), Number(version[2])] : isNew ? TODAY : LONG_AGO
+  const isRelease = /^\(XEN\) (?:Xen version|----\[ Xen-).* debug=n/m.test(text)
+  return xenFor(release, isRelease ? 'release' : 'debug')
 }
 
 function linuxRelease(text: string): LinuxRelease | undefined {

@@ -138,7 +138,7 @@ function missingOf({ map, sizes, vEnd, kernelSize, domain, end, append }: BootFa
 function machineOf(facts: BootFacts, memory: number): BootOptions {
   const { map, xen, domain, vEnd, kernelSize, append } = facts
   return {
-    xen,
+    xen: xen.name,
     domain,
     memory,
     append: append ?? '',

@@ -1,4 +1,4 @@
-import type { XenVersion } from '../evidence.ts'
+import type { LoggedXen } from '../evidence.ts'
 import { MESSAGES, XEN_RELEASES } from '../log/message-table.ts'
 import type { LogRecord, XenMessage } from '../log/records.ts'
 
@@ -6,7 +6,7 @@ import type { LogRecord, XenMessage } from '../log/records.ts'
  * Which Xen wrote a log. A banner says it. Without one, the line numbers in `mm.c:2466:d0` do: each release has its own.
  * Without those, the wording and the prefix leave a range of releases.
  */
-export function xenVersion(records: readonly LogRecord[]): XenVersion {
+export function loggedXen(records: readonly LogRecord[]): LoggedXen {
   const messages = records.filter((record) => record.kind === 'xen')
   const [first, last] = rangeByWording(messages)
   // A pasted log may hold a guest's word of another host: a version whose messages read otherwise is not this one's.
@@ -115,7 +115,7 @@ const NEAR_ALONE = 10
 /** These stand in macros, whose lines are those of their uses. */
 const IN_MACROS = ['linear-rw', 'linear-off', 'pte-race']
 
-function byLineNumbers(messages: readonly XenMessage[], first: number, last: number): XenVersion | undefined {
+function byLineNumbers(messages: readonly XenMessage[], first: number, last: number): LoggedXen | undefined {
   const places = new Map<string, XenMessage>()
   for (const message of messages) {
     if (message.sourceLine !== undefined && !IN_MACROS.includes(message.group))
@@ -164,7 +164,7 @@ function byLineNumbers(messages: readonly XenMessage[], first: number, last: num
  * Lines beyond those of one release and short of the next one's are of a release between them; unless files shrank on the
  * way, and there are two such places.
  */
-function between(messages: readonly XenMessage[], first: number, last: number): XenVersion | undefined {
+function between(messages: readonly XenMessage[], first: number, last: number): LoggedXen | undefined {
   const sides = XEN_RELEASES.flatMap((release) => {
     const known = messages
       .map((message) => distance(message, release))
@@ -189,7 +189,7 @@ function between(messages: readonly XenMessage[], first: number, last: number): 
   }
 }
 
-function byWording(messages: readonly XenMessage[], first: number, last: number): XenVersion {
+function byWording(messages: readonly XenMessage[], first: number, last: number): LoggedXen {
   const [from, to] = [XEN_RELEASES[first], XEN_RELEASES[last]]
   if (messages.length === 0 || (first === 0 && last === END))
     return { version: 'unknown', from, to, how: 'nothing', sure: 'not known: no line of the log tells' }
@@ -202,7 +202,10 @@ function byWording(messages: readonly XenMessage[], first: number, last: number)
   }
 }
 
+/** What the table knows by a name of its own. */
+const UNRELEASED: Readonly<Record<string, string>> = { seed: '4.2-unstable of April and May 2011' }
+
 function named(from: string, to: string): string {
-  const name = (release: string) => (release === 'seed' ? '4.2-unstable of April and May 2011' : release)
+  const name = (release: string) => UNRELEASED[release] ?? release
   return from === to ? name(from) : `${name(from)} to ${name(to)}`
 }

@@ -51,8 +51,6 @@ export function regionOf(address: bigint): Region | undefined {
 export const isDirectMap = (address: bigint) => regionOf(address)?.directMap !== undefined
 export const isKasanShadow = (address: bigint) => regionOf(address)?.name === 'the KASAN shadow'
 export const isVmemmap = (address: bigint) => address >= 0xffffea0000000000n && address <= 0xffffeaffffffffffn
-export const isKernelImage = (address: bigint) =>
-  address >= 0xffffffff80000000n && address <= 0xffffffff9fffffffn
 export const isXenRange = (address: bigint) =>
   address >= 0xffff800000000000n && address <= 0xffff87ffffffffffn
 

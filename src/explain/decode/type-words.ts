@@ -1,5 +1,5 @@
 import { decodeTypeWord, TYPE_LAYOUTS, type TypeLayout, type TypeWord } from '../../bits/type-word.ts'
-import type { BadType, ReadWord, XenVersion } from '../evidence.ts'
+import type { BadType, LoggedXen, ReadWord } from '../evidence.ts'
 import type { LogRecord, XenMessage } from '../log/records.ts'
 import { atLeast } from './fingerprint.ts'
 
@@ -8,7 +8,7 @@ import { atLeast } from './fingerprint.ts'
  * much: what Xen wanted (`exp`) is a bare type, no flag and no count, so 7000… is the four-bit field of 4.0 to 4.9 and
  * e000… the three-bit field of 3.4 or of 4.10 and later.
  */
-export function layoutsOf(xen: XenVersion, words: readonly { saw?: string; exp?: string }[]): TypeLayout[] {
+export function layoutsOf(xen: LoggedXen, words: readonly { saw?: string; exp?: string }[]): TypeLayout[] {
   const fitting = TYPE_LAYOUTS.filter((layout) => words.every((pair) => plausible(layout, pair)))
   const byVersion = TYPE_LAYOUTS.filter((layout) => inVersion(layout, xen))
   const both = fitting.filter((layout) => byVersion.includes(layout))
@@ -25,7 +25,7 @@ const SPANS: Readonly<Record<string, readonly [from: string, to: string]>> = {
   '4.17': ['4.17.0', 'unstable'],
 }
 
-function inVersion(layout: TypeLayout, xen: XenVersion): boolean {
+function inVersion(layout: TypeLayout, xen: LoggedXen): boolean {
   const [from, to] = SPANS[layout.name]
   return atLeast(to, xen.from) && atLeast(xen.to, from)
 }
@@ -59,7 +59,7 @@ export function readWord(layout: TypeLayout, word: string): TypeWord | undefined
 /** The refused types of a log, read; and the other layouts in which they could be read, when the log leaves it open. */
 export function badTypes(
   records: readonly LogRecord[],
-  xen: XenVersion,
+  xen: LoggedXen,
 ): { readonly badTypes: BadType[]; readonly alternatives: readonly string[] } {
   const found = records.filter(
     (record): record is XenMessage => record.kind === 'xen' && record.group === 'bad-type',
@@ -91,7 +91,7 @@ function says(layout: TypeLayout, word: string): string | undefined {
 }
 
 /** Why a layout was chosen, in a sentence. */
-export function layoutReason(layout: string, xen: XenVersion): string {
+export function layoutReason(layout: string, xen: LoggedXen): string {
   const { versions } = TYPE_LAYOUTS.find((one) => one.name === layout)!
   const known = xen.how === 'nothing' ? 'the words make sense in no other' : `${xen.sure}`
   return `read as Xen ${versions} prints type words (${known})`

@@ -21,7 +21,10 @@ export type MessageTemplate = {
 
 /** The releases that the table knows, in the order in which they came; `seed` is xen-unstable of May 2011. */
 export const XEN_RELEASES: readonly string[] = data.versions
-export const MESSAGES = data.messages as unknown as readonly MessageTemplate[]
+/** What logs are read by: a message without a group says nothing in one. */
+export const MESSAGES = data.messages.filter(
+  ({ group }) => group !== undefined,
+) as unknown as readonly MessageTemplate[]
 
 /** A message found in a line. */
 export type FoundMessage = {

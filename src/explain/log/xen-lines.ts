@@ -1,5 +1,5 @@
 import { findMessage, plainHex } from './message-table.ts'
-import type { At, CrashRecord, LogRecord, TrapRecord, WalkLevel, XenBanner, XenMessage } from './records.ts'
+import type { At, CrashRecord, TrapRecord, WalkLevel, XenBanner, XenMessage } from './records.ts'
 
 /**
  * The hypervisor's lines. What stands before a message says much about the version (Xen's gdprintk, gprintk, dprintk):
@@ -178,9 +178,4 @@ export function walkLevel(text: string): WalkLevel | undefined {
     pfn: plainHex(match[4] ?? 'ffffffffffffffff').padStart(16, '0'),
     large: match[5] !== undefined,
   }
-}
-
-/** Whether a record is of Xen itself; a log without any is a guest's. */
-export function isXenRecord(record: LogRecord): boolean {
-  return record.kind === 'xen' || record.kind === 'crash' || record.kind === 'walk' || record.kind === 'trap'
 }

@@ -1,7 +1,7 @@
 import type { Confidence, Fix } from '../causes/cause.ts'
 import type { Confirmation } from '../confirm/confirm.ts'
 import type { Decoded } from '../decode/decoded.ts'
-import type { XenVersion } from '../evidence.ts'
+import type { LoggedXen } from '../evidence.ts'
 import type { Damage } from '../log/read-log.ts'
 
 /** A line of the log that a cause rests on. */
@@ -39,7 +39,7 @@ export type Report = {
   readonly causes: readonly ReportCause[]
   /** When it is ambiguous: what would tell the readings apart. */
   readonly wouldTell: readonly string[]
-  readonly xen: XenVersion | null
+  readonly xen: LoggedXen | null
   readonly decoded: Decoded
   readonly log: {
     readonly lines: number

@@ -32,7 +32,6 @@ function walksOf(spec: WalksSpec, piece: number): v.GenericSchema {
     v.strictObject({
       property: text(100),
       says: text(10_000),
-      mfn: v.nullable(whole(2 ** 40)),
       holes: v.array(text(10)),
       sequence: v.pipe(v.array(whole(length - 1)), v.maxLength(spec.length)),
     }),

@@ -5,8 +5,6 @@ export type Finding = {
   readonly property: string
   /** What is wrong, in a sentence. */
   readonly says: string
-  /** The frame it is about; null where it is about none. */
-  readonly mfn: number | null
   /** Holes that the sequence needs, as few as will do; none when the mended rules let it through. */
   readonly holes: readonly string[]
   /** Numbers of the moves. */
@@ -23,13 +21,13 @@ export function brokenBy(
   { machine, moves }: Walker,
   sequence: readonly number[],
   holes: readonly string[],
-): Pick<Finding, 'property' | 'says' | 'mfn'> | null {
+): Pick<Finding, 'property' | 'says'> | null {
   machine.openHoles(holes)
   machine.reset()
   for (const move of sequence) {
     if (!machine.move(moves.lines[move])) return null
     const [broken] = machine.broken()
-    if (broken !== undefined) return broken
+    if (broken !== undefined) return { property: broken.property, says: broken.says }
   }
   return null
 }

@@ -1,5 +1,6 @@
 import type { BootOptions } from '../../run/boot/boot.ts'
 import { isLaidOutToday } from '../../run/boot/layout-outcome.ts'
+import { DEFAULT_XEN } from '../../run/xen-versions.ts'
 
 /**
  * The command that carries these options out alone. A map that does not ship stands as its name: the file is the user's.
@@ -13,7 +14,7 @@ export function bootCommand(options: BootOptions): string {
   add('linux', options.linux)
   for (const hash of options.with ?? []) add('with', hash)
   for (const hash of options.without ?? []) add('without', hash)
-  if (options.xen !== 'seed') add('xen', options.xen)
+  if (options.xen !== DEFAULT_XEN.model) add('xen', options.xen)
   add('holes', options.holes)
   add('map', typeof options.map === 'object' ? options.map.name : options.map)
   if (options.domain !== undefined) words.push(options.domain === 'dom0' ? '--dom0' : '--domu')

@@ -1,5 +1,5 @@
 import { decodeTypeWord } from '../../bits/type-word.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
 
 /** A field of a type word: its bits, and what they say. */
 export type TypeWordField = {
@@ -13,7 +13,7 @@ export type TypeWordField = {
 
 /** The type word of a frame, field by field from the highest bit on, in the layout of a version of Xen. */
 export function typeWordFields(xen: string, word: string): TypeWordField[] {
-  const layout = xenVersion(xen).typeLayout
+  const layout = xenVersion(xen).words.type
   const bits = BigInt(`0x${word}`)
   const decoded = decodeTypeWord(layout, bits)
   const digitsOf = (low: number, width: number): string =>

@@ -5,11 +5,12 @@ import { resolveGeneration } from '../../linux/generations.ts'
 import { DEFAULT_KERNEL_BYTES, LEAST_KERNEL_BYTES } from '../../linux/symbols.ts'
 import type { FrameRange } from '../../machine/memory.ts'
 import { type DomainLayout, KERNEL_WINDOW, layoutEndingAt, layoutFor } from '../../toolstack/domain-layout.ts'
-import { deniedMmio417, deniedMmio2011, hostMapForDom0 } from '../../toolstack/machine-map.ts'
+import { deniedMmio, hostMapForDom0 } from '../../toolstack/machine-map.ts'
 import type { E820Entry } from '../../xen/abi.ts'
 import type { HostMemory } from '../../xen/hypervisor.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
-import { type XenVersion, xenVersion } from '../../xen/versions/version.ts'
+import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
+import type { XenVersion } from '../../xen/versions/version.ts'
 import { checkMap, findMap, type MemoryMap } from '../maps/maps.ts'
 import type { BootOptions } from './boot.ts'
 
@@ -52,7 +53,7 @@ export type BootPlan = {
 export function planBoot(options: BootOptions): BootPlan {
   checkNumbers(options)
   const generation = resolveGeneration(options.linux ?? 'B', options.with, options.without)
-  const named = xenVersion(options.xen ?? 'seed')
+  const named = xenVersion(options.xen ?? DEFAULT_XEN.model)
   const version = withHoles(named, holesOf(named, options.holes))
   const usesSeed = options.map === undefined && options.domain !== 'domU'
   const map = chooseMap(options, usesSeed)
@@ -164,7 +165,7 @@ function ramFrames(entries: readonly E820Entry[]): FrameRange[] {
 
 function dom0Host(map: MemoryMap | null, isFirmware: boolean, version: XenVersion): HostMemory {
   if (map === null) throw new BadInput("a dom0 needs the machine's map: give --map NAME or a file")
-  const denied = version.messages === 'seed' ? deniedMmio2011() : deniedMmio417()
+  const denied = deniedMmio(version.rules.deniedLapicPages)
   const seen = isFirmware ? hostMapForDom0(map.entries, denied) : map.entries
   return { ram: ramFrames(map.entries), map: seen, passedThrough: [] }
 }

@@ -3,7 +3,7 @@ import { BadInput } from '../../bits/bad-input.ts'
 import type { ForecastInput } from '../../linux/forecast/forecast-memory.ts'
 import { type Forecast, forecastTables } from '../../linux/forecast/table-forecast.ts'
 import { forecastTopDown } from '../../linux/forecast/top-down-forecast.ts'
-import { deniedMmio417, deniedMmio2011 } from '../../toolstack/machine-map.ts'
+import { deniedMmio } from '../../toolstack/machine-map.ts'
 import { Heap } from '../../xen/mm/heap.ts'
 import type { BootOptions } from './boot.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
@@ -33,8 +33,7 @@ export function forecastOutcome(options: BootOptions): Outcome | null {
     const input = inputOf(plan)
     if ((input.rawMap?.length ?? 0) > MOST_ENTRIES) return null
     if (plan.generation.placement === 'brk') return topDown(plan, input)
-    const denied = plan.version.messages === 'seed' ? deniedMmio2011() : deniedMmio417()
-    const forecast = forecastTables(input, denied)
+    const forecast = forecastTables(input, deniedMmio(plan.version.rules.deniedLapicPages))
     return forecast === null ? null : outcomeOf(forecast)
   } catch (error) {
     if (error instanceof BadInput) return impossible(error)

@@ -69,7 +69,7 @@ function signatureOf({ xen, vcpu, kernel, ending }: BootRun): string {
 /** The level of the table that was to be pinned: the type that Xen wanted and did not get. */
 function levelOf({ lastRefusal, version }: BootRun['xen']): string {
   if (lastRefusal === null) return ''
-  const word = decodeTypeWord(version.typeLayout, BigInt(`0x${lastRefusal.exp}`))
+  const word = decodeTypeWord(version.words.type, BigInt(`0x${lastRefusal.exp}`))
   return word === undefined ? '' : ` (${word.type.toUpperCase()})`
 }
 

@@ -1,17 +1,20 @@
+import type { GuestEnd } from '../../guest/guest.ts'
+import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
+import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { GuestRun } from '../ask/rerun.ts'
+import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
-  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
-  type NamedFile,
   type Progress,
 } from './kernel-machine.ts'
-import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import { restoreSnapshot, type SnapshotFile, snapshotParts } from './kernel-snapshot.ts'
+import { STOP_OUTCOMES } from './stop.ts'
 
-/** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
+/** How a run of a real kernel ended: by itself, by Xen, because nothing more was to come of it, or for lack of something. */
 export type KernelOutcome =
   | 'poweroff'
   | 'reboot'
@@ -21,6 +24,9 @@ export type KernelOutcome =
   | 'soft-reset'
   | 'idle'
   | 'time-limit'
+  | 'wall-limit'
+  | 'console-limit'
+  | 'host-memory'
   | 'interrupted'
 
 /** What a run came to, as plain data: docs/kernels.md. */
@@ -47,6 +53,10 @@ export type KernelRunOptions = {
   readonly input?: Uint8Array
   /** The most of the guest's time that it may take, in seconds. */
   readonly timeLimit?: number
+  /** The most memory of the host that its machine may have, in bytes; 4 GiB is what a machine can have at all. */
+  readonly hostMemory?: number
+  /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
+  readonly consoleLimit?: number
   /** Say what stood in the way of every refused request, and where the kernel was. */
   readonly explain?: boolean
   /** A System.map, where the kernel carries no symbols. */
@@ -57,15 +67,21 @@ export type KernelRunOptions = {
 export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
 
 /** Instead of a kernel: the machine that a snapshot holds. */
-export type RestoreOptions = { readonly restore: NamedFile }
+export type RestoreOptions = { readonly restore: SnapshotFile }
 
 /** Who is told while a kernel runs. */
 export type KernelWatch = {
   /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
   readonly output?: (bytes: Uint8Array, source: 'guest' | 'xen') => void
+  /** Whether the result is to have the lines of the console; they are kept if nothing is said. */
+  readonly keepsConsole?: boolean
   readonly progress?: Progress
   /** Of the machine, before its guest runs. */
   readonly ready?: (xen: Hypervisor) => void
+  /** Of how far it has come, very often: instructions, and nanoseconds of its time. */
+  readonly pulse?: (instructions: number, nanoseconds: number) => void
+  /** By what somebody on another thread ends the run; the reason is the place of an outcome in `STOP_OUTCOMES`. */
+  readonly stop?: StopFlag
 }
 
 /** By Xen's number of a shutdown's reason: public/sched.h. */
@@ -94,44 +110,68 @@ export class KernelRun {
   private readonly options: KernelSpec
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
-  private readonly text: string[] = []
-  private partial = ''
-  private readonly decoder = new TextDecoder()
-  private shownLines = 0
+  private readonly record: ConsoleRecord
   private explained: unknown = null
   private inputAt = 0
   private quietNs = 0
   private quietSince = 0
   /** How it ended, or null while it runs. */
   outcome: KernelOutcome | null = null
+  /** Whether the machine is at a moment from which it could go on. */
+  private isWhole = true
 
   /** @throws BadInput for what cannot be booted */
   constructor(options: KernelSpec, watch: KernelWatch = {}) {
     this.options = options
     this.watch = watch
-    const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
+    this.record = new ConsoleRecord(options.consoleLimit ?? CONSOLE_LIMIT, watch.keepsConsole ?? true)
+    const onOutput = (bytes: Uint8Array): void => this.guestOutput(bytes)
+    const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
       'restore' in options
-        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
-        : buildKernelMachine(options, onOutput, watch.progress)
-    this.machine.guest.whenIdle = 'return'
+        ? restoreSnapshot(options.restore, onOutput, memory)
+        : buildKernelMachine(options, onOutput, watch.progress, memory)
+    const { guest, xen } = this.machine
+    const { pulse } = watch
+    guest.whenIdle = 'return'
+    guest.stopAt = (options.timeLimit ?? Infinity) * 1e9
+    guest.obey(watch.stop ?? null)
+    if (pulse !== undefined) guest.onReturn = () => pulse(guest.cpu.instructions, xen.clock.now)
+    xen.console.taker = ({ text }) => this.xenLine(text)
     watch.ready?.(this.machine.xen)
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
 
   /** Execute at most so many instructions. The outcome when it is over; `waiting` when the guest waits; else `running`. */
   step(instructions: number): KernelOutcome | 'running' | 'waiting' {
-    const { guest, start } = this.machine
-    const end = guest.run(instructions)
-    if (end === 'crash' || end === 'shutdown') {
+    const { guest, start, xen } = this.machine
+    const end = this.runGuest(instructions)
+    if (this.outcome === null && (end === 'crash' || end === 'shutdown')) {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
       if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
     }
-    this.showXenLines()
+    if (end === 'stopped') this.stopped()
+    if (this.outcome === null && xen.clock.now >= guest.stopAt) this.outcome = 'time-limit'
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
+  }
+
+  /** What ends the run in the middle of something leaves a machine that cannot go on. */
+  private runGuest(instructions: number): GuestEnd {
+    try {
+      return this.machine.guest.run(instructions)
+    } catch (error) {
+      if (error instanceof MachineFull) this.outcome = 'host-memory'
+      else if (!(error instanceof Abandoned)) throw error
+      this.isWhole = false
+      return 'stopped'
+    }
+  }
+
+  private stopped(): void {
+    this.outcome ??= STOP_OUTCOMES[this.watch.stop?.reason ?? 0] ?? 'interrupted'
   }
 
   /**
@@ -139,13 +179,11 @@ export class KernelRun {
    * had nothing to do for half a second.
    */
   runToEnd(): KernelOutcome {
-    const { guest, xen } = this.machine
-    const limit = (this.options.timeLimit ?? Infinity) * 1e9
+    const { guest } = this.machine
     while (this.outcome === null) {
       const state = this.step(10_000_000)
       if (state === 'waiting') this.outcome = this.waitForDeadline()
       else if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
-      if (this.outcome === null && xen.clock.now > limit) this.outcome = 'time-limit'
     }
     return this.outcome
   }
@@ -180,19 +218,23 @@ export class KernelRun {
   /** Whether there is something to go on with: the guest has neither died nor shut itself down. */
   get isAlive(): boolean {
     const { crashed, shutdown } = this.machine.start.domain
-    return !crashed && shutdown === null
+    return !crashed && shutdown === null && this.isWhole
   }
 
-  /** The machine as it is, for `restore`. */
+  /** The machine as it is, for `restore`, as the parts of a file: it must not run before the last one is taken. */
+  snapshotParts(): Iterable<Uint8Array> {
+    return snapshotParts(this.machine, this.symbols().toSystemMap())
+  }
+
+  /** The same in one piece. */
   snapshot(): Uint8Array {
-    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+    return Buffer.concat([...this.snapshotParts()].map((part) => Uint8Array.from(part)))
   }
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest } = this.machine
+    const { xen, guest, name } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
-    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
@@ -202,30 +244,28 @@ export class KernelRun {
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
-      console: this.partial === '' ? this.text : [...this.text, this.partial],
+      console: this.record.result(),
       explanations: this.explanations,
     }
   }
 
-  private write(bytes: Uint8Array, source: 'guest' | 'xen'): void {
-    // What Xen has said before comes before.
-    if (source === 'guest') {
-      this.showXenLines()
-      const lines = (this.partial + this.decoder.decode(bytes, { stream: true })).split('\n')
-      this.partial = lines.pop() ?? ''
-      for (const line of lines) this.text.push(line.replace(/\r$/, ''))
-    }
-    this.watch.output?.(bytes, source)
+  private guestOutput(bytes: Uint8Array): void {
+    const part = this.record.guest(bytes)
+    if (part.length > 0) this.watch.output?.(part, 'guest')
+    this.checkLimit()
   }
 
-  /** Lines of Xen, and of a guest that writes to Xen's console. */
-  private showXenLines(): void {
-    const { lines } = this.machine.xen.console
-    for (; this.shownLines < lines.length; this.shownLines++) {
-      const { text } = lines[this.shownLines]
-      this.text.push(text)
-      this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
-    }
+  /** A line of Xen's, or of a guest that writes to Xen's console. */
+  private xenLine(text: string): void {
+    if (this.record.xen(text)) this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
+    this.checkLimit()
+  }
+
+  /** A guest that writes more than it may is over at once. */
+  private checkLimit(): void {
+    if (!this.record.isFull || this.outcome !== null) return
+    this.outcome = 'console-limit'
+    this.machine.guest.stop()
   }
 
   /** After a hypercall: was something refused that has not been explained yet? */
@@ -262,6 +302,7 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
 export function guestRun(spec: KernelSpec): GuestRun {
   return (ready, sink) => {
     const run = new KernelRun(spec, {
+      keepsConsole: false,
       ready: (xen) => {
         xen.sink = sink
         ready(xen)
@@ -271,4 +312,6 @@ export function guestRun(spec: KernelSpec): GuestRun {
   }
 }
 
+export { MACHINE_BYTES } from '../../machine/memory.ts'
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'
+export type { SnapshotFile } from './kernel-snapshot.ts'

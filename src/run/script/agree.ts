@@ -1,4 +1,6 @@
 import type { TranscriptLine } from '../../script/transcript.ts'
+import { versionFor } from '../../xen/versions/index.ts'
+import type { Release } from '../../xen/versions/version.ts'
 import { EXEMPTIONS, type RecordingMemory } from './agree-exempt.ts'
 import { type Recording, runScript, type ScriptOptions } from './script.ts'
 
@@ -68,14 +70,21 @@ export function asReleaseBuild(recording: Recording): Recording {
 /** Run the script of a recording on the machine, with the recording's frames, and compare what it recorded. */
 export function agreeWith(recording: Recording, after?: ScriptOptions['after']): Agreement {
   const { header } = recording
-  const release = header.xen === 'release'
   const result = runScript(scriptOf(recording), {
-    xen: release ? '4.17-release' : '4.17',
+    xen: versionFor(releaseOf(header), header.xen === 'release' ? 'release' : 'debug').name,
     domain: isOfDomU(recording) ? 'domU' : 'dom0',
     frames: recording,
     ...(after === undefined ? {} : { after }),
   })
   return compareLines(recording, result.lines, result.header.status)
+}
+
+/** The first recordings were all of one release, and do not name it. */
+const UNNAMED: Release = [4, 17]
+
+function releaseOf({ version }: Recording['header']): Release {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(version ?? '') ?? []
+  return major === undefined ? UNNAMED : [Number(major), Number(minor)]
 }
 
 /** Whether a recording is of a domU. */

@@ -20,7 +20,7 @@ import { getPageType } from '../../xen/mm/frame-type.ts'
 import { fillM2pSlot } from '../../xen/mm/tables.ts'
 import { initSharedInfo } from '../../xen/sched/vcpu-info.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
-import { xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
 
 /** A name's frame in a recording: hex digits, `-` for no pfn. */
 export type RecordedSyms = Readonly<Record<string, { readonly mfn: string; readonly pfn: string }>>
@@ -94,6 +94,9 @@ function dom0Layout(tables: number): Layout {
   return { list: tables - 17, startInfo: tables - 1, tables, order: DOM0_ORDER }
 }
 
+/** dom0 maps its script, with what lies behind it: 17 pages and its page tables. */
+const MOST_SCRIPT_BYTES = (MAPPED_PAGES - SCRIPT_START - 17 - DOM0_ORDER.length) * PAGE
+
 let memory: Memory | null = null
 
 /**
@@ -124,6 +127,11 @@ export function scriptMachine(
     directMap: frame('XDIRL3'),
   }
   checkFrames(syms, isDomU)
+  if (!isDomU && scriptBytes > MOST_SCRIPT_BYTES) {
+    throw new BadInput(
+      `a script of ${scriptBytes} bytes does not fit dom0's first 8 MiB; at most ${MOST_SCRIPT_BYTES} do`,
+    )
+  }
   const host = { ram: RAM, map: [], addressBits: 40 }
   const version = xenVersion(profile)
   const xen = new Hypervisor(withHoles(version, holesOf(version, holes)), host, memory, frames)
@@ -195,7 +203,7 @@ function dom0Frames(
     let mfn = recorded.get(pfn)
     if (mfn === undefined) {
       if (pfn >= MAPPED_PAGES) {
-        const backwards = xen.version.diagnostics
+        const backwards = xen.version.rules.dom0FramesBackwards
         mfn = rest[backwards ? DOM0_PAGES - 1 - pfn : pfn - MAPPED_PAGES]
       } else if (pfn >= scriptEnd) mfn = first + pfn
       else mfn = pfn >= SCRIPT_START ? 0 : first + pfn + scriptEnd - SCRIPT_START

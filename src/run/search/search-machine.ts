@@ -10,7 +10,8 @@ import type { Domain } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { setEventsMasked } from '../../xen/sched/vcpu-info.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
-import { type XenVersion, xenVersion } from '../../xen/versions/version.ts'
+import { xenVersion } from '../../xen/versions/index.ts'
+import type { XenVersion } from '../../xen/versions/version.ts'
 import { type Broken, brokenPropertiesOf, type Changed } from '../check/properties.ts'
 import { scriptMachine } from '../script/script-machine.ts'
 import type { Moves } from './moves.ts'
@@ -223,5 +224,5 @@ export const DOMAIN_NUMBERS = 11
 
 /** The rules without their messages, which a search does not read. */
 function quiet(version: XenVersion): XenVersion {
-  return { ...version, diagnostics: false, guestLog: { always: 0, limited: 0 } }
+  return { ...version, messages: { ...version.messages, guestLog: { always: 0, limited: 0 } } }
 }

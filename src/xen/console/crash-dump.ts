@@ -63,7 +63,8 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
       ? hex64(vcpu.regs[register * 2], vcpu.regs[register * 2 + 1])
       : UNKNOWN
   const field = (name: string, digits: string): string => `${`${name}:`.padEnd(4)} ${digits}`
-  const named = xen.version.namesVcpu ? ` (d${domain.id}v${domain.vcpus.indexOf(vcpu)})` : ''
+  const { messages } = xen.version
+  const named = messages.namesVcpu ? ` (d${domain.id}v${domain.vcpus.indexOf(vcpu)})` : ''
 
   line(`----[ ${xen.version.banner} ]----`)
   line('CPU:    0')
@@ -83,7 +84,7 @@ export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
       field('cr2', hexVa(vcpu.faultAddress)),
     ].join('   '),
   )
-  if (xen.version.namesVcpu) {
+  if (messages.dumpsSegmentBases) {
     const [fs, gs] = [code?.segmentBase('fs'), code?.segmentBase('gs')]
     const base = (words: readonly [number, number] | undefined): string =>
       words === undefined ? UNKNOWN : hex64(...words)
@@ -145,8 +146,7 @@ export function pageWalk(xen: Hypervisor, vcpu: Vcpu, va: number): void {
     const large = (level === 2 || level === 3) && (lo & PSE) !== 0
     const pfn = xen.m2p.get(entryFrame(lo, hi))
     const pfnText = pfn === -1 ? 'f'.repeat(16) : hex64(pfn >>> 0, Math.floor(pfn / 0x1_0000_0000))
-    // Before 4.10 an L2 line ends in a blank where a large page would say so.
-    const tail = large ? ' (PSE)' : level === 2 && xen.version.messages === 'seed' ? ' ' : ''
+    const tail = large ? ' (PSE)' : level === 2 && xen.version.messages.blankAfterL2 ? ' ' : ''
     xen.console.xen(
       ` L${level}[0x${slot.toString(16).padStart(3, '0')}] = ${hex64(lo, hi)} ${pfnText}${tail}`,
     )

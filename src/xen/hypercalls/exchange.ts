@@ -8,18 +8,21 @@ import {
   REFS_WORD,
 } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import { DOMID_NOBODY, type Domain, maxExtentOrder } from '../domain.ts'
+import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { ownerOf, putAllocationReference } from '../mm/references.ts'
 import { RESERVATION_BYTES, type Reservation, readReservation } from '../mm/reservation.ts'
+import { COST_NS } from '../sched/work.ts'
+import { PREEMPTED } from './continuation.ts'
 
 const word = new Uint32Array(2)
 
 /**
  * XENMEM_exchange, {reservation in, reservation out, u64 extents of `in` done}: give frames for as many others, in
  * extents of another order. Linux gets contiguous machine memory so. A chunk, the larger of the two extents, is
- * exchanged as a whole or not at all; the first that fails ends the call. Xen: memory_exchange().
+ * exchanged as a whole or not at all; the first that fails ends the call, which is put off between two. Xen:
+ * memory_exchange().
  */
 export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
   const counter = argument + 2 * RESERVATION_BYTES
@@ -42,6 +45,12 @@ export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: 
   let rc = 0
   let done = start
   for (; done + inChunk <= given.count; done += inChunk) {
+    // The count of what is done, in the guest's memory, is all that says where to go on.
+    if (done > start && xen.work.isTooLong) {
+      rc = PREEMPTED
+      break
+    }
+    xen.work.done += COST_NS.frame * 2 * 2 ** order
     rc = exchangeChunk(xen, vcpu, given, wanted, done / inChunk, order)
     if (rc !== 0) break
   }
@@ -119,15 +128,12 @@ function steal(xen: Hypervisor, domain: Domain, mfn: number): boolean {
   const refs = u32[record + REFS_WORD]
   const isSole = (refs & REF_ALLOCATED) !== 0 && (refs & REF_COUNT) === 1 && (refs & REF_XEN_HEAP) === 0
   if (ownerOf(xen, record) !== domain.owner || !isSole) {
-    const owner = xen.owners[ownerOf(xen, record)]?.id ?? DOMID_NOBODY
     const [caf, taf] = xen.wordsText(mfn, record)
-    // The seed prints pointers to its own structures, which a model does not have, but for the frame.
-    const pointer = '?'.repeat(16)
-    if (xen.version.messages === 'seed') xen.log('steal', mfn, pointer, domain.id, pointer, caf, taf)
-    else xen.log('steal', mfn, domain.id, owner, caf, taf)
+    const owner = { domain: xen.owners[ownerOf(xen, record)]?.id ?? null }
+    xen.log('steal', { mfn, domid: domain.id, owner, caf, taf })
     return false
   }
   u32[record + OWNER_WORD] = OWNER_NONE
-  if (xen.version.stealClearsType) u32[record] = 0
+  if (xen.version.rules.stealClearsType) u32[record] = 0
   return true
 }

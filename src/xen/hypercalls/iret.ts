@@ -57,7 +57,6 @@ export function iret(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
 
 function fail(xen: Hypervisor, caller: Domain, vcpu: Vcpu): never {
   xen.log('iretFatal')
-  // One place for whatever is wrong; the seed's call is at the line after its message.
-  const place = xen.version.messages === 'seed' ? 'traps.c:318' : 'arch/x86/pv/iret.c:104'
-  return crashFrom(xen, caller, vcpu, place)
+  // One place for whatever is wrong.
+  return crashFrom(xen, caller, vcpu, xen.version.messages.iretFailure)
 }

@@ -10,7 +10,9 @@ import { getPageType, isLive, lockPage, putPageType, unlockPage } from '../mm/fr
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { modEntry } from '../mm/mod-entry.ts'
 import { getPage, putPage, typeCodeOf } from '../mm/references.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
+import { continueWith, GOES_ON } from './continuation.ts'
 
 /** Low three bits of a request's pointer: Xen's public/xen.h. */
 const NORMAL_UPDATE = 0
@@ -23,15 +25,17 @@ const doneWord = new Uint32Array(1)
 
 /**
  * mmu_update(requests, count, done*, foreign domain): a batch of stores to page tables, each {u64 pointer | command,
- * u64 value}. The first that fails ends the batch; those before it stay. Xen: do_mmu_update().
+ * u64 value}. The first that fails ends the batch; those before it stay. A long one is put off between two requests.
+ * Xen: do_mmu_update().
  */
 export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
-  const count = arg32(vcpu, 1)
+  const count = requestCount(arg32(vcpu, 1))
   const done = argVa(vcpu, 2)
+  const before = doneBefore(vcpu)
   const foreign = arg32(vcpu, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
-  if (tableOwner === null) return xen.version.messages === 'seed' ? EINVAL : ESRCH
+  if (tableOwner === null) return xen.version.errnos.unknownTableOwner
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
   if (pageOwner === null) {
     // Only here does a call that fails as a whole say that it has done nothing.
@@ -44,6 +48,11 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let i = 0
   let upperChanged = false
   for (; i < count; i++) {
+    if (i > 0 && xen.work.isTooLong) {
+      rc = continueWith(vcpu, array + i * 16, count - i + GOES_ON)
+      break
+    }
+    xen.work.done += COST_NS.request
     if (!copyFromGuest(vcpu, array + i * 16, request, 4)) {
       rc = EFAULT
       break
@@ -54,8 +63,8 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     if (rc > 0) upperChanged = true
     rc = 0
   }
-  if (upperChanged && xen.version.flushesLinearMap) xen.flushTlbs()
-  if (done !== 0) writeDone(vcpu, done, i)
+  if (upperChanged && xen.version.rules.flushesLinearMap) xen.flushTlbs()
+  if (done !== 0) writeDone(vcpu, done, before + i)
   return rc
 }
 
@@ -65,6 +74,17 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
   const id = plusOne - 1
   if (id === DOMID.SELF || id === caller.id) return caller
   return xen.domainById(id) ?? null
+}
+
+/** The number of requests in the count of a list. */
+export function requestCount(count: number): number {
+  return count % GOES_ON
+}
+
+/** Requests of a list, its count and where to tell what is done in the first arguments, that are done already. */
+export function doneBefore(vcpu: Vcpu): number {
+  if (arg32(vcpu, 1) < GOES_ON || argVa(vcpu, 2) === 0) return 0
+  return copyFromGuest(vcpu, argVa(vcpu, 2), doneWord, 1) ? doneWord[0] : 0
 }
 
 /** `*done = count`, where the guest gave an address; a bad one is ignored. */
@@ -86,7 +106,7 @@ function updateOne(
 ): number {
   const command = pointerLo & 7
   const isStore = command === NORMAL_UPDATE || command === PRESERVE_AD
-  const noTranslate = command === NO_TRANSLATE && xen.version.messages !== 'seed'
+  const noTranslate = command === NO_TRANSLATE && xen.version.abi.noTranslate
   if (isStore || noTranslate) {
     if (pageOwner !== xen.domIo && (!mayActOn(caller, pageOwner) || !mayActOn(caller, tableOwner)))
       return EPERM
@@ -96,7 +116,7 @@ function updateOne(
     if (tableOwner !== caller || !mayActOn(caller, pageOwner)) return EPERM
     return machPhys(xen, pageOwner, pointerLo, pointerHi, lo, hi)
   }
-  xen.log('mmuCommand', command)
+  xen.log('mmuCommand', { cmd: command })
   return ENOSYS
 }
 
@@ -124,7 +144,8 @@ function storeEntry(
       plainStore(xen, table, slot, lo, hi)
       rc = 0
     } else if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4) {
-      const foreignUpper = code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.messages !== 'seed'
+      const foreignUpper =
+        code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.rules.foreignOnlyInL1
       if (!foreignUpper) {
         lockPage(xen, record)
         rc = modEntry(xen, code as TableLevel, table, slot, lo, hi, keepAccessed, tableOwner, pageOwner)
@@ -161,7 +182,7 @@ function machPhys(
   const mfn = pointerHi * 0x10_0000 + (pointerLo >>> 12)
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
-    xen.log('pageRef', mfn)
+    xen.log('pageRef', { mfn })
     xen.log('machphys')
     return EINVAL
   }

@@ -1,5 +1,5 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '../../bits/errno.ts'
+import { EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
@@ -12,12 +12,14 @@ import { copyFromGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { dropLdt, setLdt } from '../mm/ldt.ts'
 import { getPage, putPage } from '../mm/references.ts'
 import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
-import { writeDone } from './mmu-update.ts'
+import { continueWith, GOES_ON } from './continuation.ts'
+import { doneBefore, requestCount, writeDone } from './mmu-update.ts'
 
 const OP_NAMES = new Map<number, string>(Object.entries(MMUEXT).map(([name, n]) => [n, name]))
 
-/** Operations about the caller itself: 4.17 refuses them where another domain is named. */
+/** Operations about the caller itself, which newer versions refuse where another domain is named. */
 const OWN_OPERATIONS: ReadonlySet<number> = new Set([
   MMUEXT.NEW_BASEPTR,
   MMUEXT.NEW_USER_BASEPTR,
@@ -37,19 +39,26 @@ const vcpuMask = new Uint32Array(2)
 
 /**
  * mmuext_op(ops, count, done*, foreign domain): what a kernel does with whole tables and with the TLB. Each operation
- * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure. Xen: do_mmuext_op().
+ * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure, and are put off like those of mmu_update. Xen:
+ * do_mmuext_op().
  */
 export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
-  const count = arg32(vcpu, 1)
+  const count = requestCount(arg32(vcpu, 1))
   const done = argVa(vcpu, 2)
+  const before = doneBefore(vcpu)
   const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
-  if (xen.version.messages !== 'seed' && !mayActOn(caller, pageOwner)) return EPERM
+  if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
   if (!isGuestRange(array, count * 24)) return EFAULT
   let rc = 0
   let i = 0
   for (; i < count; i++) {
+    if (i > 0 && xen.work.isTooLong) {
+      rc = continueWith(vcpu, array + i * 24, count - i + GOES_ON)
+      break
+    }
+    xen.work.done += COST_NS.request
     if (!copyFromGuest(vcpu, array + i * 24, op, 6)) {
       rc = EFAULT
       break
@@ -67,7 +76,7 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     if (rc !== 0) break
   }
-  if (done !== 0) writeDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, before + i)
   return rc
 }
 
@@ -79,7 +88,7 @@ function doOne(
   command: number,
   mfn: number,
 ): number {
-  if (xen.version.ownOperations && caller !== pageOwner && OWN_OPERATIONS.has(command)) return EPERM
+  if (xen.version.rules.ownOperations && caller !== pageOwner && OWN_OPERATIONS.has(command)) return EPERM
   switch (command) {
     case MMUEXT.PIN_L1_TABLE:
     case MMUEXT.PIN_L2_TABLE:
@@ -109,11 +118,11 @@ function doOne(
     case MMUEXT.FLUSH_CACHE:
       if (caller.privileged) return 0
       xen.log('flushCache')
-      return xen.version.messages === 'seed' ? EINVAL : EACCES
+      return xen.version.errnos.flushCache
     case MMUEXT.FLUSH_CACHE_GLOBAL:
       if (caller.privileged) return 0
       xen.log('flushCacheGlobal')
-      return EINVAL
+      return xen.version.errnos.flushCacheGlobal
     case MMUEXT.SET_LDT:
       return setLdt(xen, caller, vcpu, op[2], op[3], op[4])
     case MMUEXT.CLEAR_PAGE:
@@ -124,7 +133,7 @@ function doOne(
     case MMUEXT.UNMARK_SUPER:
       return markSuper(xen, mfn, command === MMUEXT.MARK_SUPER)
     default:
-      xen.log('mmuextCommand', command)
+      xen.log('mmuextCommand', { cmd: command })
       return ENOSYS
   }
 }
@@ -138,11 +147,11 @@ function flush(xen: Hypervisor, vcpu: Vcpu, all: boolean): void {
   }
 }
 
-/** Superpages are off in both profiles: nothing can be marked as one. */
+/** Nothing can be marked as a superpage, for want of the option or of the operation. */
 function markSuper(xen: Hypervisor, mfn: number, mark: boolean): number {
-  if (!xen.version.superpages) return EOPNOTSUPP
+  if (!xen.version.rules.superpagesByOption) return EOPNOTSUPP
   if (mfn % 512 !== 0) {
-    xen.log(mark ? 'superpageUnaligned' : 'superpageUnmarkUnaligned', mfn)
+    xen.log(mark ? 'superpageUnaligned' : 'superpageUnmarkUnaligned', { mfn })
     return EINVAL
   }
   xen.log(mark ? 'superpageOff' : 'superpageUnmarkOff')
@@ -153,7 +162,7 @@ function markSuper(xen: Hypervisor, mfn: number, mark: boolean): number {
 function getPageAndType(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('pageRef', mfn)
+    xen.log('pageRef', { mfn })
     return EINVAL
   }
   const rc = getPageType(xen, mfn, record, code)
@@ -163,8 +172,7 @@ function getPageAndType(xen: Hypervisor, mfn: number, domain: Domain, code: numb
 
 /** MMUEXT_PIN_Ln_TABLE: one more type and page reference, held by the pinned bit until it is unpinned. */
 function pinTable(xen: Hypervisor, domain: Domain, mfn: number, code: number): number {
-  const seed = xen.version.messages === 'seed'
-  if (!seed) {
+  if (xen.version.rules.findsFramesQuietly) {
     // A frame that cannot be had at all is refused before pinning has begun, without its line.
     const record = xen.memory.record(mfn)
     if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
@@ -172,13 +180,12 @@ function pinTable(xen: Hypervisor, domain: Domain, mfn: number, code: number): n
   }
   const rc = getPageAndType(xen, mfn, domain, code)
   if (rc !== 0) {
-    if (seed) xen.log('pinning', mfn)
-    else xen.log('pinning', rc, mfn)
+    xen.log('pinning', { rc, mfn })
     return rc
   }
   const record = xen.memory.record(mfn)
   if (isPinned(xen, record)) {
-    xen.log('alreadyPinned', mfn)
+    xen.log('alreadyPinned', { mfn })
     putPageAndType(xen, mfn, record)
     return EINVAL
   }
@@ -189,12 +196,12 @@ function pinTable(xen: Hypervisor, domain: Domain, mfn: number, code: number): n
 function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('unpinOwner', mfn, domain.id)
+    xen.log('unpinOwner', { mfn, pg_owner: domain.id })
     return EINVAL
   }
   if (!isPinned(xen, record)) {
     putPage(xen, mfn, record)
-    xen.log('notPinned', mfn)
+    xen.log('notPinned', { mfn })
     return EINVAL
   }
   xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
@@ -209,16 +216,15 @@ function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
  */
 export function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: number): number {
   const old = vcpu.root
-  const seed = xen.version.messages === 'seed'
-  // 4.17 only loads the root again.
-  if (mfn === old && !seed) return 0
+  // The root is only loaded again.
+  if (mfn === old && xen.version.rules.sameRootIsKept) return 0
   const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
   if (rc !== 0) {
-    xen.log('baseptr', mfn)
-    return xen.version.newBaseptrReturnsCode ? rc : EINVAL
+    xen.log('baseptr', { mfn })
+    return xen.version.errnos.badRoot ?? rc
   }
   dropLdt(xen, caller)
-  if (!xen.version.m2pOnPromotion && !isM2pStrict(caller)) fillM2pSlot(xen, xen.memory.frameWords(mfn))
+  if (!xen.version.rules.m2pOnPromotion && !isM2pStrict(caller)) fillM2pSlot(xen, xen.memory.frameWords(mfn))
   vcpu.root = mfn
   xen.flushTlbs()
   putPageAndType(xen, old, xen.memory.record(old))
@@ -227,17 +233,15 @@ export function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: num
 
 function newUserBaseptr(xen: Hypervisor, caller: Domain, mfn: number): number {
   const old = caller.userRoot
-  const seed = xen.version.messages === 'seed'
-  if (mfn === old && !seed) return 0
+  if (mfn === old && xen.version.rules.sameRootIsKept) return 0
   if (mfn !== 0) {
     const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
     if (rc !== 0) {
-      if (seed) xen.log('userBaseptr', mfn)
-      else xen.log('userBaseptr', rc, mfn)
-      return seed ? EINVAL : rc
+      xen.log('userBaseptr', { rc, mfn })
+      return xen.version.errnos.badRoot ?? rc
     }
     // A strict guest's processes do not see the M2P: zap_ro_mpt().
-    if (!seed && isM2pStrict(caller)) zapM2pSlot(xen, xen.memory.frameWords(mfn))
+    if (isM2pStrict(caller)) zapM2pSlot(xen, xen.memory.frameWords(mfn))
   }
   caller.userRoot = mfn
   if (old !== 0) putPageAndType(xen, old, xen.memory.record(old))
@@ -247,9 +251,10 @@ function newUserBaseptr(xen: Hypervisor, caller: Domain, mfn: number): number {
 /** MMUEXT_CLEAR_PAGE: zero a frame that can be had as writable. */
 function clearPage(xen: Hypervisor, domain: Domain, mfn: number): number {
   if (getWritable(xen, mfn, domain) !== 0) {
-    xen.log('clearing', mfn)
+    xen.log('clearing', { mfn })
     return EINVAL
   }
+  xen.work.done += COST_NS.page
   xen.memory.clearFrame(mfn)
   putPageAndType(xen, mfn, xen.memory.record(mfn))
   return 0
@@ -259,15 +264,16 @@ function clearPage(xen: Hypervisor, domain: Domain, mfn: number): number {
 function copyPage(xen: Hypervisor, domain: Domain, to: number, from: number): number {
   const source = xen.memory.record(from)
   if (source === -1 || !getPage(xen, from, source, domain)) {
-    if (xen.version.messages === 'seed') xen.log('pageRef', from)
-    xen.log('copyingFrom', from)
+    if (!xen.version.rules.findsFramesQuietly) xen.log('pageRef', { mfn: from })
+    xen.log('copyingFrom', { mfn: from })
     return EINVAL
   }
   let rc = 0
   if (getWritable(xen, to, domain) !== 0) {
-    xen.log('copyingTo', to)
+    xen.log('copyingTo', { mfn: to })
     rc = EINVAL
   } else {
+    xen.work.done += COST_NS.page
     const words = xen.memory.frameWords(from)
     xen.memory.u32.copyWithin(xen.memory.frameWords(to), words, words + PAGE / 4)
     putPageAndType(xen, to, xen.memory.record(to))
@@ -277,7 +283,7 @@ function copyPage(xen: Hypervisor, domain: Domain, to: number, from: number): nu
 }
 
 function getWritable(xen: Hypervisor, mfn: number, domain: Domain): number {
-  if (xen.version.messages === 'seed') return getPageAndType(xen, mfn, domain, TYPE_CODE.writable)
+  if (!xen.version.rules.findsFramesQuietly) return getPageAndType(xen, mfn, domain, TYPE_CODE.writable)
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
   const rc = getPageType(xen, mfn, record, TYPE_CODE.writable)

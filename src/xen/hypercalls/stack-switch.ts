@@ -27,7 +27,7 @@ const WHICH = { fs: 0, userGs: 1, kernelGs: 2, userGsSelector: 3 } as const
 export function setSegmentBase(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const [which, lo, hi] = [arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1)]
   if (which > WHICH.userGsSelector) return EINVAL
-  const isBase = which !== WHICH.userGsSelector && xen.version.messages !== 'seed'
+  const isBase = which !== WHICH.userGsSelector && xen.version.rules.checksSegmentBases
   if (isBase && vaOf(lo, hi) === -1) return EINVAL
   if (which === WHICH.fs) vcpu.code?.setSegmentBase('fs', lo, hi)
   if (which === WHICH.kernelGs) vcpu.code?.setSegmentBase('gs', lo, hi)

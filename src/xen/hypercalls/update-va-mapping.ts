@@ -14,8 +14,8 @@ import { ownerOf, typeCodeOf } from '../mm/references.ts'
 import { arg32, argHigh, argVa } from './arguments.ts'
 
 /**
- * update_va_mapping(va, value, flags): change the L1 entry that maps an address now. Xen: do_update_va_mapping(). The
- * flush that `flags` asks for is done in any case, as translations are never stale here.
+ * update_va_mapping(va, value, flags): change the L1 entry that maps an address now, and flush what `flags` asks for; in
+ * old versions even where nothing was changed. Xen: do_update_va_mapping().
  */
 export function updateVaMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   return update(xen, caller, vcpu, caller)
@@ -26,8 +26,8 @@ export function updateVaMappingOtherdomain(xen: Hypervisor, caller: Domain, vcpu
   // A domid_t: 16 bits, whatever else the register holds.
   const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
-  // 4.17 asks its security policy before anything else; even for dom_io a domU may not.
-  if (xen.version.messages !== 'seed' && !mayActOn(caller, pageOwner)) return EPERM
+  // The security policy is asked before anything else; even for dom_io a domU may not.
+  if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
   return update(xen, caller, vcpu, pageOwner)
 }
 
@@ -51,7 +51,7 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
       unlockPage(xen, record)
     }
   }
-  if (rc === 0 || xen.version.messages === 'seed') flush(xen, vcpu, va, arg32(vcpu, 2) & 3)
+  if (rc === 0 || xen.version.rules.flushesAfterFailure) flush(xen, vcpu, va, arg32(vcpu, 2) & 3)
   if (xen.sink !== null) {
     xen.sink({
       kind: 'hypercall',

@@ -1,5 +1,5 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO, ETIME } from '../../bits/errno.ts'
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { SHUTDOWN, VCPU_INFO, VCPUOP } from '../abi.ts'
@@ -14,7 +14,7 @@ import { moveVcpuInfo } from '../sched/vcpu-info.ts'
 import { arg32, argHigh, argVa } from './arguments.ts'
 
 const SHORTEST_PERIOD = 1_000_000
-/** Flag of a single shot: a deadline that has passed is an error, before 4.17 took it as due. */
+/** Flag of a single shot: a deadline that has passed is an error, unless the version takes it as due. */
 const MUST_BE_FUTURE = 1
 
 /** vcpu_op(command, vcpu, argument*): a vCPU's timers, where its records lie, whether it is up. Xen: do_vcpu_op(). */
@@ -58,8 +58,9 @@ export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     case VCPUOP.set_singleshot_timer: {
       if (!read(3)) return EFAULT
       const deadline = nanoseconds(words[0], words[1])
+      const { lateTimer } = xen.version.errnos
       const isLate = (words[2] & MUST_BE_FUTURE) !== 0 && deadline < xen.clock.now
-      if (isLate && xen.version.messages === 'seed') return ETIME
+      if (isLate && lateTimer !== 0) return lateTimer
       caller.timers.singleshot = deadline
       return 0
     }
@@ -77,7 +78,7 @@ export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
 function registerVcpuInfo(xen: Hypervisor, domain: Domain, words: Uint32Array): number {
   const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
-  if (!isPlace) return xen.version.messages === 'seed' ? EINVAL : ENXIO
+  if (!isPlace) return xen.version.errnos.vcpuInfoPlace
   if (domain.vcpuInfo !== null) return EINVAL
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL

@@ -8,8 +8,7 @@ import { arg32 } from './arguments.ts'
 /** vm_assist(command, type): switch a convenience of Xen on or off. */
 export function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const [command, type] = [arg32(vcpu, 0), arg32(vcpu, 1)]
-  const known = xen.version.messages === 'seed' ? [0, 1, 2, 3] : [0, 1, 2, 3, 4, 5, 32]
-  if (!known.includes(type)) return EINVAL
+  if (!xen.version.abi.assists.includes(type)) return EINVAL
   if (command > 1) return ENOSYS
   // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.
   const bit = type === 32 ? ASSIST_M2P_STRICT : 1 << type

@@ -7,26 +7,23 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
 import { arg32, argVa } from './arguments.ts'
 
-/** The hypercall's numbers of the two profiles: major in the high half. */
-export function versionNumber(xen: Hypervisor): number {
-  return xen.version.messages === 'seed' ? 0x4_0002 : 0x4_0011
-}
-
-/** Bits of the first feature word: what this kind of guest can rely on. */
+/** Bits of the first feature word that every version has: what this kind of guest can rely on. */
 const FEATURE = {
   mmu_pt_update_preserve_ad: 5,
   highmem_assist: 6,
   gnttab_map_avail_bits: 7,
   pae_pgdir_above_4gb: 4,
   dom0: 11,
-  memory_op_vnode_supported: 13,
-  direct_mapped: 17,
 } as const
 
 function features(xen: Hypervisor, domain: Domain): number {
   const { mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits } = FEATURE
-  const bits: number[] = [mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits]
-  if (xen.version.messages !== 'seed') bits.push(FEATURE.memory_op_vnode_supported, FEATURE.direct_mapped)
+  const bits: number[] = [
+    mmu_pt_update_preserve_ad,
+    highmem_assist,
+    gnttab_map_avail_bits,
+    ...xen.version.abi.features,
+  ]
   // The assist with large page directories is the dom0 kernel's that asks for it in its notes.
   if (domain.privileged) bits.push(FEATURE.dom0, FEATURE.pae_pgdir_above_4gb)
   return bits.reduce((word, bit) => word | (1 << bit), 0)
@@ -58,12 +55,12 @@ export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): num
   const argument = argVa(vcpu, 1)
   const give = (words: ArrayLike<number>): number =>
     copyToGuest(vcpu, argument, words, words.length) ? 0 : EFAULT
-  const isSeed = xen.version.messages === 'seed'
+  const { abi } = xen.version
   switch (arg32(vcpu, 0)) {
     case XENVER.version:
-      return versionNumber(xen)
+      return abi.version
     case XENVER.extraversion:
-      return give(texts([isSeed ? '-unstable' : '.7', EXTRA_BYTES]))
+      return give(texts([abi.extraversion, EXTRA_BYTES]))
     case XENVER.compile_info: {
       const { compiler, by, domain, date } = COMPILE_BYTES
       return give(texts(['xenolith', compiler], ['', by], ['', domain], ['', date]))
@@ -86,9 +83,9 @@ export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): num
     case XENVER.guest_handle:
       return give([0, 0, 0, 0])
     case XENVER.commandline:
-      return give(texts([caller.privileged || isSeed ? '' : '<denied>', COMMAND_LINE_BYTES]))
+      return give(texts([abi.deniesCommandLine && !caller.privileged ? '<denied>' : '', COMMAND_LINE_BYTES]))
     case XENVER.build_id:
-      return isSeed ? ENOSYS : EPERM
+      return abi.hasBuildId ? EPERM : ENOSYS
     default:
       return ENOSYS
   }

@@ -45,12 +45,12 @@ const CACHE_BITS = PWT | PCD | PAT
 
 /** The flags that a level refuses, in Xen's fold. A domain with devices may choose the caching of its L1 entries. */
 export function badFlags(xen: Hypervisor, domain: Domain, level: TableLevel): number {
-  const { badFlags } = xen.version
+  const { badFlags } = xen.version.rules
   if (level === 1) return domain.privileged || domain === xen.domIo ? badFlags.l1Devices : badFlags.l1
   return level === 2 ? badFlags.l2 : level === 3 ? badFlags.l3 : badFlags.l4
 }
 
-/** Low and high half of the entry that adjustLow() last adjusted leaves the high half here. */
+/** The high half of the entry that adjust() last adjusted. */
 export const adjusted = { hi: 0 }
 
 /**
@@ -60,10 +60,12 @@ export const adjusted = { hi: 0 }
 export function adjust(xen: Hypervisor, level: TableLevel, lo: number, hi: number): number {
   adjusted.hi = hi
   if ((lo & P) === 0) return lo
-  if (level === 4) return (lo | US | (xen.version.l4Accessed ? A : 0)) >>> 0
+  if (level === 4) return (lo | US | (xen.version.rules.l4Accessed ? A : 0)) >>> 0
   if (level !== 1) return (lo | US) >>> 0
   // Both marks at once are the guest's own doing; Xen adds but one of them.
-  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) xen.log('globalKernel', entryFrame(lo, hi))
+  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) {
+    xen.log('globalKernel', { pfn: entryFrame(lo, hi) })
+  }
   if ((lo & US) === 0) adjusted.hi = (hi | HI_GUEST_KERNEL) >>> 0
   if ((adjusted.hi & HI_GUEST_KERNEL) === 0) return (lo | US | G) >>> 0
   return (lo | US) >>> 0
@@ -85,7 +87,7 @@ export function getPageFromL1e(
 ): number {
   const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, 1)
   if (bad !== 0) {
-    xen.log('badL1Flags', bad)
+    xen.log('badL1Flags', { flags: bad })
     return EINVAL
   }
   const mfn = entryFrame(lo, hi)
@@ -98,7 +100,11 @@ export function getPageFromL1e(
     // A domain that manages another may map what that one may map: stub domains.
     const isTransfer = real !== undefined && pageOwner !== tableOwner && mayActOn(pageOwner, real)
     if (!isTransfer) {
-      xen.log('otherOwner', pageOwner.id, tableOwner.id, real === undefined ? -1 : real.id)
+      xen.log('otherOwner', {
+        pg_owner: pageOwner.id,
+        l1e_owner: tableOwner.id,
+        real_pg_owner: real === undefined ? -1 : real.id,
+      })
       return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
     }
     pageOwner = real
@@ -118,7 +124,7 @@ export function getPageFromL1e(
   if (rc !== 0) {
     if ((lo & RW) !== 0) putPageType(xen, mfn, record)
     putPage(xen, mfn, record)
-  } else if (xen.version.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
+  } else if (xen.version.rules.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
     // Xen's entry 4 of the PAT is write combining.
     words[record] = (words[record] | TYPE_NON_COHERENT) >>> 0
   }
@@ -133,7 +139,13 @@ function failGetting(
   tableOwner: Domain,
   pageOwner: Domain,
 ): number {
-  xen.log('gettingMfn', mfn, xen.m2p.get(mfn), hex64(lo, hi), tableOwner.id, pageOwner.id)
+  xen.log('gettingMfn', {
+    mfn,
+    pfn: xen.m2p.get(mfn),
+    pte: hex64(lo, hi),
+    l1e_owner: tableOwner.id,
+    pg_owner: pageOwner.id,
+  })
   return EBUSY
 }
 
@@ -154,14 +166,14 @@ function getDeviceFromL1e(
   if (!xen.mayMapDevice(asking, mfn)) {
     // A frame of all ones is how guests write "no frame": no line for it.
     if (mfn === 0xff_ffff_ffff) return EINVAL
-    xen.log('mmioDenied', asking.id, mfn)
+    xen.log('mmioDenied', { pg_owner: asking.id, mfn })
     return EPERM
   }
   if (mfn === 0xff_ffff_ffff) return EINVAL
-  if (!xen.version.mmioUncached) return 0
+  if (!xen.version.rules.mmioUncached) return 0
   let flips = 0
   if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {
-    xen.log('forcedReadOnly', tableOwner.id, mfn)
+    xen.log('forcedReadOnly', { l1e_owner: tableOwner.id, mfn })
     flips |= RW
   }
   const caching = lo & CACHE_BITS
@@ -171,12 +183,12 @@ function getDeviceFromL1e(
   return flips
 }
 
-/** Caching other than write-back: refused on Xen's own frames; the seed keeps a note of it for every frame. */
+/** Caching other than write-back: refused on Xen's own frames; old versions keep a note of it for every frame. */
 function checkCaching(xen: Hypervisor, record: number, lo: number): number {
   const words = xen.memory.u32
   const attributes = ((lo >> 3) & 3) | ((lo >> 5) & 4)
   const isHeap = (words[record + REFS_WORD] & REF_XEN_HEAP) !== 0
-  if (!xen.version.tracksCacheAttributes) {
+  if (!xen.version.rules.tracksCacheAttributes) {
     if (attributes === 0 || !isHeap) return 0
     xen.log('cacheOfHeap')
     return EACCES
@@ -207,11 +219,11 @@ export function getPageFromUpper(
 ): number {
   const bad = foldFlags(lo, hi) & badFlags(xen, domain, level)
   if (bad !== 0) {
-    xen.log(level === 2 ? 'badL2Flags' : level === 3 ? 'badL3Flags' : 'badL4Flags', bad)
+    xen.log(level === 2 ? 'badL2Flags' : level === 3 ? 'badL3Flags' : 'badL4Flags', { flags: bad })
     return EINVAL
   }
   if (level === 2 && (lo & PSE) !== 0) {
-    // The seed's Xen takes the flag at L2 for domains that may have superpages; none may here.
+    // Where the flag is none of L2's bad ones it is for domains that may have superpages; none may here.
     xen.log('superpageFlag')
     return EINVAL
   }
@@ -219,7 +231,7 @@ export function getPageFromUpper(
   const record = xen.memory.record(mfn)
   let rc: number = EINVAL
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('pageRef', mfn)
+    xen.log('pageRef', { mfn })
   } else {
     rc = getPageType(xen, mfn, record, level - 1)
     if (rc !== 0) putPage(xen, mfn, record)
@@ -227,6 +239,9 @@ export function getPageFromUpper(
   if (rc === EINVAL && getLinear(xen, level, lo, mfn, table, domain)) return 0
   return rc
 }
+
+/** The count of same-level uses is a signed half word: one more would make it one of entries. */
+const MOST_LINEAR_USES = -0x8000
 
 /**
  * A table of the same level as the target of its own entry: linear page tables, by which a guest reads its tables.
@@ -248,15 +263,16 @@ function getLinear(
   if (mfn === table) return true
   const record = xen.memory.record(mfn)
   const container = xen.memory.record(table)
-  if (xen.version.linearCounted && ownerOf(xen, container) !== domain.owner) return false
+  if (xen.version.rules.countsLinear && ownerOf(xen, container) !== domain.owner) return false
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('pageRef', mfn)
+    xen.log('pageRef', { mfn })
     return false
   }
   const words = xen.memory.u32
-  if (xen.version.linearCounted) {
+  if (xen.version.rules.countsLinear) {
     // Chains of same-level tables are at most one long, as their teardown would recurse along them.
-    if (linearCount(xen, container) < 0 || linearCount(xen, record) > 0) {
+    const uses = linearCount(xen, record)
+    if (linearCount(xen, container) < 0 || uses > 0 || uses === MOST_LINEAR_USES) {
       putPage(xen, mfn, record)
       return false
     }
@@ -271,7 +287,7 @@ function getLinear(
     return false
   }
   words[record] = word + 1
-  if (xen.version.linearCounted) {
+  if (xen.version.rules.countsLinear) {
     addLinearCount(xen, container, 1)
     addLinearCount(xen, record, -1)
   }
@@ -287,10 +303,10 @@ export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwn
   const owner = ownerOf(xen, record)
   if (owner === OWNER_IO) return
   if ((hi & HI_GNTTAB) !== 0 && (badFlags(xen, tableOwner, 1) & 0x400000) !== 0) {
-    xen.log('implicitUnmap', hex64(lo, hi))
+    xen.log('implicitUnmap', { l1e_owner: { domain: tableOwner.id }, pte: hex64(lo, hi) })
   }
   if ((lo & RW) !== 0) putPageType(xen, mfn, record)
-  else if (xen.version.unmapDropsLdt && owner === tableOwner.owner) {
+  else if (xen.version.rules.unmapDropsLdt && owner === tableOwner.owner) {
     // Whether it is a page of the LDT is not looked at: put_page_from_l1e().
     const type = xen.memory.u32[record]
     if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) dropLdt(xen, tableOwner)
@@ -304,7 +320,7 @@ export function putPageFromUpper(xen: Hypervisor, lo: number, hi: number, table:
   const mfn = entryFrame(lo, hi)
   if (mfn === table) return
   const record = xen.memory.record(mfn)
-  if (xen.version.linearCounted) {
+  if (xen.version.rules.countsLinear) {
     const container = xen.memory.record(table)
     if (xen.memory.u32[record] >>> TYPE_SHIFT === xen.memory.u32[container] >>> TYPE_SHIFT) {
       addLinearCount(xen, record, 1)

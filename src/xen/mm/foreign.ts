@@ -13,25 +13,25 @@ export function getPageOwner(xen: Hypervisor, caller: Domain, id: number): Domai
     return null
   }
   if (id === DOMID.IO) return xen.domIo
-  const seed = xen.version.messages === 'seed'
+  const hidesOthers = !xen.version.rules.policyForForeign && !caller.privileged
   if (id === DOMID.XEN) {
-    if (!seed || caller.privileged) return xen.domXen
+    if (!hidesOthers) return xen.domXen
     xen.log('setForeign')
     return null
   }
   const domain = xen.domainById(id)
   if (domain === undefined) {
-    xen.log('unknownDomain', id)
+    xen.log('unknownDomain', { domid: id })
     return null
   }
-  if (seed && !caller.privileged) {
+  if (hidesOthers) {
     xen.log('setForeign')
     return null
   }
   return domain
 }
 
-/** Whether a caller may act on another's memory: the dummy XSM policy of 4.17. */
+/** Whether a caller may act on another's memory: what the dummy policy of XSM says. */
 export function mayActOn(caller: Domain, target: Domain): boolean {
   return caller === target || caller.privileged
 }

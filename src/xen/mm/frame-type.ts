@@ -36,7 +36,7 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
   const old = words[record]
   const count = old & TYPE_COUNT
   if (count === TYPE_COUNT) {
-    xen.log('typeOverflow', mfn)
+    xen.log('typeOverflow', { mfn })
     return EINVAL
   }
   if (count === 0) {
@@ -59,7 +59,7 @@ export function getPageType(xen: Hypervisor, mfn: number, record: number, code: 
     if (!(code >= TYPE_CODE.l1 && code <= TYPE_CODE.l3 && seen === code + 1)) {
       const [saw, exp, pfn] = [xen.typeText(old), xen.typeText(bareType(code)), xen.m2p.get(mfn)]
       xen.lastRefusal = { mfn, pfn, saw, exp }
-      xen.log('badType', saw, exp, mfn, pfn)
+      xen.log('badType', { saw, exp, mfn, pfn })
     }
     return EINVAL
   }
@@ -76,17 +76,16 @@ function validate(xen: Hypervisor, mfn: number, record: number, code: number): n
     return 0
   }
   const taf = xen.typeText(words[record])
-  xen.log(
-    'validating',
+  xen.log('validating', {
     mfn,
-    xen.m2p.get(mfn),
-    xen.typeText(bareType(code)),
-    xen.refsText(words[record + REFS_WORD]),
+    pfn: xen.m2p.get(mfn),
+    type: xen.typeText(bareType(code)),
+    caf: xen.refsText(words[record + REFS_WORD]),
     taf,
-  )
-  // 4.17 parks a table that failed beyond its first slot and tears it down before the hypercall returns; the teardown
+  })
+  // Newer versions park a table that failed beyond its first slot and tear it down before the hypercall returns; the teardown
   // leaves the type with a count of zero. Everything else loses its type at once.
-  const keeps = xen.version.failedPromotionKeepsType && xen.failedSlot > 0 && code > TYPE_CODE.l1
+  const keeps = xen.version.rules.failedPromotionKeepsType && xen.failedSlot > 0 && code > TYPE_CODE.l1
   words[record] = keeps && code <= TYPE_CODE.l4 ? bareType(code) : 0
   if (xen.sink !== null) traceType(xen, mfn, code, keeps ? code : TYPE_CODE.none)
   return rc
@@ -117,10 +116,11 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
   putPage(xen, mfn, record)
 }
 
-/** Whether the frame is a live frame of its type: what page_lock() asks. */
+/** Whether the frame is a live frame of its type, whose count can take the lock's reference: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
   const word = xen.memory.i32[record]
-  return (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
+  const count = word & TYPE_COUNT
+  return (word & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
 }
 
 /**

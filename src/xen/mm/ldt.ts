@@ -15,7 +15,7 @@ const MAX_LDT_ENTRIES = 8192
 
 /**
  * MMUEXT_SET_LDT: where the guest's LDT is. The pages of the one before are given back; those of the new one are taken
- * when a selector of theirs is first loaded (4.17), or the first of them at once (seed).
+ * when a selector of theirs is first loaded, or the first of them at once where the version is an old one.
  *
  * @param lo low half of the address, which is checked as the guest gave it
  */
@@ -27,18 +27,18 @@ export function setLdt(
   hi: number,
   entries: number,
 ): number {
-  // An LDT of no entries is nowhere. The seed looks at the address all the same.
-  const nowhere = entries === 0 && !xen.version.eagerLdt
+  // An LDT of no entries is nowhere. Who takes pages at once looks at the address all the same.
+  const nowhere = entries === 0 && !xen.version.rules.eagerLdt
   const base = nowhere ? 0 : vaOf(lo, hi)
   if (!isGuestAddress(base) || base % PAGE !== 0 || entries > MAX_LDT_ENTRIES) {
-    xen.log('setLdt', hex64(lo, hi).replace(/^0+(?=.)/, ''), entries)
+    xen.log('setLdt', { ptr: hex64(lo, hi).replace(/^0+(?=.)/, ''), ents: entries })
     return EINVAL
   }
   if (base === domain.ldtBase && entries === domain.ldtEntries) return 0
   dropLdt(xen, domain)
   domain.ldtBase = base
   domain.ldtEntries = entries
-  if (entries !== 0 && xen.version.eagerLdt) faultInLdt(xen, domain, vcpu, 0)
+  if (entries !== 0 && xen.version.rules.eagerLdt) faultInLdt(xen, domain, vcpu, 0)
   return 0
 }
 
@@ -113,12 +113,12 @@ export function loadSelector(xen: Hypervisor, vcpu: Vcpu, selector: number): Tra
     const offset = index * 8
     if (index >= domain.ldtEntries) {
       // The CPU refuses it; what Xen's emulation of the refused instruction then reads is another matter.
-      if (!xen.version.checksLdtLimit) faultInLdt(xen, domain, vcpu, offset)
+      if (!xen.version.rules.checksLdtLimit) faultInLdt(xen, domain, vcpu, offset)
       return refused
     }
     if (!faultInLdt(xen, domain, vcpu, offset)) {
       const va = domain.ldtBase + offset
-      // 4.17: an address that cannot be in cr2 becomes a fault of the selector.
+      // An address that cannot be in cr2 becomes a fault of the selector.
       const crosses = va >= 2 ** 48 || vaOf(va >>> 0, vaHigh(domain.ldtBase)) === -1
       return crosses ? refused : { vector: VECTOR_PF, error: 0, va }
     }

@@ -12,6 +12,6 @@ import type { Hypervisor } from '../hypervisor.ts'
  * @returns frame of the L1 that Xen finds
  */
 export function throughLinearMap(xen: Hypervisor, vcpu: Vcpu, va: number, table: number): number {
-  if (xen.version.flushesLinearMap) return table
+  if (xen.version.rules.flushesLinearMap) return table
   return vcpu.tlb.linearL1(Math.floor(va / ENTRY_BYTES[2]), table)
 }

@@ -1,6 +1,5 @@
 import { EINVAL } from '../../bits/errno.ts'
 import { A, D, entryFrame, foldFlags, P } from '../../bits/pte.ts'
-import type { MessageId } from '../console/messages.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import {
@@ -15,12 +14,12 @@ import {
 } from './entries.ts'
 import { isXenSlot } from './tables.ts'
 
-const BAD_FLAGS: Record<TableLevel, MessageId> = {
+const BAD_FLAGS = {
   1: 'badL1FlagsMod',
   2: 'badL2FlagsMod',
   3: 'badL3FlagsMod',
   4: 'badL4FlagsMod',
-}
+} as const satisfies Record<TableLevel, string>
 
 /**
  * Change one entry of a live table: mod_l1_entry() to mod_l4_entry(). 0, or a negative error; an update that fails
@@ -44,7 +43,7 @@ export function modEntry(
   pageOwner: Domain,
 ): number {
   if (isXenSlot(level, slot)) {
-    xen.log('xenSlotL4', slot)
+    xen.log('xenSlotL4', { slot, pl4e: slot })
     return EINVAL
   }
   const words = xen.memory.u32
@@ -55,10 +54,10 @@ export function modEntry(
   if ((lo & P) !== 0) {
     const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, level)
     if (bad !== 0) {
-      xen.log(BAD_FLAGS[level], bad)
+      xen.log(BAD_FLAGS[level], { flags: bad })
       return EINVAL
     }
-    if (xen.version.adjustFirst) {
+    if (xen.version.rules.adjustsFirst) {
       lo = adjust(xen, level, lo, hi)
       hi = adjusted.hi
     }
@@ -89,7 +88,7 @@ export function modEntry(
 function store(xen: Hypervisor, level: TableLevel, at: number, lo: number, hi: number, kept: number): void {
   const words = xen.memory.u32
   const wasPresent = (words[at] & P) !== 0
-  if (!xen.version.adjustFirst) {
+  if (!xen.version.rules.adjustsFirst) {
     lo = adjust(xen, level, lo, hi)
     hi = adjusted.hi
   }
@@ -113,7 +112,8 @@ function isFast(
   lo: number,
   hi: number,
 ): boolean {
-  const mask = level === 1 ? xen.version.fastPath.l1 : xen.version.fastPath.upper
+  const { fastPath } = xen.version.rules
+  const mask = level === 1 ? fastPath.l1 : fastPath.upper
   return (
     (oldLo & P) !== 0 &&
     ((foldFlags(oldLo, oldHi) ^ foldFlags(lo, hi)) & mask) === 0 &&

@@ -51,7 +51,7 @@ function emulateWrite(
   }
   const record = xen.memory.record(table)
   if (record === -1 || !getPage(xen, table, record, domain)) {
-    xen.log('pageRef', table)
+    xen.log('pageRef', { mfn: table })
     return false
   }
   const done = isLive(xen, record) && emulateLocked(xen, domain, va, store, table, record)
@@ -73,7 +73,7 @@ function emulateLocked(
   if (bytes > 8) return false
   if ((offset & (bytes - 1)) !== 0) {
     const digits = hexVa(va).replace(/^0+(?=.)/, '')
-    xen.log('ptwrAccess', digits, digits, bytes)
+    xen.log('ptwrAccess', { cr2: digits, addr: digits, bytes })
     return false
   }
   lockPage(xen, record)

@@ -51,6 +51,7 @@ export function promoteTable(
   record: number,
   code: number,
 ): number {
+  xen.work.table()
   if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
   if (code === TYPE_CODE.segdesc) {
     const bad = checkDescriptorPage(xen, xen.memory.backing(record))
@@ -101,8 +102,7 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
     const rc = getPageFromL1e(xen, lo >>> 0, hi >>> 0, domain, domain)
     if (rc < 0) {
       xen.failedSlot = slot
-      if (xen.version.messages === 'seed') xen.log('failureL1', slot)
-      else xen.log('failureL1', rc, slot)
+      xen.log('failureL1', { rc, slot })
       for (let done = slot - 1; done >= 0; done--) {
         const entry = table + done * 2
         putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
@@ -148,8 +148,7 @@ function promoteUpper(
     const rc = getPageFromUpper(xen, level, words[at], words[at + 1], mfn, domain)
     if (rc !== 0) {
       const id = level === 2 ? 'failureL2' : level === 3 ? 'failureL3' : 'failureL4'
-      if (xen.version.messages === 'seed') xen.log(id, slot)
-      else xen.log(id, rc, slot)
+      xen.log(id, { rc, slot })
       for (let done = slot - 1; done >= 0; done--) {
         if (!isXenSlot(level, done))
           putPageFromUpper(xen, words[table + done * 2], words[table + done * 2 + 1], mfn)
@@ -175,19 +174,19 @@ export function isXenSlot(level: number, slot: number): boolean {
 export function initXenSlots(xen: Hypervisor, mfn: number, table: number): void {
   const words = xen.memory.u32
   words.fill(0, table + FIRST_XEN_SLOT * 2, table + (LAST_XEN_SLOT + 1) * 2)
-  if (xen.version.m2pOnPromotion) fillM2pSlot(xen, table)
+  if (xen.version.rules.m2pOnPromotion) fillM2pSlot(xen, table)
   words[table + 258 * 2] = entryLo(mfn, 0x63)
-  words[table + 258 * 2 + 1] = entryHi(mfn, xen.version.xenSlotsNx ? HI_NX : 0)
+  words[table + 258 * 2 + 1] = entryHi(mfn, xen.version.rules.xenSlotsNx ? HI_NX : 0)
   for (const [slot, l3] of xen.xenL3s) {
     words[table + slot * 2] = entryLo(l3, 0x63)
-    words[table + slot * 2 + 1] = entryHi(l3, slot !== 261 && xen.version.xenSlotsNx ? HI_NX : 0)
+    words[table + slot * 2 + 1] = entryHi(l3, slot !== 261 && xen.version.rules.xenSlotsNx ? HI_NX : 0)
   }
 }
 
 /** Slot 256: the M2P, readable by the guest. */
 export function fillM2pSlot(xen: Hypervisor, table: number): void {
   const words = xen.memory.u32
-  const isSafe = xen.version.xenSlotsNx
+  const isSafe = xen.version.rules.xenSlotsNx
   words[table + 256 * 2] = entryLo(xen.m2p.l3, isSafe ? 0x25 : 0x67)
   words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3, isSafe ? HI_NX : 0)
 }
@@ -211,6 +210,7 @@ export function demoteTable(
   record: number,
   code: number,
 ): void {
+  xen.work.table()
   const words = xen.memory.u32
   const table = xen.memory.backing(record)
   for (let slot = SLOTS - 1; slot >= 0; slot--) {

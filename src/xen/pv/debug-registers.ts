@@ -1,5 +1,5 @@
 import { vaOf } from '../../bits/address.ts'
-import { EINVAL, ENODEV, EPERM } from '../../bits/errno.ts'
+import { EPERM } from '../../bits/errno.ts'
 import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Domain } from '../domain.ts'
 import { arg32, argHigh } from '../hypercalls/arguments.ts'
@@ -42,7 +42,7 @@ export function storeDebugRegister(xen: Hypervisor, vcpu: Vcpu, n: number, lo: n
       return 0
     }
     default:
-      return xen.version.messages === 'seed' ? EINVAL : ENODEV
+      return xen.version.errnos.debugRegister
   }
 }
 
@@ -55,7 +55,7 @@ function aliased(n: number): number {
 export function getDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
   const n = arg32(vcpu, 0)
   if (n > 7) {
-    const error = xen.version.messages === 'seed' ? EINVAL : ENODEV
+    const error = xen.version.errnos.debugRegister
     vcpu.setNumber(RAX, error)
     return error
   }

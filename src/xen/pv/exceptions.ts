@@ -8,51 +8,57 @@ import { isGuestAddress } from '../mm/guest-copy.ts'
 import { eventsMasked, setEventsMasked, writeFaultAddress } from '../sched/vcpu-info.ts'
 import { enterKernelMode } from './guest-mode.ts'
 
-/** Names of the exceptions as the seed prints them (traps.c:trapstr), and as 4.17 does. */
-const TRAP_WORDS = [
-  'divide error',
-  'debug',
-  'nmi',
-  'bkpt',
-  'overflow',
-  'bounds',
-  'invalid opcode',
-  'device not available',
-  'double fault',
-  'coprocessor segment',
-  'invalid tss',
-  'segment not found',
-  'stack error',
-  'general protection fault',
-  'page fault',
-  'spurious interrupt',
-  'coprocessor error',
-  'alignment check',
-  'machine check',
-  'simd error',
-]
-const TRAP_MNEMONICS = [
-  '#DE',
-  '#DB',
-  'NMI',
-  '#BP',
-  '#OF',
-  '#BR',
-  '#UD',
-  '#NM',
-  '#DF',
-  'CSO',
-  '#TS',
-  '#NP',
-  '#SS',
-  '#GP',
-  '#PF',
-  'SPV',
-  '#MF',
-  '#AC',
-  '#MC',
-  '#XM',
-]
+/** Names of the exceptions: as words (trapstr() in traps.c), or as the processor's manuals have them (vector_name()). */
+const TRAP_NAMES = {
+  words: [
+    'divide error',
+    'debug',
+    'nmi',
+    'bkpt',
+    'overflow',
+    'bounds',
+    'invalid opcode',
+    'device not available',
+    'double fault',
+    'coprocessor segment',
+    'invalid tss',
+    'segment not found',
+    'stack error',
+    'general protection fault',
+    'page fault',
+    'spurious interrupt',
+    'coprocessor error',
+    'alignment check',
+    'machine check',
+    'simd error',
+  ],
+  mnemonics: [
+    '#DE',
+    '#DB',
+    'NMI',
+    '#BP',
+    '#OF',
+    '#BR',
+    '#UD',
+    '#NM',
+    '#DF',
+    'CSO',
+    '#TS',
+    '#NP',
+    '#SS',
+    '#GP',
+    '#PF',
+    'SPV',
+    '#MF',
+    '#AC',
+    '#MC',
+    '#XM',
+  ],
+} as const
+
+function trapName(names: keyof typeof TRAP_NAMES, vector: number): string {
+  return TRAP_NAMES[names][vector] ?? '???'
+}
 
 /** The flat segments of Xen's that a guest's kernel is entered with. */
 export const FLAT_CS = 0xe033
@@ -102,11 +108,11 @@ export function enterGuest(
     enterAt(vcpu, address)
     return
   }
-  let fault = xen.version.entryFault
+  let fault = xen.version.messages.entryFault
   if (missed !== null && fault !== '') {
-    // 4.17 walks to the address of the store that failed, unless the stack is in Xen's own range.
+    // Xen walks to the address of the store that failed, unless the stack is in Xen's own range.
     if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
-    fault = pushFault(xen.version.pushFaults, missed.index)
+    fault = pushFault(xen.version.messages.pushFaults, missed.index)
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, domain, vcpu)
@@ -123,7 +129,7 @@ function enterAt(vcpu: Vcpu, address: number): void {
   code.setSelector(SS, FLAT_SS)
 }
 
-/** Where 4.17 says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
+/** Where Xen says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
 function pushFault(labels: number, index: number): string {
   const word = Math.max(0, 6 - index)
   const label = word === 0 ? '0x8' : `${word}x8`
@@ -132,16 +138,11 @@ function pushFault(labels: number, index: number): string {
 }
 
 function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: number, error: number): void {
-  if (xen.version.messages === 'seed') {
-    // A page fault has a line of its own and a walk of the tables instead.
-    if (vector === VECTOR_PF) {
-      xen.log('unhandledPageFault', domain.id, 0, error)
-      pageWalk(xen, vcpu, vcpu.faultAddress)
-    } else xen.log('unhandled', TRAP_WORDS[vector], vector, 0, error)
-    return
-  }
-  const code = HAS_ERROR_CODE.has(vector) ? error.toString(16).padStart(4, '0') : 'ffffffff'
-  xen.log('unhandled', vector, TRAP_MNEMONICS[vector] ?? '???', code)
+  const { ownLineForPageFault, trapNames } = xen.version.messages
+  const ec = HAS_ERROR_CODE.has(vector) || ownLineForPageFault ? error : 'ffffffff'
+  if (vector === VECTOR_PF && ownLineForPageFault) {
+    xen.log('unhandledPageFault', { domid: domain.id, vcpu: 0, ec })
+  } else xen.log('unhandled', { trap: trapName(trapNames, vector), vec: vector, vcpu: 0, ec })
   if (vector === VECTOR_PF) pageWalk(xen, vcpu, vcpu.faultAddress)
 }
 
@@ -209,7 +210,7 @@ export function crashDomain(xen: Hypervisor, domain: Domain, vcpu: Vcpu): never 
   domain.crashed = true
   xen.console.xen(`Domain ${domain.id} (vcpu#${domain.vcpus.indexOf(vcpu)}) crashed on cpu#0:`)
   dumpGuest(xen, domain, vcpu)
-  if (domain.id === 0) xen.console.xen(xen.version.dom0Crashed)
+  if (domain.id === 0) xen.console.xen(xen.version.messages.dom0Crashed)
   throw new DomainCrash(`domain ${domain.id} crashed`)
 }
 

@@ -11,13 +11,13 @@ const MASKS_EVENTS = 1
 
 /**
  * SYSCALL in the guest's user mode: no hypercall, but the kernel's own business. The kernel goes on at the callback that
- * it registered, on the stack of stack_switch. Without a callback the instruction is an undefined one in 4.17, which the
- * driver sees as a GuestTrap, and the end of the domain in 2011.
+ * it registered, on the stack of stack_switch. Without a callback the instruction is an undefined one, which the driver
+ * sees as a GuestTrap; in 2011 it was the end of the domain.
  */
 export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
   const callback = domain.callbacks.get(CALLBACK.syscall)
   const registered = callback !== undefined && callback.address !== 0
-  if (!registered && xen.version.messages !== 'seed') {
+  if (!registered && xen.version.rules.unregisteredSyscallTraps) {
     stepBack(vcpu)
     deliverException(xen, domain, vcpu, VECTOR_UD, 0)
     throw new GuestTrap(VECTOR_UD, 0, 0)
@@ -29,7 +29,7 @@ export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
 }
 
 /** rip at the instruction again, which is two bytes long. */
-function stepBack(vcpu: Vcpu): void {
+export function stepBack(vcpu: Vcpu): void {
   const { code } = vcpu
   if (code === null) return
   const lo = code.ripLow - 2

@@ -1,5 +1,6 @@
 import { BadInput, nearest } from '../../bits/bad-input.ts'
 import { PAT, PCD, PSE, PWT, RW } from '../../bits/pte.ts'
+import type { Rules } from './rules.ts'
 import type { XenVersion } from './version.ts'
 
 /**
@@ -29,8 +30,10 @@ export const HOLES: readonly Hole[] = [
     what: 'PSE was not among the flags that an L2 entry may not have, and setting it took the fast path.',
     fixed: 'fe360c90ea (2015)',
     property: 'writable-table',
-    open: (version) => withUpper(withL2(version, version.badFlags.l2 & ~PSE), version.fastPath.upper & ~PSE),
-    close: (version) => withUpper(withL2(version, version.badFlags.l2 | PSE), version.fastPath.upper | PSE),
+    open: (version) =>
+      withUpper(withL2(version, version.rules.badFlags.l2 & ~PSE), version.rules.fastPath.upper & ~PSE),
+    close: (version) =>
+      withUpper(withL2(version, version.rules.badFlags.l2 | PSE), version.rules.fastPath.upper | PSE),
   },
   {
     advisory: '154',
@@ -38,8 +41,10 @@ export const HOLES: readonly Hole[] = [
     what: 'A device could be mapped with caching, at once or by a change of the flags that took the fast path.',
     fixed: 'c61a6f74f8 (2016)',
     property: 'cached-device',
-    open: (version) => ({ ...withL1(version, version.fastPath.l1 & ~CACHING), mmioUncached: false }),
-    close: (version) => ({ ...withL1(version, version.fastPath.l1 | CACHING), mmioUncached: true }),
+    open: (version) =>
+      withRules(withL1(version, version.rules.fastPath.l1 & ~CACHING), { mmioUncached: false }),
+    close: (version) =>
+      withRules(withL1(version, version.rules.fastPath.l1 | CACHING), { mmioUncached: true }),
   },
   {
     advisory: '182',
@@ -47,8 +52,8 @@ export const HOLES: readonly Hole[] = [
     what: 'An entry of L2 to L4 could gain RW without being checked again.',
     fixed: 'e1bff4c2ea (2016)',
     property: 'writable-table',
-    open: (version) => withUpper(version, version.fastPath.upper & ~(RW | PWT | PCD)),
-    close: (version) => withUpper(version, version.fastPath.upper | RW | PWT | PCD),
+    open: (version) => withUpper(version, version.rules.fastPath.upper & ~(RW | PWT | PCD)),
+    close: (version) => withUpper(version, version.rules.fastPath.upper | RW | PWT | PCD),
   },
   {
     advisory: '213',
@@ -56,8 +61,8 @@ export const HOLES: readonly Hole[] = [
     what: 'A multicall went on after an iret that had left for a process, whose tables its other calls then changed.',
     fixed: '22c096c99d (2017)',
     property: 'user-mode-call',
-    open: (version) => ({ ...version, multicallEndsInUserMode: false }),
-    close: (version) => ({ ...version, multicallEndsInUserMode: true }),
+    open: (version) => withRules(version, { multicallEndsInUserMode: false }),
+    close: (version) => withRules(version, { multicallEndsInUserMode: true }),
   },
   {
     advisory: '240',
@@ -65,8 +70,8 @@ export const HOLES: readonly Hole[] = [
     what: 'Same-level references were not counted, so tables could be chained without limit.',
     fixed: '6987fc7558 (2017)',
     property: 'table-chain',
-    open: (version) => ({ ...version, linearCounted: false }),
-    close: (version) => ({ ...version, linearCounted: true }),
+    open: (version) => withRules(version, { countsLinear: false }),
+    close: (version) => withRules(version, { countsLinear: true }),
   },
   {
     advisory: '286',
@@ -74,8 +79,8 @@ export const HOLES: readonly Hole[] = [
     what: "Changes of L2 to L4 did not flush Xen's linear map of the tables, by which it then changed an L1 no longer there.",
     fixed: '16a20963b3 (2020)',
     property: 'writable-table',
-    open: (version) => ({ ...version, flushesLinearMap: false }),
-    close: (version) => ({ ...version, flushesLinearMap: true }),
+    open: (version) => withRules(version, { flushesLinearMap: false }),
+    close: (version) => withRules(version, { flushesLinearMap: true }),
   },
   {
     advisory: '298',
@@ -83,21 +88,25 @@ export const HOLES: readonly Hole[] = [
     what: 'The emulator looked at an LDT without asking for its limit, and took any page behind it for one of descriptors.',
     fixed: '93021cbe88 (2019)',
     property: 'descriptor-limit',
-    open: (version) => ({ ...version, checksLdtLimit: false }),
-    close: (version) => ({ ...version, checksLdtLimit: true }),
+    open: (version) => withRules(version, { checksLdtLimit: false }),
+    close: (version) => withRules(version, { checksLdtLimit: true }),
   },
 ]
 
+function withRules(version: XenVersion, rules: Partial<Rules>): XenVersion {
+  return { ...version, rules: { ...version.rules, ...rules } }
+}
+
 function withL2(version: XenVersion, l2: number): XenVersion {
-  return { ...version, badFlags: { ...version.badFlags, l2 } }
+  return withRules(version, { badFlags: { ...version.rules.badFlags, l2 } })
 }
 
 function withL1(version: XenVersion, l1: number): XenVersion {
-  return { ...version, fastPath: { ...version.fastPath, l1 } }
+  return withRules(version, { fastPath: { ...version.rules.fastPath, l1 } })
 }
 
 function withUpper(version: XenVersion, upper: number): XenVersion {
-  return { ...version, fastPath: { ...version.fastPath, upper } }
+  return withRules(version, { fastPath: { ...version.rules.fastPath, upper } })
 }
 
 /**

@@ -1,4 +1,4 @@
-import { xenNames } from '../../../run/script/script.ts'
+import { DEFAULT_XEN, xenNames } from '../../../run/xen-versions.ts'
 import { HOLES_OPTION } from '../../machine-options.ts'
 import type { Verb } from '../../options.ts'
 import { KEY_OPTIONS, QUEUE_OPTION, VERIFY_OPTION } from '../sweep/sweep-options.ts'
@@ -14,7 +14,7 @@ export const exploreVerb: Verb = {
       argument: 'PROFILE',
       help: 'whose rules',
       values: xenNames,
-      default: '4.17',
+      default: DEFAULT_XEN.others,
     },
     HOLES_OPTION,
     { name: 'domu', kind: 'flag', help: 'search in a guest, not in the control domain' },

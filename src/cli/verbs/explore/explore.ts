@@ -16,6 +16,7 @@ import type { QueueFlags } from '../../../explore/queue/address.ts'
 import type { QueueRunner } from '../../../explore/queue/through-queue.ts'
 import { readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
+import { DEFAULT_XEN } from '../../../run/xen-versions.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
@@ -75,6 +76,10 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
         if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
       },
       progress: (done: Parameters<Progress['at']>[0]) => progress.at(done),
+      notSaved(why: string) {
+        progress.end()
+        io.err(`xenolith: ${why}; the search goes on`)
+      },
       found(finding: Finding) {
         progress.end()
         if (options.json !== true) for (const line of shown(plan, finding)) io.out(line)
@@ -89,7 +94,8 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
   else for (const line of summary(explored, progress.seconds)) io.out(line)
   if (explored.ended === 'interrupted') {
-    io.err(`xenolith: interrupted; go on with: xenolith explore --resume ${checkpoint}`)
+    const where = explored.saved ? `go on with: xenolith explore --resume ${checkpoint}` : 'nothing is saved'
+    io.err(`xenolith: interrupted; ${where}`)
     return STATUS_INTERRUPTED
   }
   const outcome = explored.findings.length > 0 ? 'found' : 'nothing'
@@ -124,7 +130,7 @@ const PLAN_OPTIONS = [
 function planFrom(options: ExploreFlags): ExplorePlan {
   const number = (name: keyof ExploreFlags & string, most: number): number | undefined =>
     wholeNumber(`--${name}`, options[name] as string | undefined, 0, most)
-  const xen = options.xen ?? '4.17'
+  const xen = options.xen ?? DEFAULT_XEN.others
   if (options.moves !== undefined && options.pages !== undefined) {
     throw new BadInput('--moves and --pages: a file of moves names its own pages; leave --pages out')
   }

@@ -1,0 +1,92 @@
+import { EACCES, EINVAL, ENODEV, ENXIO, ESRCH } from '../../bits/errno.ts'
+import { typeLayout } from '../../bits/type-word.ts'
+import type { XenVersion } from './version.ts'
+
+/** Flags whose change needs no recount: NX, bits 52 to 62, AVAIL, G, D, A, US. */
+const WHITELIST = 0xfffe00 | 0x100 | 0x040 | 0x020 | 0x004
+
+/** Debian 12's Xen, 4.17.7, as a debug build. */
+export const xen417: XenVersion = {
+  name: '4.17',
+  // What is between it and the Xen of 2011 has its prefixes and its silence in release builds.
+  standsFrom: [4, 6],
+  banner: 'Xen-4.17.7  x86_64  debug=y  Not tainted',
+  rules: {
+    badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x198, l3: 0x198, l4: 0x198 },
+    fastPath: { l1: 0xffffff & ~WHITELIST, upper: 0xffffff & ~WHITELIST },
+    adjustsFirst: true,
+    l4Accessed: true,
+    foreignOnlyInL1: true,
+    countsLinear: true,
+    mmioUncached: true,
+    tracksCacheAttributes: false,
+    marksNonCoherent: true,
+    deniedLapicPages: 256,
+    deniesUnaddressable: true,
+    failedPromotionKeepsType: true,
+    m2pOnPromotion: false,
+    xenSlotsNx: true,
+    flushesLinearMap: true,
+    freeUnpins: false,
+    dom0FramesBackwards: true,
+    stealClearsType: true,
+    eagerLdt: false,
+    unmapDropsLdt: false,
+    checksLdtLimit: true,
+    policyForForeign: true,
+    ownOperations: true,
+    findsFramesQuietly: true,
+    sameRootIsKept: true,
+    flushesAfterFailure: false,
+    superpagesByOption: false,
+    multicallEndsInUserMode: true,
+    consoleForAll: false,
+    unregisteredSyscallTraps: true,
+    checksSegmentBases: true,
+    unknownMsrsPass: false,
+  },
+  errnos: {
+    unknownTableOwner: ESRCH,
+    badRoot: null,
+    flushCache: EACCES,
+    flushCacheGlobal: EINVAL,
+    debugRegister: ENODEV,
+    vcpuInfoPlace: ENXIO,
+    lateTimer: 0,
+  },
+  abi: {
+    version: 0x4_0011,
+    extraversion: '.7',
+    // memory_op_vnode_supported and direct_mapped.
+    features: [13, 17],
+    deniesCommandLine: true,
+    hasBuildId: true,
+    assists: [0, 1, 2, 3, 4, 5, 32],
+    noTranslate: true,
+    hidesRamSize: true,
+    clobber: [0xdeadf00d, 0xdeadbeef],
+  },
+  words: {
+    type: typeLayout('4.17'),
+    freeCount: 'c00000000000000',
+    freeType: '0000010007ffff',
+    unscrubbed: ['8c00000000000000', '0000000000000000'],
+  },
+  messages: {
+    release: '4.17.7',
+    build: 'debug',
+    line: 'first',
+    files: 'path',
+    namesVcpu: true,
+    guestLog: { always: 4, limited: 4 },
+    ownLineForPageFault: false,
+    trapNames: 'mnemonics',
+    dumpsSegmentBases: true,
+    blankAfterL2: false,
+    iretFailure: 'arch/x86/pv/iret.c:104',
+    entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
+    pushFaults: 0x403738d0,
+    dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
+  },
+  holes: [],
+}

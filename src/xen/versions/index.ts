@@ -1,0 +1,37 @@
+import { BadInput, nearest } from '../../bits/bad-input.ts'
+import { xen417 } from './4.17.ts'
+import { xen417Release } from './4.17-release.ts'
+import { seed } from './seed.ts'
+import type { Release, XenVersion } from './version.ts'
+
+/** The versions of Xen that there are, in the order in which they came. */
+export const versions: readonly XenVersion[] = [seed, xen417, xen417Release]
+
+/** What is taken where nobody says which: the model kernels have the Xen of their time, everything else one of today. */
+export const DEFAULT_XEN = { model: seed.name, others: xen417.name } as const
+
+export function xenVersionNames(): string[] {
+  return versions.map(({ name }) => name)
+}
+
+/** The version of a name. Throws BadInput for a name that there is not. */
+export function xenVersion(name: string): XenVersion {
+  const found = versions.find((version) => version.name === name)
+  if (found !== undefined) return found
+  const guess = nearest(name, xenVersionNames())
+  throw new BadInput(
+    `--xen ${name}: no such profile; ${guess ? `did you mean ${guess}? ` : ''}there are ${xenVersionNames().join(', ')}`,
+  )
+}
+
+/** The version that stands for a release, in the build that is asked for where it has that. */
+export function versionFor(release: Release, build: 'debug' | 'release'): XenVersion {
+  const inSeries = versions.filter(({ standsFrom }) => !isBefore(release, standsFrom))
+  const series = inSeries.reduce((a, b) => (isBefore(a.standsFrom, b.standsFrom) ? b : a)).standsFrom
+  const candidates = inSeries.filter(({ standsFrom }) => !isBefore(standsFrom, series))
+  return candidates.find(({ messages }) => messages.build === build) ?? candidates[0]
+}
+
+function isBefore(a: Release, b: Release): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
+}
