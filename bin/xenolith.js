@@ -15,9 +15,12 @@ const inClone = existsSync(source)
 const program = inClone ? source : here('dist/cli/main.js')
 const needed = inClone ? [22, 18] : [22, 0]
 
+// Whoever lists processes sees their words: a password in an address is not for them.
+if (process.argv.some((word) => /:\/\/[^/]*@/.test(word))) process.title = 'xenolith'
+
 const [major, minor] = process.versions.node.split('.').map(Number)
 const newEnough = major > needed[0] || (major === needed[0] && minor >= needed[1])
-const bundled = here('node_modules/node/bin/node')
+const bundled = here('node_modules/.bin/node')
 
 /** By this the process that only starts another one tells it its number. */
 const WRAPPER = 'XENOLITH_WRAPPER'

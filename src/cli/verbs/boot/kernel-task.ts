@@ -25,11 +25,16 @@ export type KernelTaskResult = {
   readonly snapshot: 'written' | 'none' | 'impossible'
 }
 
+/** Settings of a configuration that are named, where they have no effect. */
+const MOST_NAMED = 20
+
 /** Boot a real kernel, here on this thread: on a terminal, or as a batch. */
 export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResult {
   const config = configOf(flags)
   if (config !== null && config.ignored.length > 0) {
-    here.io.err(`xenolith: ${flags.config}: of no effect here: ${config.ignored.join(', ')}`)
+    const named = config.ignored.slice(0, MOST_NAMED).join(', ')
+    const more = config.ignored.length > MOST_NAMED ? `, and ${config.ignored.length - MOST_NAMED} more` : ''
+    here.io.err(`xenolith: ${flags.config}: of no effect here: ${named}${more}`)
   }
   const spec = { ...kernelSpec(flags, config), hostMemory: hostMemory() }
   const note = memoryNote(spec, spec.hostMemory)
@@ -47,7 +52,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
 function writeSnapshot(kernel: KernelRun, file: string | undefined): KernelTaskResult['snapshot'] {
   if (file === undefined) return 'none'
   if (!kernel.isAlive) return 'impossible'
-  writeWhole(file, kernel.snapshot())
+  writeWhole(file, kernel.snapshotParts())
   return 'written'
 }
 
