@@ -1,5 +1,6 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
@@ -72,14 +73,6 @@ export type CpuOptions = {
   readonly codeBytes?: number
 }
 
-/** What of a core is not in the machine's memory. */
-export type SavedCpu = {
-  readonly instructions: number
-  readonly tscOffset: number
-  /** dr0 to dr7, two words each. */
-  readonly debug: Uint32Array
-}
-
 /**
  * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
  * executes until the budget of instructions is used up or something is its owner's. A reset of the memory, or a restore, ends
@@ -145,29 +138,21 @@ export class Cpu {
     this.setWord(FIELD.controlWord, 0x37f)
     this.setFlags(IF | 2)
     this.execute = instantiate(memory.wasm, {
-      translate: (access, bytes) => this.port.translate(access, bytes),
+      translate: (access, bytes) => {
+        this.obey()
+        return this.port.translate(access, bytes)
+      },
       commit: () => (this.port.commit() ? 1 : 0),
       enter: () => {
         // Since `run` began, the instruction that it passes a breakpoint at has been executed.
         this.passing = -1
         return this.enter()
       },
-      assist: () => assist(this, this.cache.instructionOf(this.word(FIELD.record))),
+      assist: () => {
+        this.obey()
+        return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
+      },
     })
-  }
-
-  save(): SavedCpu {
-    return { instructions: this.instructions, tscOffset: this.tscOffset, debug: this.debug.words.slice() }
-  }
-
-  /** Be as when it was saved, in a memory that was restored: there the registers are, but other places of the tables. */
-  restore({ instructions, tscOffset, debug }: SavedCpu): void {
-    this.instructions = instructions
-    this.tscOffset = tscOffset
-    this.debug.words.set(debug)
-    this.setWord(FIELD.tlb, this.tlb.data)
-    this.setWord(FIELD.codeTlb, this.tlb.code)
-    this.updateStops()
   }
 
   // ---- the state ----
@@ -337,22 +322,21 @@ export class Cpu {
     this.setWord(FIELD.left, 0)
   }
 
+  /** By what somebody on another thread ends the run: looked at wherever an instruction takes long. */
+  stopFlag: StopFlag | null = null
+
+  private obey(): void {
+    if (this.stopFlag?.isSet === true) this.stop()
+  }
+
   /** Somebody else than this core stored to a page of the machine's memory. */
   codeWritten(page: number): void {
     this.memory.touchPage(page)
   }
 
-  /** Whether a page of the machine's memory has decoded instructions in it. */
-  isCode(page: number): boolean {
-    return this.cache.isCode(page)
-  }
-
   // ---- running ----
 
-  /** Whether to go on, asked every SLICE instructions. Where not, `run` comes back as if its budget were used up. */
-  goesOn: () => boolean = () => true
-
-  /** Execute at most `budget` instructions. */
+  /** Execute at most `budget` instructions; fewer when the stop flag is set. */
   run(budget: number): Exit {
     let left = budget
     while (left > 0) {
@@ -367,17 +351,22 @@ export class Cpu {
       this.slice = 0
       left -= done
       this.instructions += done
+      if (done > 0) this.passing = this.isRepeating() ? vaOf(this.ripLow, this.ripHigh) : -1
       if (reason !== EXIT.budget) {
         const exit = this.exitOf(reason)
         if (exit !== null) return exit
       }
-      if (done > 0) this.passing = -1
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
-      if (!this.goesOn()) break
+      if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
+  }
+
+  /** Whether a slice has ended between two repeats of a string instruction with a breakpoint, which is behind it. */
+  private isRepeating(): boolean {
+    return this.u16[(this.word(FIELD.record) - RECORD_BYTES) >> 1] === BREAKPOINT
   }
 
   private exitOf(reason: number): Exit | null {
