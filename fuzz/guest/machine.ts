@@ -4,6 +4,7 @@ import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
+import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { Wrong } from '../target.ts'
@@ -120,6 +121,12 @@ export function runProgram(text: string): Ran {
     memory,
   )
   prepare(machine, program)
+  let events = 0
+  if (program.settings.has('traced')) {
+    machine.xen.sink = (event) => {
+      events += traceLine(event).length
+    }
+  }
   const { guest } = machine
   let hypercalls = 0
   guest.afterHypercall = () => {
@@ -136,7 +143,7 @@ export function runProgram(text: string): Ran {
     end = guest.run(Math.min(slice, budget - done))
   }
   checkCounts(machine)
-  return { end, hypercalls, machine, digest: () => digestOf(machine, output.digest('hex')) }
+  return { end, hypercalls, machine, digest: () => digestOf(machine, `${output.digest('hex')} ${events}`) }
 }
 
 /** Put code, data and handlers where they belong. */
@@ -166,11 +173,12 @@ function prepare(machine: KernelMachine, program: Program): void {
       xen.memory.u8.set(bytes, xen.memory.frameWords(mfn) * 4 + (at % PAGE))
     }
   }
+  const pv = xen.vcpuOf(start.vcpu)
   for (const { kind, number: n, label, flags } of program.handlers) {
     const address = Number((labels.get(label) ?? 0n) & 0xffff_ffff_ffffn)
     const [which, how] = [Number(sumOf(n, all) & 0xffn), Number(sumOf(flags, all) & 0xffn)]
-    if (kind === 'trap') start.domain.traps.set(which, { flags: how, cs: FLAT_CS, address })
-    else start.domain.callbacks.set(which, { flags: how, address })
+    if (kind === 'trap') pv.traps.set(which, { flags: how, cs: FLAT_CS, address })
+    else pv.callbacks.set(which, { flags: how, address })
   }
   start.vcpu.setVa(4, Number((names(STACK_TOP) ?? 0n) & 0xffff_ffff_ffffn))
 }
@@ -203,7 +211,8 @@ function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string
     hash.update(u8.subarray(at, at + PAGE))
   }
   const { domain, vcpu } = start
-  const { traps, callbacks, timers, blocked, polled, totPages, userRoot } = domain
+  const { totPages } = domain
+  const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
   const rest = {
     registers: [...vcpu.regs],
     rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],

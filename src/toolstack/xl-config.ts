@@ -12,7 +12,10 @@ export type XlConfig = {
   readonly ignored: readonly string[]
 }
 
-type Value = string | number | readonly Value[]
+type Value = string | Value[]
+
+/** Lists in lists: xl itself has use for two. */
+const DEEPEST = 8
 
 /** Words that are of no consequence: they say what is the case anyway. */
 const SILENT = new Set([
@@ -29,6 +32,7 @@ const SILENT = new Set([
 ])
 /** What a bare word may hold: a number, or what Python once took for a constant. */
 const BARE = /[\w.+-]+/y
+const BLANK = /\s/
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v' }
 
 /**
@@ -93,10 +97,8 @@ class Reader {
       if (!isMore && this.match(/=/y) === undefined) this.fail(`${name} has no =`)
       this.skip(false)
       const value = this.value()
-      const before = isMore ? values.get(name) : undefined
-      if (Array.isArray(before) && Array.isArray(value)) for (const one of value) before.push(one)
-      else if (Array.isArray(before)) before.push(value)
-      else values.set(name, before === undefined ? value : `${String(before)}${String(value)}`)
+      const before = values.get(name)
+      values.set(name, isMore && before !== undefined ? joined(before, value) : value)
       this.skip(false)
       if (this.at < this.text.length && this.match(/[\n;]/y) === undefined) {
         this.fail(`the value of ${name} goes on where it should end`)
@@ -105,20 +107,21 @@ class Reader {
     return values
   }
 
-  private value(): Value {
+  private value(depth = 0): Value {
     const first = this.text[this.at]
     if (first === '"' || first === "'") return this.string(first)
-    if (first === '[') return this.list()
+    if (first === '[') return this.list(depth + 1)
     return this.match(BARE) ?? this.fail('a value is expected: a number, "a string" or [ a list ]')
   }
 
-  private list(): Value[] {
+  private list(depth: number): Value[] {
+    if (depth > DEEPEST) this.fail('lists lie too deep in lists')
     this.at++
     const values: Value[] = []
     for (;;) {
       this.skip(true)
       if (this.match(/\]/y) !== undefined) return values
-      values.push(this.value())
+      values.push(this.value(depth))
       this.skip(true)
       if (this.match(/,/y) === undefined && this.text[this.at] !== ']') this.fail('a list has no end')
     }
@@ -142,12 +145,15 @@ class Reader {
 
   /** Blanks and comments; newlines and semicolons too where they mean nothing. */
   private skip(lines: boolean): void {
-    const blanks = lines ? /[\s;]+/y : /[^\S\n]+/y
-    while (
-      this.match(blanks) !== undefined ||
-      this.match(/#[^\n]*/y) !== undefined ||
-      this.match(/\\\n/y) !== undefined
-    );
+    const { text } = this
+    for (; this.at < text.length; this.at++) {
+      const c = text[this.at]
+      if (c === '#') {
+        const end = text.indexOf('\n', this.at)
+        this.at = end === -1 ? text.length - 1 : end - 1
+      } else if (c === '\\' && text[this.at + 1] === '\n') this.at++
+      else if (c === '\n' || c === ';' ? !lines : !BLANK.test(c)) return
+    }
   }
 
   private match(pattern: RegExp): string | undefined {
@@ -161,4 +167,10 @@ class Reader {
     const line = this.text.slice(0, this.at).split('\n').length
     throw new BadInput(`${this.source}: line ${line}: ${why}; see xl.cfg(5)`)
   }
+}
+
+function joined(before: Value, value: Value): Value {
+  if (!Array.isArray(before)) return `${before}${String(value)}`
+  for (const one of Array.isArray(value) ? value : [value]) before.push(one)
+  return before
 }

@@ -3,18 +3,21 @@ import { test } from 'node:test'
 import { PAGE } from '../../src/bits/address.ts'
 import { EINVAL } from '../../src/bits/errno.ts'
 import { TYPE_CODE } from '../../src/bits/type-word.ts'
+import { whoLines } from '../../src/cli/verbs/who/who.ts'
 import { TYPE_COUNT, TYPE_SHIFT } from '../../src/machine/frames.ts'
 import { reportFrame } from '../../src/run/ask/frame-report.ts'
 import { holderWords } from '../../src/run/ask/holder-words.ts'
+import { who } from '../../src/run/ask/who.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { auditGuest } from '../../src/run/check/guest-audit.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
-import { bootKernel, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import { bootKernel, guestRun, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
 import { updateRunstate } from '../../src/xen/sched/time.ts'
 import { assemble } from '../tools/assemble.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { StoreClient, XS } from '../tools/store-client.ts'
 import { BASE, TEXT, tinyKernel } from '../tools/tiny-kernel.ts'
@@ -194,12 +197,12 @@ test('the run state is written by its address: not into a page that has become a
   assert.equal(m.call(HYPERCALL.vcpu_op, register, 0, m.data + PAGE), 0)
   assert.notEqual(m.vcpu.load32(m.data + 8), 0)
   m.vcpu.clearPage(m.data)
-  updateRunstate(m.xen, m.domain)
+  updateRunstate(m.xen, m.pv)
   assert.notEqual(m.vcpu.load32(m.data + 8), 0)
   m.vcpu.clearPage(m.data)
   assert.equal(calls.map(m.data, mfn, RO), 0)
   assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
-  updateRunstate(m.xen, m.domain)
+  updateRunstate(m.xen, m.pv)
   assert.deepEqual(m.words(m.data, 12), Array(12).fill(0))
   assert.deepEqual(auditMachine(m.xen), [])
 })
@@ -380,4 +383,36 @@ test('nothing that a guest removes from xenstore is needed by anybody else', () 
     const { name, outcome } = bootKernel({ kernel, memory: 4096, name: 'kept' })
     assert.deepEqual([name, outcome], ['kept', 'poweroff'], path)
   }
+})
+
+test('who: dom0 has the page mapped, and the vcpu_info lies in a page since the guest said so', () => {
+  // vcpu_op(register_vcpu_info, 0, {mfn of the console's page, 0}), then poweroff.
+  const source = `
+        push 0
+        mov rax, [rsi + 72]
+        push rax
+        mov edi, 10
+        xor esi, esi
+        mov rdx, rsp
+        mov eax, 24
+        syscall
+        push 0
+        mov edi, 2
+        mov rsi, rsp
+        mov eax, 29
+        syscall
+over:   jmp over`
+  const spec = { kernel: { name: 'k', bytes: tinyKernel(assemble(source).bytes) }, memory: 4096 }
+  const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
+  const held = (mfn: number): string[] => {
+    const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)
+    return whoLines(result, listeningIo().io)
+      .map(String)
+      .filter((line) => /dom0|vcpu_info|since event/.test(line))
+  }
+  assert.deepEqual(held(storeMfn), ['  dom0, which has it mapped for the xenstore'])
+  const lines = held(consoleMfn)
+  assert.deepEqual(lines.slice(0, 1), ['  Xen, for the vcpu_info of d1'])
+  assert.match(lines[1], /^ {6}since event \d+: vcpu_op/)
+  assert.equal(lines[2], '  dom0, which has it mapped for the console')
 })
