@@ -328,7 +328,7 @@ test('JSON is the result; JUnit is a report', () => {
     console: ['\x1b[0m\x00 & é\u{1f600}\ufffe'],
   })
   assert.match(odd, /name="a&quot;b"/)
-  assert.match(odd, /<system-out>\[0m &amp; é\u{1f600}<\/system-out>/u)
+  assert.match(odd, /<system-out>\\x00 &amp; é\u{1f600}\\ufffe<\/system-out>/u)
   assert.doesNotMatch(odd, /<failure/)
 })
 
