@@ -42,7 +42,7 @@ export const MACHINE: readonly OptionSpec[] = [
     name: 'xen',
     kind: 'choice',
     argument: 'PROFILE',
-    help: 'rules: seed (2011), 4.17, 4.17-release',
+    help: 'version of Xen: seed (2011), 4.14, 4.17, 4.20, or one of these as X-release',
     values: xenNames,
     default: DEFAULT_XEN.model,
   },

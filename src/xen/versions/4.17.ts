@@ -8,8 +8,7 @@ const WHITELIST = 0xfffe00 | 0x100 | 0x040 | 0x020 | 0x004
 /** Debian 12's Xen, 4.17.7, as a debug build. */
 export const xen417: XenVersion = {
   name: '4.17',
-  // What is between it and the Xen of 2011 has its prefixes and its silence in release builds.
-  standsFrom: [4, 6],
+  standsFrom: [4, 15],
   banner: 'Xen-4.17.7  x86_64  debug=y  Not tainted',
   rules: {
     badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x198, l3: 0x198, l4: 0x198 },
@@ -28,6 +27,8 @@ export const xen417: XenVersion = {
     xenSlotsNx: true,
     flushesLinearMap: true,
     freeUnpins: false,
+    ioFramesAreHeap: false,
+    m2pTableIsHeap: false,
     dom0FramesBackwards: true,
     stealClearsType: true,
     eagerLdt: false,
@@ -77,6 +78,7 @@ export const xen417: XenVersion = {
     build: 'debug',
     line: 'first',
     files: 'path',
+    headers: { pageRef: './arch/x86/include/asm/mm.h' },
     namesVcpu: true,
     guestLog: { always: 4, limited: 4 },
     ownLineForPageFault: false,

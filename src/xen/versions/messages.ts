@@ -14,6 +14,8 @@ export type Messages = {
   readonly line: 'first' | 'last'
   /** How a source file is named: `mm.c`, or from Xen's root on, `arch/x86/mm.c` (4.17, 7a3bcd2bab). */
   readonly files: 'name' | 'path'
+  /** Of messages that stand in headers: the header as the file that includes it names it. */
+  readonly headers: Readonly<Record<string, string>>
   /** How a line names whose hypercall it is about: `d0`, or `d0v0` (4.5). */
   readonly namesVcpu: boolean
   /** Which messages about guests are printed when nobody has said otherwise on Xen's command line. */
