@@ -66,7 +66,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/toolstack',
     holds:
-      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore",
+      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore (`store/`)",
     imports: ['bits', 'machine', 'xen'],
   },
   {

@@ -1,6 +1,7 @@
 import { SLOTS } from '../bits/address.ts'
 import {
   RECORD_WORDS,
+  REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
   TYPE_PINNED,
@@ -29,6 +30,12 @@ export function recount(memory: Memory, holders: Holders, most = 10): Miscount[]
     const record = memory.record(mfn)
     if (record !== -1 && words[record + REFS_WORD] === 0)
       tally.compare(mfn, record, holders.countsLinear, wrong)
+  }
+  // What the hypervisor stores to by its frame must never have been given out again.
+  for (const mfn of holders.shared) {
+    const record = memory.record(mfn)
+    const isKept = record !== -1 && (words[record + REFS_WORD] & REF_XEN_HEAP) !== 0
+    if (!isKept) wrong.push({ mfn, what: 'Xen heap bit', counted: 1, recorded: 0 })
   }
   return wrong.slice(0, most)
 }

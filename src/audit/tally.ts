@@ -20,13 +20,15 @@ export type Holders = {
   readonly descriptors: readonly number[]
   /** Frames that the hypervisor writes to on a guest's behalf: each holds its page as writable once. */
   readonly writable: readonly number[]
+  /** Frames of the hypervisor's own that it stores to and shares with a guest: no guest ever owns one of them. */
+  readonly shared: readonly number[]
   /** Whether this version counts same-level references; others leave that count alone. */
   readonly countsLinear: boolean
 }
 
 export type Miscount = {
   readonly mfn: number
-  readonly what: 'references' | 'type count' | 'type' | 'same-level count' | 'locked'
+  readonly what: 'references' | 'type count' | 'type' | 'same-level count' | 'locked' | 'Xen heap bit'
   readonly counted: number
   readonly recorded: number
 }

@@ -11,7 +11,7 @@ export function junitReport(result: KernelResult): string {
     `<testsuite name="xenolith" tests="1" failures="${passed ? 0 : 1}" errors="0" skipped="0" time="${time}">`,
     `  <testcase classname="xenolith.boot" name="${escaped(name)}" time="${time}">`,
     ...failure,
-    `    <system-out>${escaped(result.console.join('\n'))}</system-out>`,
+    `    <system-out>${result.console.map(escaped).join('\n')}</system-out>`,
     '  </testcase>',
     '</testsuite>',
     '',
@@ -20,12 +20,10 @@ export function junitReport(result: KernelResult): string {
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 
-/** Text as XML holds it; control characters, which it cannot hold, are left out. */
+/** What means something in XML, and what it cannot hold: control characters, surrogates by themselves, two that are none. */
+const NOT_TEXT = /[&<>"]|[^\t\n\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
+
+/** Text as XML holds it; what it cannot hold is left out. */
 function escaped(text: string): string {
-  return Array.from(text, (c) => {
-    const code = c.codePointAt(0) ?? 0
-    const isText =
-      code === 9 || code === 10 || (code >= 0x20 && code < 0xfffe && !(code >= 0xd800 && code < 0xe000))
-    return isText || code > 0xffff ? (ENTITIES[c] ?? c) : ''
-  }).join('')
+  return text.replace(NOT_TEXT, (c) => ENTITIES[c] ?? '')
 }

@@ -124,6 +124,12 @@ export const KERNEL: readonly OptionSpec[] = [
     argument: 'SECONDS',
     help: "the most of the guest's time that a batch takes",
   },
+  {
+    name: 'console-limit',
+    kind: 'string',
+    argument: 'SIZE',
+    help: 'end a guest that writes more to its console; 16M in a batch',
+  },
   { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
   { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
   {
@@ -144,7 +150,7 @@ export const KERNEL: readonly OptionSpec[] = [
 ].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 /** What makes a real kernel's run what it is. */
-const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout']
+const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout', 'console-limit']
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 export const RUN: readonly OptionSpec[] = [

@@ -8,6 +8,7 @@ import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
 import { deliverEvents } from '../xen/sched/events.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
+import { COST_NS } from '../xen/sched/work.ts'
 import { forcedCpuid, guestCpuid } from './cpuid.ts'
 import { emulatePrivileged } from './emulate.ts'
 import { segmentInstruction } from './segments.ts'
@@ -19,7 +20,7 @@ import { segmentInstruction } from './segments.ts'
 export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped' | 'idle'
 
 /** Instructions after which a run looks whether its owner wants it to go on. */
-const SLICE = 1_000_000
+const SLICE = 200_000
 
 const [CS, SS] = [1, 2]
 
@@ -40,6 +41,9 @@ export class Guest {
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
+  private isStopped = false
+  /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
+  stopAt = Infinity
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
   whenIdle: 'skip' | 'return' = 'skip'
 
@@ -83,7 +87,8 @@ export class Guest {
     try {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
-      while (left > 0) {
+      while (left > 0 && this.xen.clock.now < this.stopAt) {
+        if (this.xen.work.stop?.isSet === true) return 'stopped'
         if (this.domain.blocked) {
           if (!this.waitForTimer(mayWait)) return 'idle'
           left--
@@ -93,11 +98,15 @@ export class Guest {
         const untilDeadline = this.enter()
         const before = this.cpu.instructions
         this.cpu.port.root = this.vcpu.root
-        const exit = this.cpu.run(Math.min(left, SLICE, untilDeadline))
+        const exit = this.cpu.run(Math.min(left, SLICE, untilDeadline, this.stopAt - this.xen.clock.now))
         this.xen.clock.now = this.cpu.tsc
         const goesOn = this.handle(exit)
+        this.xen.work.charge(this.xen.clock)
         this.synchronise()
-        if (!goesOn) return 'stopped'
+        if (!goesOn || this.isStopped) {
+          this.isStopped = false
+          return 'stopped'
+        }
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
@@ -106,6 +115,11 @@ export class Guest {
       if (!(error instanceof DomainCrash)) throw error
       return this.domain.shutdown === null ? 'crash' : 'shutdown'
     }
+  }
+
+  /** End the run that is under way, when Xen has done what it is doing. */
+  stop(): void {
+    this.isStopped = true
   }
 
   /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */
@@ -162,12 +176,15 @@ export class Guest {
         this.trapping(() => this.xen.hypercall(this.vcpu))
         return this.afterHypercall()
       case 'exception':
+        this.xen.work.done += COST_NS.trap
         this.exception(exit.vector, exit.error, exit.va)
         return true
       case 'segment':
+        this.xen.work.done += COST_NS.trap
         if (!segmentInstruction(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       case 'privileged':
+        this.xen.work.done += COST_NS.trap
         if (!emulatePrivileged(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       default:

@@ -1,6 +1,8 @@
 import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { bindBackend, setPending } from '../xen/sched/event-channels.ts'
+import { bindBackend, sendFromBackend } from '../xen/sched/event-channels.ts'
+import { mapBackendPage } from './backend-page.ts'
+import { ByteQueue } from './byte-queue.ts'
 
 /**
  * A domU's console: a page with a ring for each direction, and an event channel to say that something is new. Indices
@@ -19,11 +21,12 @@ export class ConsoleRing {
   private readonly domain: Domain
   private readonly mfn: number
   private readonly onOutput: (bytes: Uint8Array) => void
+  private readonly notify = (): void => this.serve()
   /** Input for which there was no room. */
-  private waiting: number[] = []
+  private readonly waiting = new ByteQueue()
 
   /**
-   * @param mfn the ring's page
+   * @param mfn the ring's page, which must be one that can be mapped writable
    * @param onOutput gets what the guest writes, as it writes it
    */
   constructor(xen: Hypervisor, domain: Domain, mfn: number, onOutput: (bytes: Uint8Array) => void) {
@@ -31,21 +34,23 @@ export class ConsoleRing {
     this.domain = domain
     this.mfn = mfn
     this.onOutput = onOutput
-    this.port = bindBackend(domain, () => this.serve())
+    mapBackendPage(xen, domain, mfn, 'console')
+    this.port = bindBackend(domain, this.notify)
   }
 
   /** Input for which there was no room, to go on with in another run. */
   save(): number[] {
-    return [...this.waiting]
+    return this.waiting.toArray()
   }
 
   restore(waiting: readonly number[]): void {
-    this.waiting = [...waiting]
+    this.waiting.clear()
+    this.waiting.push(waiting)
   }
 
   /** What somebody types: as much as there is room for, the rest when the guest has read. */
   type(bytes: Uint8Array): void {
-    for (const byte of bytes) this.waiting.push(byte)
+    this.waiting.push(bytes)
     this.serve()
   }
 
@@ -53,7 +58,7 @@ export class ConsoleRing {
   serve(): void {
     const isRead = this.takeOutput()
     const isTyped = this.giveInput()
-    if (isRead || isTyped) setPending(this.xen, this.domain, this.port)
+    if (isRead || isTyped) sendFromBackend(this.xen, this.domain, this.port, this.notify)
   }
 
   private takeOutput(): boolean {
@@ -78,12 +83,13 @@ export class ConsoleRing {
     const page = this.xen.memory.frameWords(this.mfn)
     const producer = u32[page + INPUT.producer / 4]
     const used = (producer - u32[page + INPUT.consumer / 4]) >>> 0
-    const count = Math.min(INPUT.bytes - Math.min(used, INPUT.bytes), this.waiting.length)
+    const bytes = this.waiting.peek(INPUT.bytes - Math.min(used, INPUT.bytes))
+    const count = bytes.length
     if (count === 0) return false
     for (let i = 0; i < count; i++) {
-      u8[page * 4 + INPUT.at + ((producer + i) & (INPUT.bytes - 1))] = this.waiting[i]
+      u8[page * 4 + INPUT.at + ((producer + i) & (INPUT.bytes - 1))] = bytes[i]
     }
-    this.waiting.splice(0, count)
+    this.waiting.drop(count)
     u32[page + INPUT.producer / 4] = producer + count
     return true
   }

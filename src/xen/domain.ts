@@ -10,6 +10,9 @@ export type TrapHandler = { readonly flags: number; readonly cs: number; readonl
 /** An entry point that the guest registered; bit 0 of the flags masks events. */
 export type Callback = { readonly flags: number; readonly address: number }
 
+/** A page of a domain that its toolstack has mapped writable in dom0 for as long as the domain lives, and who uses it there. */
+export type BackendPage = { readonly mfn: number; readonly user: 'console' | 'xenstore' }
+
 /** A domain: who owns frames and makes hypercalls. */
 export type Domain = {
   readonly id: number
@@ -57,6 +60,8 @@ export type Domain = {
   otherGsBase: readonly [lo: number, hi: number]
   /** Frames of the grant table. */
   readonly grantFrames: number[]
+  /** Pages that dom0 has mapped: each holds a reference on its frame, and one on its type. */
+  readonly backendPages: BackendPage[]
   /** Frames of the guest's GDT, 512 entries each; each is held as a page of descriptors. */
   gdtFrames: number[]
   gdtEntries: number
@@ -98,6 +103,7 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     iopl: 0,
     otherGsBase: [0, 0],
     grantFrames: [],
+    backendPages: [],
     gdtFrames: [],
     gdtEntries: 0,
     ldtBase: 0,

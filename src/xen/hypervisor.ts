@@ -29,6 +29,7 @@ import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
 import { type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
+import { PREEMPTED } from './hypercalls/continuation.ts'
 import { hypercallOf } from './hypercalls/hypercalls.ts'
 import { traceHypercall } from './hypercalls/trace-hypercall.ts'
 import { Heap, type SavedHeap } from './mm/heap.ts'
@@ -36,7 +37,8 @@ import { loadSelector } from './mm/ldt.ts'
 import { M2p } from './mm/m2p.ts'
 import { fixupPageFault } from './mm/ptwr.ts'
 import { deliverException } from './pv/exceptions.ts'
-import { systemCall } from './pv/system-call.ts'
+import { stepBack, systemCall } from './pv/system-call.ts'
+import { COST_NS, Work } from './sched/work.ts'
 import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
 
@@ -77,6 +79,7 @@ export type SavedXen = {
   readonly nextXenHeap: number
   readonly heap: SavedHeap
   readonly log: readonly [number, number, number]
+  readonly work: readonly [number, number]
   readonly lastRefusal: Hypervisor['lastRefusal']
 }
 
@@ -112,6 +115,8 @@ export class Hypervisor implements Host {
   /** Xen was started with guest_loglvl=all: every message is printed. */
   guestLogAll = false
   readonly clock = new Clock()
+  /** What Xen does for its guests, and for how long at a time. */
+  readonly work = new Work()
   private readonly logLimit = new GuestLogLimit()
   /** Hypercalls that were carried out while the guest was in user mode: none, unless XSA-213 is open. */
   userModeCalls = 0
@@ -217,6 +222,7 @@ export class Hypervisor implements Host {
       nextXenHeap: this.nextXenHeap,
       heap: this.heap.save(),
       log: this.logLimit.save(),
+      work: this.work.save(),
       lastRefusal: this.lastRefusal,
     }
   }
@@ -226,6 +232,7 @@ export class Hypervisor implements Host {
     this.nextXenHeap = saved.nextXenHeap
     this.heap.restore(saved.heap)
     this.logLimit.restore(saved.log)
+    this.work.restore(saved.work)
     this.lastRefusal = saved.lastRefusal
   }
 
@@ -306,14 +313,25 @@ export class Hypervisor implements Host {
 
   // ---- the host interface ----
 
+  /** A driver without code makes a call that is put off again at once; code is led back to its instruction. */
   hypercall(vcpu: Vcpu): void {
+    if (vcpu.code !== null) {
+      if (this.callOnce(vcpu)) stepBack(vcpu)
+      return
+    }
+    do this.work.done = 0
+    while (this.callOnce(vcpu))
+  }
+
+  /** A hypercall, or a part of it. True when there is more to do. */
+  private callOnce(vcpu: Vcpu): boolean {
     this.current = vcpu
     this.clock.advance(HYPERCALL_NS)
     const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
     if (!vcpu.kernelMode) {
       systemCall(this, domain, vcpu)
-      return
+      return false
     }
     const number = vcpu.regs[RAX * 2]
     const handler = hypercallOf(number, vcpu.regs[RAX * 2 + 1])
@@ -322,12 +340,17 @@ export class Hypervisor implements Host {
     if (domain.shutdown !== null) {
       throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
     }
+    if (rc === PREEMPTED) {
+      vcpu.set(RAX, number)
+      return true
+    }
     const { clobber } = this.version.abi
     if (clobber !== null && handler !== undefined) {
       for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
     if (this.sink !== null) traceHypercall(this.sink, number, rc)
     if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
+    return false
   }
 
   pageFault(
@@ -410,6 +433,7 @@ export class Hypervisor implements Host {
 
   /** Forget all translations. */
   flushTlbs(): void {
+    this.work.done += COST_NS.flush
     this.tlbClock++
     for (const domain of this.owners) {
       if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()

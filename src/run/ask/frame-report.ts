@@ -11,6 +11,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
+import type { BackendPage } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { isXenSlot } from '../../xen/mm/tables.ts'
 
@@ -30,7 +31,15 @@ export type FrameHolder =
   | { readonly kind: 'pin' }
   | { readonly kind: 'root'; readonly domain: number; readonly mode: 'kernel' | 'user' }
   | { readonly kind: 'descriptors'; readonly domain: number; readonly table: 'gdt' | 'ldt' }
-  | { readonly kind: 'allocation' }
+  /** The place of a vCPU's record that Xen stores to. */
+  | { readonly kind: 'vcpu-info'; readonly domain: number }
+  /** A mapping in dom0, for the daemon that serves the page. */
+  | { readonly kind: 'backend'; readonly user: BackendPage['user'] }
+  /** That it was given to its owner; with `shared`, what Xen uses it for together with a domain. */
+  | { readonly kind: 'allocation'; readonly shared?: SharedFrame }
+
+/** A frame of Xen's own that a domain may use, too. */
+export type SharedFrame = { readonly domain: number; readonly as: 'shared_info' | 'grant table' }
 
 /** What Xen knows of a frame, and who holds it: the question that a log line leaves open. */
 export type FrameReport = {
@@ -47,10 +56,14 @@ export type FrameReport = {
   readonly typeWord: string
   readonly refsWord: string
   readonly holders: readonly FrameHolder[]
+  /** Entries that hold it, too, and are not listed. */
+  readonly more: number
 }
 
-/** Addresses of one entry that are listed at most. */
+/** What is listed at most, as a guest can map a page, and use a table, any number of times. */
+const MOST_ENTRIES = 1000
 const MOST_ADDRESSES = 4
+const MOST_PARENTS = 64
 
 /** The report on a frame; null for a frame that the machine does not have. */
 export function reportFrame(xen: Hypervisor, mfn: number): FrameReport | null {
@@ -70,16 +83,18 @@ export function reportFrame(xen: Hypervisor, mfn: number): FrameReport | null {
     refCount: refs & REF_COUNT,
     typeWord: xen.typeText(type),
     refsWord: xen.refsText(refs),
-    holders: frameHolders(xen, mfn),
+    ...frameHolders(xen, mfn),
   }
 }
 
-function frameHolders(xen: Hypervisor, mfn: number): FrameHolder[] {
+function frameHolders(xen: Hypervisor, mfn: number): { holders: FrameHolder[]; more: number } {
   const holders: FrameHolder[] = []
   const roots = rootsOf(xen)
-  for (const { table, level, slot, lo, hi } of entriesTo(xen, mfn)) {
+  const { found, count } = findEntries(xen, mfn, MOST_ENTRIES)
+  const parents = parentsOf(xen, found)
+  for (const { table, level, slot, lo, hi } of found) {
     // A table that maps itself holds no reference; it is shown all the same.
-    const addresses = addressesOf(xen, table, level, slot, roots).slice(0, MOST_ADDRESSES)
+    const addresses = addressesOf(parents, table, level, slot, roots).slice(0, MOST_ADDRESSES)
     holders.push({ kind: 'entry', level, table, slot, lo, hi, writable: (lo & RW) !== 0, addresses })
   }
   const record = xen.memory.record(mfn)
@@ -93,37 +108,92 @@ function frameHolders(xen: Hypervisor, mfn: number): FrameHolder[] {
     if (domain.gdtFrames.includes(mfn)) holders.push({ kind: 'descriptors', domain: id, table: 'gdt' })
     if ([...domain.ldtFrames.values()].includes(mfn))
       holders.push({ kind: 'descriptors', domain: id, table: 'ldt' })
+    if (domain.vcpuInfo?.mfn === mfn) holders.push({ kind: 'vcpu-info', domain: id })
+    for (const page of domain.backendPages) {
+      if (page.mfn === mfn) holders.push({ kind: 'backend', user: page.user })
+    }
   }
-  if ((xen.memory.u32[record + REFS_WORD] & REF_ALLOCATED) !== 0) holders.push({ kind: 'allocation' })
-  return holders
+  if ((xen.memory.u32[record + REFS_WORD] & REF_ALLOCATED) !== 0) {
+    const shared = sharedFrame(xen, mfn)
+    holders.push({ kind: 'allocation', ...(shared === null ? {} : { shared }) })
+  }
+  return { holders, more: count - found.length }
+}
+
+/** What Xen shares a frame for, or null for an ordinary one. */
+function sharedFrame(xen: Hypervisor, mfn: number): SharedFrame | null {
+  for (const domain of xen.owners) {
+    if (domain === undefined) continue
+    if (domain.sharedInfo === mfn) return { domain: domain.id, as: 'shared_info' }
+    if (domain.grantFrames.includes(mfn)) return { domain: domain.id, as: 'grant table' }
+  }
+  return null
 }
 
 type Entry = { table: number; level: 1 | 2 | 3 | 4; slot: number; lo: number; hi: number }
 
 /** Every entry of a validated table, of any level, that points to a frame. */
 export function entriesTo(xen: Hypervisor, mfn: number): Entry[] {
+  return findEntries(xen, mfn, Infinity).found
+}
+
+/** The same, the first `most` of them, and how many there are. */
+function findEntries(xen: Hypervisor, mfn: number, most: number): { found: Entry[]; count: number } {
+  const found: Entry[] = []
+  let count = 0
+  forEachEntry(xen, 1, 4, (table, level, slot, lo, hi) => {
+    if (entryFrame(lo, hi) !== mfn) return
+    if (count++ < most) found.push({ table, level, slot, lo, hi })
+  })
+  return { found, count }
+}
+
+/** The entries that lead to the tables of some entries, and on to the roots: by table. */
+function parentsOf(xen: Hypervisor, entries: readonly Entry[]): ReadonlyMap<number, readonly Entry[]> {
+  const parents = new Map<number, Entry[]>()
+  let wanted = new Set<number>()
+  for (const level of [2, 3, 4] as const) {
+    for (const entry of entries) if (entry.level === level - 1) wanted.add(entry.table)
+    const next = new Set<number>()
+    forEachEntry(xen, level, level, (table, _, slot, lo, hi) => {
+      const target = entryFrame(lo, hi)
+      if (!wanted.has(target)) return
+      const known = parents.get(target) ?? []
+      if (known.length === MOST_PARENTS) return
+      known.push({ table, level, slot, lo, hi })
+      parents.set(target, known)
+      next.add(table)
+    })
+    wanted = next
+  }
+  return parents
+}
+
+/** Look at every present entry of the validated tables of the levels from `lowest` to `highest`. */
+function forEachEntry(
+  xen: Hypervisor,
+  lowest: number,
+  highest: number,
+  look: (table: number, level: Entry['level'], slot: number, lo: number, hi: number) => void,
+): void {
   const { memory } = xen
   const words = memory.u32
-  const found: Entry[] = []
   for (const [firstMfn, firstWord, frames] of memory.recordGroups()) {
     for (let i = 0; i < frames; i++) {
       const record = firstWord + i * 4
       const type = words[record]
       const level = type >>> TYPE_SHIFT
-      if (level < 1 || level > 4 || (type & TYPE_VALIDATED) === 0 || (type & TYPE_COUNT) === 0) continue
+      if (level < lowest || level > highest || (type & TYPE_VALIDATED) === 0 || (type & TYPE_COUNT) === 0)
+        continue
       if (!memory.isTouched(firstMfn + i)) continue
       const at = memory.backing(record)
       for (let slot = 0; slot < SLOTS; slot++) {
         const lo = words[at + slot * 2]
         if ((lo & P) === 0 || isXenSlot(level, slot)) continue
-        const hi = words[at + slot * 2 + 1]
-        if (entryFrame(lo, hi) === mfn) {
-          found.push({ table: firstMfn + i, level: level as 1 | 2 | 3 | 4, slot, lo, hi })
-        }
+        look(firstMfn + i, level as Entry['level'], slot, lo, words[at + slot * 2 + 1])
       }
     }
   }
-  return found
 }
 
 type Root = { mfn: number; domain: number; mode: 'kernel' | 'user' }
@@ -144,7 +214,7 @@ function rootsOf(xen: Hypervisor): Root[] {
 
 /** The addresses that an entry maps, found upwards from its table to the roots. */
 function addressesOf(
-  xen: Hypervisor,
+  parents: ReadonlyMap<number, readonly Entry[]>,
   table: number,
   level: 1 | 2 | 3 | 4,
   slot: number,
@@ -153,9 +223,9 @@ function addressesOf(
   const offset = slot * ENTRY_BYTES[level]
   if (level === 4) return roots.some((r) => r.mfn === table) ? [offset] : []
   const addresses: number[] = []
-  for (const parent of entriesTo(xen, table)) {
+  for (const parent of parents.get(table) ?? []) {
     if (parent.level !== level + 1) continue
-    for (const base of addressesOf(xen, parent.table, parent.level, parent.slot, roots))
+    for (const base of addressesOf(parents, parent.table, parent.level, parent.slot, roots))
       addresses.push(base + offset)
     if (addresses.length >= MOST_ADDRESSES) break
   }

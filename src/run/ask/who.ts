@@ -30,12 +30,15 @@ export type WhoResult = {
   readonly typeWord: string
   readonly refsWord: string
   readonly holders: readonly HolderResult[]
-  /** Every change of the frame's type up to then. */
+  /** Entries that hold it, too, and are not listed. */
+  readonly more: number
+  /** Changes of the frame's type up to then: the last of them, and how many there were before those. */
   readonly history: readonly (Moment & { readonly type: string })[]
+  readonly earlier: number
 }
 
 export type HolderResult = {
-  readonly kind: 'entry' | 'pin' | 'root' | 'descriptors' | 'allocation'
+  readonly kind: FrameHolder['kind']
   /** Of an entry: its table's frame, the table's level and pfn, its slot and what it says. */
   readonly table?: string
   readonly tablePfn?: string | null
@@ -44,7 +47,7 @@ export type HolderResult = {
   readonly entry?: string
   readonly flags?: string
   readonly addresses?: readonly string[]
-  /** Of a root or a page of descriptors: whose. */
+  /** Of everything that is somebody's: whose, and what it is to them. */
   readonly domain?: string
   readonly as?: string
   /** The event that made it. */
@@ -119,8 +122,10 @@ type Watched = {
   /** By `table:slot`, the last event that wrote the entry. */
   readonly written: Map<string, Moment>
   readonly history: (Moment & { type: string })[]
+  earlier: number
   pinned: Moment
   root: Moment
+  vcpuInfo: Moment
 }
 
 /** Run again up to an event, and note who writes the holding entries, and when the frame's type changes. */
@@ -129,7 +134,14 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
   for (const holder of report.holders) {
     if (holder.kind === 'entry') slots.set(holder.table, [...(slots.get(holder.table) ?? []), holder.slot])
   }
-  const watched: Watched = { written: new Map(), history: [], pinned: BUILT, root: BUILT }
+  const watched: Watched = {
+    written: new Map(),
+    history: [],
+    earlier: 0,
+    pinned: BUILT,
+    root: BUILT,
+    vcpuInfo: BUILT,
+  }
   let last = -1
   const look = (xen: Hypervisor, moment: () => Moment): void => {
     const record = xen.memory.record(report.mfn)
@@ -137,6 +149,7 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
     if (type === last) return
     last = type
     watched.history.push({ ...moment(), type: TYPE_NAMES[type] })
+    if (watched.history.length >= 2 * MOST_HISTORY) forget(watched)
   }
   rerun(spec, {
     ready: (xen) => look(xen, () => BUILT),
@@ -150,10 +163,26 @@ function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched 
         if (command.startsWith('PIN')) watched.pinned = moment()
         if (command.endsWith('BASEPTR')) watched.root = moment()
       }
+      if (watched.vcpuInfo === BUILT && hasVcpuInfo(xen, report.mfn)) watched.vcpuInfo = moment()
       if (n === until) throw new StopRun()
     },
   })
+  forget(watched)
   return watched
+}
+
+/** Changes of a type that are told at most: a guest can make any number of them. */
+const MOST_HISTORY = 1000
+
+function forget(watched: Watched): void {
+  const over = Math.max(0, watched.history.length - MOST_HISTORY)
+  watched.history.splice(0, over)
+  watched.earlier += over
+}
+
+/** Whether a vCPU's record lies in a frame. */
+function hasVcpuInfo(xen: Hypervisor, mfn: number): boolean {
+  return xen.owners.some((domain) => domain?.vcpuInfo?.mfn === mfn)
 }
 
 /** Which of the watched entries an event wrote, as `table:slot`. */
@@ -198,7 +227,9 @@ function resultOf(
     typeWord: report.typeWord,
     refsWord: report.refsWord,
     holders,
+    more: report.more,
     history: watched.history,
+    earlier: watched.earlier,
   }
 }
 
@@ -223,8 +254,20 @@ function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: W
       return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since: watched.root }
     case 'descriptors':
       return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since: BUILT }
-    case 'allocation':
-      return { kind: 'allocation', since: BUILT }
+    case 'vcpu-info':
+      return {
+        kind: 'vcpu-info',
+        domain: domainName(holder.domain),
+        as: 'vcpu_info',
+        since: watched.vcpuInfo,
+      }
+    case 'backend':
+      return { kind: 'backend', domain: domainName(0), as: holder.user, since: BUILT }
+    case 'allocation': {
+      const { shared } = holder
+      const use = shared === undefined ? {} : { domain: domainName(shared.domain), as: shared.as }
+      return { kind: 'allocation', ...use, since: BUILT }
+    }
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { GuestRun } from '../ask/rerun.ts'
+import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
-  DOMAIN_ID,
   type KernelMachine,
   type KernelOptions,
   type NamedFile,
@@ -21,6 +21,7 @@ export type KernelOutcome =
   | 'soft-reset'
   | 'idle'
   | 'time-limit'
+  | 'console-limit'
   | 'interrupted'
 
 /** What a run came to, as plain data: docs/kernels.md. */
@@ -47,6 +48,8 @@ export type KernelRunOptions = {
   readonly input?: Uint8Array
   /** The most of the guest's time that it may take, in seconds. */
   readonly timeLimit?: number
+  /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
+  readonly consoleLimit?: number
   /** Say what stood in the way of every refused request, and where the kernel was. */
   readonly explain?: boolean
   /** A System.map, where the kernel carries no symbols. */
@@ -63,6 +66,8 @@ export type RestoreOptions = { readonly restore: NamedFile }
 export type KernelWatch = {
   /** Of what appears on the console: bytes as the guest writes them, Xen's lines whole. */
   readonly output?: (bytes: Uint8Array, source: 'guest' | 'xen') => void
+  /** Whether the result is to have the lines of the console; they are kept if nothing is said. */
+  readonly keepsConsole?: boolean
   readonly progress?: Progress
   /** Of the machine, before its guest runs. */
   readonly ready?: (xen: Hypervisor) => void
@@ -94,10 +99,7 @@ export class KernelRun {
   private readonly options: KernelSpec
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
-  private readonly text: string[] = []
-  private partial = ''
-  private readonly decoder = new TextDecoder()
-  private shownLines = 0
+  private readonly record: ConsoleRecord
   private explained: unknown = null
   private inputAt = 0
   private quietNs = 0
@@ -109,12 +111,14 @@ export class KernelRun {
   constructor(options: KernelSpec, watch: KernelWatch = {}) {
     this.options = options
     this.watch = watch
-    const onOutput = (bytes: Uint8Array): void => this.write(bytes, 'guest')
+    this.record = new ConsoleRecord(options.consoleLimit ?? CONSOLE_LIMIT, watch.keepsConsole ?? true)
+    const onOutput = (bytes: Uint8Array): void => this.guestOutput(bytes)
     this.machine =
       'restore' in options
         ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
         : buildKernelMachine(options, onOutput, watch.progress)
     this.machine.guest.whenIdle = 'return'
+    this.machine.xen.console.taker = ({ text }) => this.xenLine(text)
     watch.ready?.(this.machine.xen)
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
@@ -123,13 +127,12 @@ export class KernelRun {
   step(instructions: number): KernelOutcome | 'running' | 'waiting' {
     const { guest, start } = this.machine
     const end = guest.run(instructions)
-    if (end === 'crash' || end === 'shutdown') {
+    if (this.outcome === null && (end === 'crash' || end === 'shutdown')) {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
       if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
     }
-    this.showXenLines()
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
   }
@@ -190,9 +193,8 @@ export class KernelRun {
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest } = this.machine
+    const { xen, guest, name } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
-    const name = this.machine.xenstore.tree.read(`/local/domain/${DOMAIN_ID}/name`)
     return {
       schema: 1,
       name,
@@ -202,30 +204,28 @@ export class KernelRun {
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
-      console: this.partial === '' ? this.text : [...this.text, this.partial],
+      console: this.record.result(),
       explanations: this.explanations,
     }
   }
 
-  private write(bytes: Uint8Array, source: 'guest' | 'xen'): void {
-    // What Xen has said before comes before.
-    if (source === 'guest') {
-      this.showXenLines()
-      const lines = (this.partial + this.decoder.decode(bytes, { stream: true })).split('\n')
-      this.partial = lines.pop() ?? ''
-      for (const line of lines) this.text.push(line.replace(/\r$/, ''))
-    }
-    this.watch.output?.(bytes, source)
+  private guestOutput(bytes: Uint8Array): void {
+    const part = this.record.guest(bytes)
+    if (part.length > 0) this.watch.output?.(part, 'guest')
+    this.checkLimit()
   }
 
-  /** Lines of Xen, and of a guest that writes to Xen's console. */
-  private showXenLines(): void {
-    const { lines } = this.machine.xen.console
-    for (; this.shownLines < lines.length; this.shownLines++) {
-      const { text } = lines[this.shownLines]
-      this.text.push(text)
-      this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
-    }
+  /** A line of Xen's, or of a guest that writes to Xen's console. */
+  private xenLine(text: string): void {
+    if (this.record.xen(text)) this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
+    this.checkLimit()
+  }
+
+  /** A guest that writes more than it may is over at once. */
+  private checkLimit(): void {
+    if (!this.record.isFull || this.outcome !== null) return
+    this.outcome = 'console-limit'
+    this.machine.guest.stop()
   }
 
   /** After a hypercall: was something refused that has not been explained yet? */
@@ -262,6 +262,7 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
 export function guestRun(spec: KernelSpec): GuestRun {
   return (ready, sink) => {
     const run = new KernelRun(spec, {
+      keepsConsole: false,
       ready: (xen) => {
         xen.sink = sink
         ready(xen)

@@ -1,9 +1,11 @@
 import { hex, hex64, hexVa } from '../../bits/address.ts'
+import { domainName } from '../../bits/domid.ts'
 import { flagNames } from '../../bits/pte.ts'
 import { callStack } from '../../guest/symbols/call-stack.ts'
 import { readKallsyms } from '../../guest/symbols/kallsyms.ts'
 import { readSystemMap, SymbolTable } from '../../guest/symbols/symbol-table.ts'
-import { type FrameHolder, reportFrame } from '../ask/frame-report.ts'
+import { type FrameHolder, type FrameReport, reportFrame } from '../ask/frame-report.ts'
+import { holderWords } from '../ask/holder-words.ts'
 import type { KernelMachine } from './kernel-machine.ts'
 
 /** What Xen refused a real kernel, or of what it died: the frame in question, its holders, and where the kernel was. */
@@ -51,10 +53,19 @@ export function explainRefusal(
             type: report.type,
             saw: refusal.saw,
             exp: refusal.exp,
-            holders: report.holders.map(holderText),
+            holders: holderTexts(report),
           },
     stack: stack.map(({ va, text }) => `${hexVa(va)} ${text}`),
   }
+}
+
+/** Holders of a frame that are told at most. */
+const MOST_HOLDERS = 32
+
+function holderTexts({ holders, more }: FrameReport): string[] {
+  const told = holders.slice(0, MOST_HOLDERS).map(holderText)
+  const left = holders.length - told.length + more
+  return left === 0 ? told : [...told, `and ${left} more`]
 }
 
 function holderText(holder: FrameHolder): string {
@@ -65,11 +76,17 @@ function holderText(holder: FrameHolder): string {
       return `L${holder.level} at mfn ${holder.table.toString(16)}, slot ${holder.slot}: ${entry}, ${at}`
     }
     case 'root':
-      return `the ${holder.mode} root of d${holder.domain}`
+      return holderWords(holder.kind, domainName(holder.domain), holder.mode)
     case 'descriptors':
-      return `the ${holder.table} of d${holder.domain}`
+      return holderWords(holder.kind, domainName(holder.domain), holder.table)
+    case 'vcpu-info':
+      return holderWords(holder.kind, domainName(holder.domain))
+    case 'backend':
+      return holderWords(holder.kind, undefined, holder.user)
+    case 'allocation':
+      return holderWords(holder.kind, domainName(holder.shared?.domain ?? 0), holder.shared?.as)
     default:
-      return `the ${holder.kind}`
+      return holderWords(holder.kind)
   }
 }
 

@@ -47,6 +47,8 @@ const CONSOLE_PORT = 2
 /** A machine with one domU on it, which runs the code of a real kernel. */
 export type KernelMachine = {
   readonly xen: Hypervisor
+  /** What the domain is called, whatever its guest makes of the node in xenstore. */
+  readonly name: string
   readonly start: Omit<StartOfDay, 'layout'>
   /** Where everything was put; null for a machine that a snapshot held. */
   readonly layout: StartOfDayLayout | null
@@ -108,7 +110,7 @@ export function buildKernelMachine(
   // Two seeds give two moments of the first second.
   xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
   const guest = new Guest(xen, start.vcpu, image.entry)
-  return { xen, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
+  return { xen, name, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
 }
 
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */

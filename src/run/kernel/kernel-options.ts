@@ -1,6 +1,7 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import type { XlConfig } from '../../toolstack/xl-config.ts'
 import { bootOptions, type RawBootOptions } from '../boot/boot-options.ts'
+import { parseSize } from '../boot/numbers.ts'
 import type { KernelRunOptions } from './kernel-boot.ts'
 import type { KernelOptions } from './kernel-machine.ts'
 
@@ -9,6 +10,7 @@ export type RawKernelOptions = RawBootOptions & {
   readonly name?: string
   readonly seed?: string
   readonly timeout?: string
+  readonly consoleLimit?: string
   readonly explain?: boolean
 }
 
@@ -49,6 +51,10 @@ export function kernelOptions(
   const append = typed.append ?? config?.append
   const name = raw.name ?? config?.name
   const timeLimit = number('--timeout', raw.timeout, 1e9)
+  const consoleLimit =
+    raw.consoleLimit === undefined
+      ? undefined
+      : parseSize('--console-limit', raw.consoleLimit, 'B', '64M, 100K or 1048576')
   const seed = number('--seed', raw.seed, MOST_SEED)
   if (name !== undefined && !/^[\w.+-]{1,64}$/.test(name)) {
     throw new BadInput(`--name ${name}: a guest's name has letters, digits and . _ + -`)
@@ -59,6 +65,7 @@ export function kernelOptions(
     ...(name === undefined ? {} : { name }),
     ...(raw.xen === undefined ? {} : { xen: raw.xen }),
     ...(timeLimit === undefined ? {} : { timeLimit }),
+    ...(consoleLimit === undefined ? {} : { consoleLimit }),
     ...(seed === undefined ? {} : { seed }),
     ...(raw.explain === true ? { explain: true } : {}),
   }

@@ -17,10 +17,12 @@ import { DOMAIN_ID, hostFor, type KernelMachine } from './kernel-machine.ts'
  * A machine in a file: what it is made of, its memory, and what its parts keep outside of that. What can be computed from
  * the memory, as decoded instructions and translations, is not in it.
  */
-const MAGIC = 'xenolith snapshot 1\n'
+const MAGIC = 'xenolith snapshot 2\n'
 
 type Snapshot = {
   readonly xenName: string
+  /** What the domain is called. */
+  readonly name: string
   readonly nrPages: number
   readonly memory: SavedMemory
   readonly xen: SavedXen
@@ -43,6 +45,7 @@ export function saveSnapshot(machine: KernelMachine, symbols: string): Uint8Arra
   const [vcpu] = vcpus
   const snapshot: Snapshot = {
     xenName: xen.version.name,
+    name: machine.name,
     nrPages: machine.nrPages,
     memory: xen.memory.save(guest.cpu.ownPages),
     xen: xen.save(),
@@ -80,13 +83,14 @@ export function restoreSnapshot(
   const domain = xen.addDomain(DOMAIN_ID, false)
   const vcpu = new Vcpu(xen.memory, xen, DOMAIN_ID)
   xen.addVcpu(domain, vcpu)
-  const xenstore = new Xenstore(xen, domain, snapshot.storeMfn, new Map())
-  const console = new ConsoleRing(xen, domain, snapshot.consoleMfn, onOutput)
   const { ports, ...fields } = saved
   Object.assign(domain, fields)
-  for (const [n, port] of ports.entries()) if (port !== null) domain.ports[n] = port
   xen.restore(snapshot.xen)
   xen.memory.restore(snapshot.memory)
+  // The toolstack's ends find their pages mapped, and take the first ports, as when the machine was built.
+  const xenstore = new Xenstore(xen, domain, snapshot.storeMfn, new Map())
+  const console = new ConsoleRing(xen, domain, snapshot.consoleMfn, onOutput)
+  for (const [n, port] of ports.entries()) if (port !== null) domain.ports[n] = port
   const guest = new Guest(xen, vcpu, 0)
   // The core has begun with registers of its own and told the guest the time: what was saved counts.
   xen.memory.restorePages(snapshot.memory)
@@ -95,7 +99,19 @@ export function restoreSnapshot(
   xenstore.restore(snapshot.xenstore)
   console.restore(snapshot.console)
   const start = { domain, vcpu, storeMfn: snapshot.storeMfn, consoleMfn: snapshot.consoleMfn }
-  return { xen, start, guest, console, xenstore, nrPages, layout: null, elf: null, symbols: snapshot.symbols }
+  const { name } = snapshot
+  return {
+    xen,
+    name,
+    start,
+    guest,
+    console,
+    xenstore,
+    nrPages,
+    layout: null,
+    elf: null,
+    symbols: snapshot.symbols,
+  }
 }
 
 function read(file: Uint8Array, source: string): Snapshot {

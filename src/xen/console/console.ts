@@ -6,6 +6,8 @@ export type ConsoleLine = { readonly source: 'guest' | 'log' | 'xen'; readonly t
 /** The machine's console: the lines of Xen and of the guests in the order of their printing. */
 export class Console {
   readonly lines: ConsoleLine[] = []
+  /** Who takes the lines as they come; without anybody they are kept in `lines`. */
+  taker: ((line: ConsoleLine) => void) | null = null
   private readonly sink: () => Sink | null
 
   constructor(sink: () => Sink | null) {
@@ -26,7 +28,8 @@ export class Console {
   }
 
   private add(source: ConsoleLine['source'], text: string): void {
-    this.lines.push({ source, text })
+    if (this.taker === null) this.lines.push({ source, text })
+    else this.taker({ source, text })
     const sink = this.sink()
     if (sink !== null) sink({ kind: 'console', source, text })
   }

@@ -14,6 +14,7 @@ import {
   setPending,
   unmaskPort,
 } from '../sched/event-channels.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 
 const NR_VIRQS = 24
@@ -122,7 +123,10 @@ const OPERATIONS = new Map<number, Operation>([
         if (end === undefined || end.kind === 'virq') return EINVAL
         if (end.kind === 'interdomain') setPending(xen, end.domain, end.port)
         else if (end.kind === 'ipi') setPending(xen, caller, port)
-        else if (end.kind === 'backend') end.notify()
+        else if (end.kind === 'backend') {
+          xen.work.done += COST_NS.notification
+          end.notify()
+        }
         return 0
       },
     },

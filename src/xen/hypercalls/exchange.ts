@@ -13,13 +13,16 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { ownerOf, putAllocationReference } from '../mm/references.ts'
 import { RESERVATION_BYTES, type Reservation, readReservation } from '../mm/reservation.ts'
+import { COST_NS } from '../sched/work.ts'
+import { PREEMPTED } from './continuation.ts'
 
 const word = new Uint32Array(2)
 
 /**
  * XENMEM_exchange, {reservation in, reservation out, u64 extents of `in` done}: give frames for as many others, in
  * extents of another order. Linux gets contiguous machine memory so. A chunk, the larger of the two extents, is
- * exchanged as a whole or not at all; the first that fails ends the call. Xen: memory_exchange().
+ * exchanged as a whole or not at all; the first that fails ends the call, which is put off between two. Xen:
+ * memory_exchange().
  */
 export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
   const counter = argument + 2 * RESERVATION_BYTES
@@ -42,6 +45,12 @@ export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: 
   let rc = 0
   let done = start
   for (; done + inChunk <= given.count; done += inChunk) {
+    // The count of what is done, in the guest's memory, is all that says where to go on.
+    if (done > start && xen.work.isTooLong) {
+      rc = PREEMPTED
+      break
+    }
+    xen.work.done += COST_NS.frame * 2 * 2 ** order
     rc = exchangeChunk(xen, vcpu, given, wanted, done / inChunk, order)
     if (rc !== 0) break
   }

@@ -6,7 +6,9 @@ import { GNTTABOP } from '../abi.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
+import { continueWith } from './continuation.ts'
 
 /** Frames that a grant table may have: gnttab_max_frames. */
 const MAX_FRAMES = 64
@@ -44,9 +46,9 @@ export function grantTableOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): numbe
     case GNTTABOP.get_version:
       return put(vcpu, argument + 4, [1])
     case GNTTABOP.map_grant_ref:
-      return putStatus(vcpu, argument, count, MAP, STATUS.bad_domain)
+      return putStatus(xen, vcpu, argument, count, MAP, STATUS.bad_domain)
     case GNTTABOP.unmap_grant_ref:
-      return putStatus(vcpu, argument, count, UNMAP, STATUS.bad_handle)
+      return putStatus(xen, vcpu, argument, count, UNMAP, STATUS.bad_handle)
     default:
       return ENOSYS
   }
@@ -77,8 +79,9 @@ export function grantFrames(xen: Hypervisor, domain: Domain, count: number): rea
   return domain.grantFrames
 }
 
-/** The same status for every one of the operations. */
+/** The same status for every one of the operations; a long list of them is put off. */
 function putStatus(
+  xen: Hypervisor,
   vcpu: Vcpu,
   argument: number,
   count: number,
@@ -87,6 +90,10 @@ function putStatus(
 ): number {
   const words = new Uint32Array(1)
   for (let i = 0; i < count; i++) {
+    if (i > 0 && xen.work.isTooLong) {
+      return continueWith(vcpu, arg32(vcpu, 0), argument + i * layout.bytes, count - i)
+    }
+    xen.work.done += COST_NS.request
     // The status is a half of a word: the other half stays.
     const at = argument + i * layout.bytes + layout.status
     const shift = (at & 2) * 8

@@ -1,31 +1,32 @@
 import { REGION, vaHigh, vaOf } from '../../bits/address.ts'
 import { DOMID } from '../../bits/domid.ts'
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { RDI, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { E820, type E820Entry, MEMORY_OP } from '../abi.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { mayActOn } from '../mm/foreign.ts'
 import { copyByteFromGuest, copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
-import { changeReservation } from '../mm/reservation.ts'
-import { arg32, argVa } from './arguments.ts'
+import { changeReservation, type ReservationChange } from '../mm/reservation.ts'
+import { arg32, argHigh, argVa } from './arguments.ts'
+import { PREEMPTED } from './continuation.ts'
 import { exchange } from './exchange.ts'
 
 /**
  * memory_op(command, argument*): what a domain owns, and what the machine has. The command's bits from 6 on are the
- * extent to start with. Xen: do_memory_op(), arch_memory_op().
+ * extent to start with, by which lists are put off. Xen: do_memory_op(), arch_memory_op().
  */
 export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const command = arg32(vcpu, 0) & 63
-  const start = Math.floor(arg32(vcpu, 0) / 64)
+  const start = Math.floor((argHigh(vcpu, 0) * 0x1_0000_0000 + arg32(vcpu, 0)) / 64)
   const argument = argVa(vcpu, 1)
   switch (command) {
     case MEMORY_OP.increase_reservation:
-      return changeReservation(xen, caller, vcpu, argument, start, 'increase')
+      return reservation(xen, caller, vcpu, argument, start, 'increase')
     case MEMORY_OP.decrease_reservation:
-      return changeReservation(xen, caller, vcpu, argument, start, 'decrease')
+      return reservation(xen, caller, vcpu, argument, start, 'decrease')
     case MEMORY_OP.populate_physmap:
-      return changeReservation(xen, caller, vcpu, argument, start, 'populate')
+      return reservation(xen, caller, vcpu, argument, start, 'populate')
     case MEMORY_OP.exchange:
       return exchange(xen, caller, vcpu, argument)
     case MEMORY_OP.maximum_ram_page:
@@ -47,6 +48,21 @@ export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     default:
       return ENOSYS
   }
+}
+
+/** A change of a domain's reservation: how many extents are done. */
+function reservation(
+  xen: Hypervisor,
+  caller: Domain,
+  vcpu: Vcpu,
+  argument: number,
+  start: number,
+  how: ReservationChange,
+): number {
+  const { done, isOver } = changeReservation(xen, caller, vcpu, argument, start, how)
+  if (isOver) return done
+  vcpu.setNumber(RDI, (arg32(vcpu, 0) & 63) + done * 64)
+  return PREEMPTED
 }
 
 /** {u16 domain}: how many pages it has, or may have. */

@@ -10,7 +10,9 @@ import { getPageType, isLive, lockPage, putPageType, unlockPage } from '../mm/fr
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { modEntry } from '../mm/mod-entry.ts'
 import { getPage, putPage, typeCodeOf } from '../mm/references.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
+import { continueWith, GOES_ON } from './continuation.ts'
 
 /** Low three bits of a request's pointer: Xen's public/xen.h. */
 const NORMAL_UPDATE = 0
@@ -23,12 +25,14 @@ const doneWord = new Uint32Array(1)
 
 /**
  * mmu_update(requests, count, done*, foreign domain): a batch of stores to page tables, each {u64 pointer | command,
- * u64 value}. The first that fails ends the batch; those before it stay. Xen: do_mmu_update().
+ * u64 value}. The first that fails ends the batch; those before it stay. A long one is put off between two requests.
+ * Xen: do_mmu_update().
  */
 export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
-  const count = arg32(vcpu, 1)
+  const count = requestCount(arg32(vcpu, 1))
   const done = argVa(vcpu, 2)
+  const before = doneBefore(vcpu)
   const foreign = arg32(vcpu, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
   if (tableOwner === null) return xen.version.errnos.unknownTableOwner
@@ -44,6 +48,11 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let i = 0
   let upperChanged = false
   for (; i < count; i++) {
+    if (i > 0 && xen.work.isTooLong) {
+      rc = continueWith(vcpu, array + i * 16, count - i + GOES_ON)
+      break
+    }
+    xen.work.done += COST_NS.request
     if (!copyFromGuest(vcpu, array + i * 16, request, 4)) {
       rc = EFAULT
       break
@@ -55,7 +64,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     rc = 0
   }
   if (upperChanged && xen.version.rules.flushesLinearMap) xen.flushTlbs()
-  if (done !== 0) writeDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, before + i)
   return rc
 }
 
@@ -65,6 +74,17 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
   const id = plusOne - 1
   if (id === DOMID.SELF || id === caller.id) return caller
   return xen.domainById(id) ?? null
+}
+
+/** The number of requests in the count of a list. */
+export function requestCount(count: number): number {
+  return count % GOES_ON
+}
+
+/** Requests of a list, its count and where to tell what is done in the first arguments, that are done already. */
+export function doneBefore(vcpu: Vcpu): number {
+  if (arg32(vcpu, 1) < GOES_ON || argVa(vcpu, 2) === 0) return 0
+  return copyFromGuest(vcpu, argVa(vcpu, 2), doneWord, 1) ? doneWord[0] : 0
 }
 
 /** `*done = count`, where the guest gave an address; a bad one is ignored. */

@@ -12,8 +12,10 @@ import { copyFromGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { dropLdt, setLdt } from '../mm/ldt.ts'
 import { getPage, putPage } from '../mm/references.ts'
 import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
-import { writeDone } from './mmu-update.ts'
+import { continueWith, GOES_ON } from './continuation.ts'
+import { doneBefore, requestCount, writeDone } from './mmu-update.ts'
 
 const OP_NAMES = new Map<number, string>(Object.entries(MMUEXT).map(([name, n]) => [n, name]))
 
@@ -37,12 +39,14 @@ const vcpuMask = new Uint32Array(2)
 
 /**
  * mmuext_op(ops, count, done*, foreign domain): what a kernel does with whole tables and with the TLB. Each operation
- * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure. Xen: do_mmuext_op().
+ * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure, and are put off like those of mmu_update. Xen:
+ * do_mmuext_op().
  */
 export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
-  const count = arg32(vcpu, 1)
+  const count = requestCount(arg32(vcpu, 1))
   const done = argVa(vcpu, 2)
+  const before = doneBefore(vcpu)
   const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
@@ -50,6 +54,11 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let rc = 0
   let i = 0
   for (; i < count; i++) {
+    if (i > 0 && xen.work.isTooLong) {
+      rc = continueWith(vcpu, array + i * 24, count - i + GOES_ON)
+      break
+    }
+    xen.work.done += COST_NS.request
     if (!copyFromGuest(vcpu, array + i * 24, op, 6)) {
       rc = EFAULT
       break
@@ -67,7 +76,7 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     if (rc !== 0) break
   }
-  if (done !== 0) writeDone(vcpu, done, i)
+  if (done !== 0) writeDone(vcpu, done, before + i)
   return rc
 }
 
@@ -245,6 +254,7 @@ function clearPage(xen: Hypervisor, domain: Domain, mfn: number): number {
     xen.log('clearing', { mfn })
     return EINVAL
   }
+  xen.work.done += COST_NS.page
   xen.memory.clearFrame(mfn)
   putPageAndType(xen, mfn, xen.memory.record(mfn))
   return 0
@@ -263,6 +273,7 @@ function copyPage(xen: Hypervisor, domain: Domain, to: number, from: number): nu
     xen.log('copyingTo', { mfn: to })
     rc = EINVAL
   } else {
+    xen.work.done += COST_NS.page
     const words = xen.memory.frameWords(from)
     xen.memory.u32.copyWithin(xen.memory.frameWords(to), words, words + PAGE / 4)
     putPageAndType(xen, to, xen.memory.record(to))

@@ -3,12 +3,15 @@ import { ARGUMENTS, RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
+import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
+import { continueWith, PREEMPTED } from './continuation.ts'
 import { hypercallOf } from './hypercalls.ts'
 
 /**
  * multicall(entries, count): hypercalls of {u64 number, u64 result, u64 arguments[6]}, each result written back. A call
- * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). Xen: do_multicall().
+ * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). It is put off between
+ * two calls; a call that is put off itself leaves the rest of it in its entry. Xen: do_multicall().
  */
 export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const [array, count] = [argVa(vcpu, 0), arg32(vcpu, 1)]
@@ -24,10 +27,15 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let kept = vcpu.regs.slice()
   let inKernel = vcpu.kernelMode
   let rc = 0
+  let i = 0
+  let isPreempted = false
   xen.inMulticall = true
   try {
     const entry = new Uint32Array(16)
-    for (let i = 0; i < count && rc === 0; i++) {
+    for (; i < count && rc === 0; i++) {
+      isPreempted = i > 0 && xen.work.isTooLong
+      if (isPreempted) break
+      xen.work.done += COST_NS.request
       if (!copyFromGuest(vcpu, array + i * 64, entry, 16)) {
         rc = EFAULT
         break
@@ -36,6 +44,12 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
       if (!inKernel) xen.userModeCalls++
       const handler = hypercallOf(entry[0], entry[1])
       const answer = handler === undefined ? ENOSYS : handler.call(xen, caller, vcpu)
+      if (answer === PREEMPTED) {
+        const rest = ARGUMENTS.flatMap((register) => [vcpu.regs[register * 2], vcpu.regs[register * 2 + 1]])
+        isPreempted = copyToGuest(vcpu, array + i * 64 + 16, rest, rest.length)
+        if (!isPreempted) rc = EFAULT
+        break
+      }
       if (handler?.leavesResult !== true) vcpu.setNumber(RAX, answer)
       if (inKernel && !vcpu.kernelMode) {
         // The process goes on with the registers that iret has given it.
@@ -54,5 +68,5 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     xen.inMulticall = false
     vcpu.regs.set(kept)
   }
-  return result(rc)
+  return isPreempted ? continueWith(vcpu, array + i * 64, count - i) : result(rc)
 }

@@ -4,10 +4,12 @@ import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest } from '../mm/guest-copy.ts'
+import { COST_NS } from '../sched/work.ts'
 import { argVa } from './arguments.ts'
+import { continueWith } from './continuation.ts'
 
 /** {u8 vector, u8 flags, u16 cs, u64 address} each, ended by an address of 0: do_set_trap_table(). */
-export function setTrapTable(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+export function setTrapTable(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
   if (array === 0) {
     caller.traps.clear()
@@ -15,6 +17,8 @@ export function setTrapTable(_xen: Hypervisor, caller: Domain, vcpu: Vcpu): numb
   }
   const entry = new Uint32Array(4)
   for (let i = 0; ; i++) {
+    if (i > 0 && xen.work.isTooLong) return continueWith(vcpu, array + i * 16)
+    xen.work.done += COST_NS.request
     if (!copyFromGuest(vcpu, array + i * 16, entry, 4)) return EFAULT
     if (entry[2] === 0 && entry[3] === 0) return 0
     const address = vaOf(entry[2], entry[3])

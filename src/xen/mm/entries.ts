@@ -248,6 +248,9 @@ export function getPageFromUpper(
   return rc
 }
 
+/** The count of same-level uses is a signed half word: one more would make it one of entries. */
+const MOST_LINEAR_USES = -0x8000
+
 /**
  * A table of the same level as the target of its own entry: linear page tables, by which a guest reads its tables.
  * Tried after the ordinary way said no. Xen: define_get_linear_pagetable().
@@ -276,7 +279,8 @@ function getLinear(
   const words = xen.memory.u32
   if (xen.version.rules.countsLinear) {
     // Chains of same-level tables are at most one long, as their teardown would recurse along them.
-    if (linearCount(xen, container) < 0 || linearCount(xen, record) > 0) {
+    const uses = linearCount(xen, record)
+    if (linearCount(xen, container) < 0 || uses > 0 || uses === MOST_LINEAR_USES) {
       putPage(xen, mfn, record)
       return false
     }

@@ -116,10 +116,11 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
   putPage(xen, mfn, record)
 }
 
-/** Whether the frame is a live frame of its type: what page_lock() asks. */
+/** Whether the frame is a live frame of its type, whose count can take the lock's reference: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
   const word = xen.memory.i32[record]
-  return (word & TYPE_VALIDATED) !== 0 && (word & TYPE_COUNT) !== 0
+  const count = word & TYPE_COUNT
+  return (word & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
 }
 
 /**

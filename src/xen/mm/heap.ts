@@ -127,7 +127,8 @@ export class Heap {
 
   /** Whether a frame is in the heap. */
   has(mfn: number): boolean {
-    return [...this.freed, ...this.ranges].some((r) => r.start <= mfn && mfn < r.end)
+    const isIn = (r: Range): boolean => r.start <= mfn && mfn < r.end
+    return this.freed.some(isIn) || this.ranges.some(isIn)
   }
 
   /** A freed frame had no owner: it has to be scrubbed, which Xen does when it is idle. */

@@ -4,6 +4,7 @@ import {
   OWNER_WORD,
   REF_ALLOCATED,
   REF_COUNT,
+  REF_XEN_HEAP,
   REFS_WORD,
   TYPE_PINNED,
   TYPE_SHIFT,
@@ -40,7 +41,8 @@ export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Do
 }
 
 function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): void {
-  const owner = xen.owners[ownerOf(xen, record)]
+  const isHeld = (xen.memory.u32[record + REFS_WORD] & REF_COUNT) !== 0
+  const owner = isHeld ? xen.owners[ownerOf(xen, record)] : undefined
   const [caf, taf] = xen.wordsText(mfn, record)
   xen.log('getPage', {
     mfn,
@@ -51,7 +53,7 @@ function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain
   })
 }
 
-/** Give a reference back: put_page(). The last one frees the frame. */
+/** Give a reference back: put_page(). The last one frees the frame; one of Xen's own only ceases to be anybody's. */
 export function putPage(xen: Hypervisor, mfn: number, record: number): void {
   const words = xen.memory.i32
   words[record + REFS_WORD]--
@@ -81,6 +83,8 @@ const UNUSED = REF_ALLOCATED | 1
 
 function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   const words = xen.memory.i32
+  // A guest may give up its shared_info or a frame of its grant table, which Xen goes on to use: free_domheap_pages().
+  if ((words[record + REFS_WORD] & REF_XEN_HEAP) !== 0) return
   const owner = xen.owners[ownerOf(xen, record)]
   if (owner !== undefined) owner.totPages--
   // A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`.

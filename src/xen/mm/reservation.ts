@@ -4,6 +4,7 @@ import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import { COST_NS } from '../sched/work.ts'
 import { mayActOn } from './foreign.ts'
 import { isPinned, putPageAndType } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
@@ -42,30 +43,40 @@ export function readReservation(xen: Hypervisor, caller: Domain, vcpu: Vcpu, va:
 
 const extents = new Uint32Array(PAGE / 4)
 
-/** increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on. Returns how many are done. */
+export type ReservationChange = 'increase' | 'populate' | 'decrease'
+
+/**
+ * increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on.
+ *
+ * @returns how many are done, and whether that is all: a long list is put off
+ */
 export function changeReservation(
   xen: Hypervisor,
   caller: Domain,
   vcpu: Vcpu,
   argument: number,
   start: number,
-  how: 'increase' | 'populate' | 'decrease',
-): number {
+  how: ReservationChange,
+): { readonly done: number; readonly isOver: boolean } {
+  const over = (done: number) => ({ done, isOver: true })
   const reservation = readReservation(xen, caller, vcpu, argument)
-  if (reservation === null) return start
+  if (reservation === null) return over(start)
   const { list, count, order, target } = reservation
   // An increase without a list gives frames whose numbers nobody asked for.
   const hasList = how !== 'increase' || list !== 0
-  if (count > MAX_EXTENTS || start > count || order > maxExtentOrder(caller)) return start
-  if (hasList && !isGuestRange(list, count * 8)) return start
+  if (count > MAX_EXTENTS || start > count || order > maxExtentOrder(caller)) return over(start)
+  if (hasList && !isGuestRange(list, count * 8)) return over(start)
   for (let i = start; i < count; i++) {
+    if (i > start && xen.work.isTooLong) return { done: i, isOver: false }
+    xen.work.done += COST_NS.frame * 2 ** order
     const at = list + i * 8
     if (how === 'decrease' && order === 0) {
       // Single frames, as many as one page of the list names: read together.
       const most = Math.min(count - i, (PAGE - (at % PAGE)) >>> 3)
       if (at % 8 === 0 && most > 1 && copyFromGuest(vcpu, at, extents, most * 2)) {
+        xen.work.done += COST_NS.frame * most
         for (let j = 0; j < most; j++, i++) {
-          if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return i
+          if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return over(i)
         }
         i--
         continue
@@ -75,9 +86,9 @@ export function changeReservation(
       how === 'decrease'
         ? decreaseOne(xen, reservation, vcpu, at)
         : increaseOne(xen, reservation, vcpu, hasList ? at : 0, how === 'populate', i)
-    if (!done) return i
+    if (!done) return over(i)
   }
-  return count
+  return over(count)
 }
 
 /** One extent more; the list's entry at `at` (0 for none) is the first pfn to populate, and becomes the first mfn. */

@@ -51,6 +51,7 @@ export function promoteTable(
   record: number,
   code: number,
 ): number {
+  xen.work.table()
   if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
   if (code === TYPE_CODE.segdesc) {
     const bad = checkDescriptorPage(xen, xen.memory.backing(record))
@@ -209,6 +210,7 @@ export function demoteTable(
   record: number,
   code: number,
 ): void {
+  xen.work.table()
   const words = xen.memory.u32
   const table = xen.memory.backing(record)
   for (let slot = SLOTS - 1; slot >= 0; slot--) {

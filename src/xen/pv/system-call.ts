@@ -29,7 +29,7 @@ export function systemCall(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
 }
 
 /** rip at the instruction again, which is two bytes long. */
-function stepBack(vcpu: Vcpu): void {
+export function stepBack(vcpu: Vcpu): void {
   const { code } = vcpu
   if (code === null) return
   const lo = code.ripLow - 2

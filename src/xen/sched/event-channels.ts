@@ -42,6 +42,12 @@ export function bindBackend(domain: Domain, notify: () => void): number {
   return bindPort(domain, { kind: 'backend', remote: 0, notify })
 }
 
+/** An event from a backend, known by its `notify`. A guest that has closed its end of the channel is told nothing any more. */
+export function sendFromBackend(xen: Hypervisor, domain: Domain, port: number, notify: () => void): void {
+  const end = domain.ports[port]
+  if (end?.kind === 'backend' && end.notify === notify) setPending(xen, domain, port)
+}
+
 /** Mark an event as pending, and tell the vCPU unless the guest has masked the port. Xen: evtchn_2l_set_pending(). */
 export function setPending(xen: Hypervisor, domain: Domain, port: number): void {
   const { u32 } = xen.memory

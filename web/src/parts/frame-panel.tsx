@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import { holderWords } from '../../../src/run/ask/holder-words.ts'
 import type { HolderResult } from '../../../src/run/ask/who.ts'
 import type { Film } from '../../../src/run/film/film.ts'
 import { lookWords } from '../../../src/run/film/film.ts'
@@ -229,11 +230,7 @@ function Holder(props: {
             : 'not linked: no address reaches it'}
         </p>
       ) : (
-        <p>
-          {holder.kind === 'root' || holder.kind === 'descriptors'
-            ? `the ${holder.as} ${holder.kind === 'root' ? 'root ' : ''}of ${holder.domain}`
-            : `the ${holder.kind}`}
-        </p>
+        <p>{holderWords(holder.kind, holder.domain, holder.as)}</p>
       )}
       <p>
         <button type="button" class="link since" onClick={() => onEvent(since.event)}>

@@ -1,3 +1,4 @@
+import { LineSplitter } from '../../../bits/line-splitter.ts'
 import { checkWritable, writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
@@ -5,6 +6,7 @@ import { type KernelResult, KernelRun, type KernelSpec } from '../../../run/kern
 import { explanationLines } from '../../../run/kernel/kernel-explain.ts'
 import { withTrace } from '../../files.ts'
 import { type Io, painted } from '../../io.ts'
+import { printJson } from '../../json.ts'
 import { junitReport } from '../../junit.ts'
 import { configOf, type KernelSpecFlags, kernelHeader, kernelSpec } from './kernel-spec.ts'
 import { hasTerminal, runOnTerminal } from './terminal.ts'
@@ -29,6 +31,7 @@ const STATUS: Readonly<Record<KernelResult['outcome'], number>> = {
   suspend: 6,
   idle: 7,
   'time-limit': 7,
+  'console-limit': 8,
   interrupted: 130,
 }
 
@@ -43,14 +46,14 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
   checkWritable('--snapshot', flags.snapshot)
   const spec = kernelSpec(flags, config)
   const wantsBatch = flags.batch || flags.json || (flags.input ?? flags.trace) !== undefined
-  const run = wantsBatch || !hasTerminal() ? runTraced(spec, flags, io) : await runTerminal(spec, io)
+  const run = wantsBatch || !hasTerminal() ? runTraced(spec, flags, io) : await runTerminal(spec, flags, io)
   const result = run.result()
   if (flags.snapshot !== undefined) {
     if (run.isAlive) writeWhole(flags.snapshot, run.snapshot())
     else io.err(`xenolith: ${flags.snapshot}: not written, as there is nothing to go on with`)
   }
   if (flags.junit !== undefined) writeWhole(flags.junit, junitReport(result))
-  if (flags.json) io.out(JSON.stringify(result, null, 2))
+  if (flags.json) printJson(io, result)
   else tell(result, io)
   return STATUS[result.outcome]
 }
@@ -76,36 +79,47 @@ function runTraced(spec: KernelSpec, flags: KernelFlags, io: Io): KernelRun {
 /** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
 function runBatch(spec: KernelSpec, flags: KernelFlags, io: Io, sink: Sink | null): KernelRun {
   const isSilent = flags.json === true
-  let partial = ''
-  const decoder = new TextDecoder()
+  const ended: string[] = []
+  const lines = new LineSplitter((line) => ended.push(line))
   const run = new KernelRun(spec, {
     progress: progressOf(io),
     ready: (xen) => {
       xen.sink = sink
     },
+    keepsConsole: keepsConsole(flags),
     output: (bytes, source) => {
       if (isSilent) return
       if (source === 'xen') {
         const line = new TextDecoder().decode(bytes).replace(/\n$/, '')
         return io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
       }
-      const lines = (partial + decoder.decode(bytes, { stream: true })).split('\n')
-      partial = lines.pop() ?? ''
-      for (const line of lines) io.out(line.replace(/\r+$/, ''))
+      lines.push(bytes)
+      // Lines that came together go out together: a guest may write many thousands of short ones.
+      if (ended.length > 0) io.out(ended.join('\n'))
+      ended.length = 0
     },
   })
   run.runToEnd()
-  if (partial !== '' && !isSilent) io.out(partial.replace(/\r+$/, ''))
+  if (lines.rest !== '') io.out(lines.rest)
   return run
 }
 
-async function runTerminal(options: KernelSpec, io: Io): Promise<KernelRun> {
+/** Whether the console is wanted whole at the end; what is only printed needs no memory. */
+function keepsConsole(flags: KernelFlags): boolean {
+  return flags.json === true || flags.junit !== undefined
+}
+
+async function runTerminal(spec: KernelSpec, flags: KernelFlags, io: Io): Promise<KernelRun> {
   const { columns, rows } = process.stdout
   // Nothing tells a PV guest how large its console is; what the kernel does not know of its command line is init's.
   const size = `TERM=${process.env.TERM ?? 'linux'} COLUMNS=${columns} LINES=${rows}`
-  const append = 'append' in options && options.append !== undefined ? `${options.append} ${size}` : size
+  const append = 'append' in spec && spec.append !== undefined ? `${spec.append} ${size}` : size
+  // Somebody watches, who can leave: there is no limit to what he is shown unless he sets one.
+  const keeps = keepsConsole(flags)
+  const options = { ...spec, ...(keeps || spec.consoleLimit !== undefined ? {} : { consoleLimit: Infinity }) }
   const run = new KernelRun('restore' in options ? options : { ...options, append }, {
     progress: progressOf(io),
+    keepsConsole: keeps,
     output: (bytes) => void process.stdout.write(bytes),
   })
   io.err('xenolith: ^] leaves')
@@ -137,5 +151,6 @@ const HOW: Readonly<Record<KernelResult['outcome'], string>> = {
   'soft-reset': 'was reset',
   idle: 'waits for input that does not come; see --input',
   'time-limit': 'had no more time',
+  'console-limit': 'wrote more than its console holds; see --console-limit',
   interrupted: 'was left',
 }

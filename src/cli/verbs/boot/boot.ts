@@ -57,6 +57,7 @@ const OF_KERNELS = [
   'batch',
   'input',
   'timeout',
+  'consoleLimit',
   'junit',
   'explain',
   'systemMap',

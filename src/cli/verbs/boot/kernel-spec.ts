@@ -76,6 +76,7 @@ const IN_HEADER = [
   'xen',
   'seed',
   'timeout',
+  'consoleLimit',
   'input',
 ] as const
 

@@ -1,3 +1,4 @@
+import { holderWords } from '../../../run/ask/holder-words.ts'
 import { type WhoResult, who } from '../../../run/ask/who.ts'
 import { eventNumber } from '../../../run/boot/numbers.ts'
 import { type Io, painted } from '../../io.ts'
@@ -41,12 +42,12 @@ export function whoLines(result: WhoResult, io: Io): string[] {
       lines.push(
         `      ${addresses.length === 0 ? 'not linked: no address reaches it' : `at ${addresses.map(bare).join(', ')}`}`,
       )
-    } else if (holder.kind === 'root') lines.push(`  the ${holder.as} root of ${holder.domain}`)
-    else if (holder.kind === 'descriptors') lines.push(`  the ${holder.as} of ${holder.domain}`)
-    else lines.push(`  the ${holder.kind}`)
+    } else lines.push(`  ${holderWords(holder.kind, holder.domain, holder.as)}`)
     lines.push(`      ${since}`)
   }
+  if (result.more > 0) lines.push(`  and ${result.more} more entries`)
   lines.push(painted(io, 'bold', 'its type'))
+  if (result.earlier > 0) lines.push(`  after ${result.earlier} changes before`)
   for (const { event, what, type } of result.history) {
     lines.push(`  ${type.padEnd(9)}${event === 0 ? 'as built' : `from event ${event}: ${what}`}`)
   }

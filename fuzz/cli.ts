@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { foreignLines } from '../src/bits/foreign-text.ts'
+import { main } from '../src/cli/main.ts'
+import { Wrong } from './target.ts'
+
+/** Commands as a user gives them, but in this process: what they print, and how they end, is looked at. */
+
+let folder: string | null = null
+
+/** A folder of this process's own, gone with it. */
+export function ownFolder(): string {
+  if (folder === null) {
+    const made = mkdtempSync(join(tmpdir(), 'xenolith-fuzz-files-'))
+    folder = made
+    process.on('exit', () => rmSync(made, { recursive: true, force: true }))
+  }
+  return folder
+}
+
+/** Write a file of a name into the folder; its path. */
+export function ownFile(name: string, content: string | Uint8Array): string {
+  const file = join(ownFolder(), name)
+  writeFileSync(file, content)
+  return file
+}
+
+/** How a command ended. */
+export type Ended = { readonly status: number; readonly out: string; readonly err: string }
+
+/**
+ * Run a command. Throws Wrong for an internal error, for bad input that is told in more than a line or not at all, and for
+ * whatever a terminal would take for its own.
+ */
+export async function command(words: readonly string[]): Promise<Ended> {
+  const [out, err]: [string[], string[]] = [[], []]
+  const status = await main([...words, '--debug'], undefined, () => ({
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    colour: false,
+  }))
+  const ended = { status, out: out.join('\n'), err: err.join('\n') }
+  if (status === 70) {
+    const [line, stack = ''] = err
+    const place = /at (\S+) .*\/(src\/[^:]+):/.exec(stack) ?? ['', 'nowhere', 'known']
+    throw new Wrong(`internal error in ${place[1]} (${place[2]})`, `${line}\n${stack}`)
+  }
+  const last = err.at(-1) ?? ''
+  if (status === 2 && (!last.startsWith('xenolith: ') || last.includes('\n'))) {
+    throw new Wrong('bad input of other than one line', `${words.join(' ')} says: ${JSON.stringify(err)}`)
+  }
+  for (const text of [ended.out, ended.err]) {
+    const safe = foreignLines(text)
+    if (safe === text) continue
+    let at = 0
+    while (safe[at] === text[at]) at++
+    throw new Wrong(
+      `${words[0]} prints what a terminal obeys`,
+      `printed ${JSON.stringify(text.slice(Math.max(0, at - 60), at + 20))}`,
+    )
+  }
+  return ended
+}
+
+/** What is the same each time in how a command ended: not the names of this process's files. */
+export function outcomeOf({ status, out, err }: Ended): string {
+  const text = `${status} ${out.length} ${out.slice(0, 200)} ${err.slice(0, 200)}`
+  return folder === null ? text : text.replaceAll(folder, '')
+}

@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto'
+import { PAGE, slotAt } from '../../src/bits/address.ts'
+import { Memory } from '../../src/machine/memory.ts'
+import { auditMachine } from '../../src/run/check/audit.ts'
+import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
+import type { Hypervisor } from '../../src/xen/hypervisor.ts'
+import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { Wrong } from '../target.ts'
+import { assemble, type Names, type Program, readProgram, sumOf } from './assemble.ts'
+
+/** A domU that a program runs in: a kernel of nothing but room, whose memory is written before it begins. */
+
+/** A little more than the initial mapping, so that some frames of the guest's are not mapped. */
+const PAGES = 1100
+const MAPPED = 1024
+/** Pseudo-physical frames of what programs name. */
+const PLACES: Readonly<Record<string, number>> = { d: 0x10, stack: 0x1e, code: Number(TEXT) / PAGE }
+const [FIRST_PAGE, NAMED_PAGES] = [0x20, 64]
+const CODE_PAGES = 64
+const STACK_TOP = 'stacktop'
+/** What a program may take, and how much of it at once. */
+const BUDGET = 8000
+const SLICE = 3000
+/** Hypercalls between two counts of everything. */
+const COUNT_EVERY = 500
+const FLAT_CS = 0xe033
+const MEMORY_BYTES = 64 * 2 ** 20
+
+let memory: Memory | null = null
+const KERNEL = tinyKernel(new Uint8Array(CODE_PAGES * PAGE).fill(0xcc))
+
+/** What became of a program. */
+export type Ran = {
+  readonly end: string
+  readonly hypercalls: number
+  readonly machine: KernelMachine
+  /** Everything that the guest could see, as a few digits. */
+  digest(): string
+}
+
+/** Numbers of a machine by the names that programs have for them. */
+function namesOf({ xen, start, layout }: KernelMachine): Names {
+  if (layout === null) throw new Error('the machine was not built here')
+  const mfns: number[] = []
+  const { owner } = start.domain
+  for (let mfn = 0; mfn < xen.maxPage; mfn++) {
+    const record = xen.memory.record(mfn)
+    const isOwn = record !== -1 && (xen.memory.u32[record + 2] & 0xff) === owner
+    const pfn = isOwn ? xen.m2p.get(mfn) : -1
+    if (pfn >= 0) mfns[pfn] = mfn
+  }
+  const base = Number(BASE & 0xffff_ffff_ffffn)
+  const places = new Map<string, number>(Object.entries(PLACES))
+  places.set('start', layout.startInfo)
+  places.set('store', layout.xenstore)
+  places.set('console', layout.console)
+  places.set('p2m', layout.mfnList)
+  for (const level of [4, 3, 2, 1] as const) places.set(`l${level}`, tableFor(layout, level, base))
+  places.set('l1b', tableFor(layout, 1, base + 2 ** 21))
+  for (let i = 0; i < NAMED_PAGES; i++) places.set(`p${i}`, FIRST_PAGE + i)
+  for (let i = 0; i < PAGES - MAPPED; i++) places.set(`f${i}`, MAPPED + i)
+  const frames = new Map<string, number>([
+    ['shared', start.domain.sharedInfo],
+    ['m2p', xen.m2p.firstFrame],
+    ['xenl3', xen.m2p.l3],
+  ])
+  const sixteen = 0xffff_0000_0000_0000n
+  const wide = (va: number): bigint => BigInt(va) | (va >= 2 ** 47 ? sixteen : 0n)
+  return (name) => {
+    if (name === STACK_TOP) return wide(base + (PLACES.stack + 1) * PAGE)
+    const [place, field = 'va'] = name.split('.')
+    const frame = frames.get(place)
+    if (frame !== undefined) {
+      if (field === 'mfn') return BigInt(frame)
+      return field === 'ma' ? BigInt(frame) * 4096n : 0n
+    }
+    const pfn = places.get(place)
+    if (pfn === undefined) return undefined
+    const va = base + pfn * PAGE
+    const mfn = mfns[pfn] ?? 0
+    const at = (pfn < MAPPED ? tableFor(layout, 1, va) : 0) * PAGE + slotAt(va, 1) * 8
+    switch (field) {
+      case 'va':
+        return wide(va)
+      case 'pfn':
+        return BigInt(pfn)
+      case 'mfn':
+        return BigInt(mfn)
+      case 'ma':
+        return BigInt(mfn) * 4096n
+      case 'pte':
+        // The machine address of the entry that maps the page, and where the guest has that entry.
+        return BigInt(mfns[Math.floor(at / PAGE)] ?? 0) * 4096n + BigInt(at % PAGE)
+      case 'pteva':
+        return wide(base + at)
+      default:
+        return undefined
+    }
+  }
+}
+
+/** Run a program's text. Throws BadInput for what is none, and Wrong for counts and safety that are broken. */
+export function runProgram(text: string): Ran {
+  const program = readProgram(text)
+  const setting = (name: string, usual: number): number => {
+    const value = Number(program.settings.get(name) ?? usual)
+    return Number.isInteger(value) && value > 0 ? Math.min(value, 10_000_000) : usual
+  }
+  memory ??= new Memory(MEMORY_BYTES)
+  const output = createHash('sha256')
+  const machine = buildKernelMachine(
+    {
+      kernel: { name: 'program', bytes: KERNEL },
+      memory: PAGES,
+      xen: program.settings.get('xen') ?? '4.17',
+    },
+    (bytes) => output.update(bytes),
+    () => {},
+    memory,
+  )
+  prepare(machine, program)
+  const { guest } = machine
+  let hypercalls = 0
+  guest.afterHypercall = () => {
+    hypercalls++
+    if (hypercalls % COUNT_EVERY === 0) checkCounts(machine)
+    return true
+  }
+  let end: string = 'budget'
+  const [budget, slice] = [setting('budget', BUDGET), setting('slice', SLICE)]
+  const typed = [...program.typed]
+  for (let done = 0; done < budget && end === 'budget'; done += slice) {
+    const line = typed.shift()
+    if (line !== undefined) machine.console.type(Buffer.from(`${line}\n`))
+    end = guest.run(Math.min(slice, budget - done))
+  }
+  checkCounts(machine)
+  return { end, hypercalls, machine, digest: () => digestOf(machine, output.digest('hex')) }
+}
+
+/** Put code, data and handlers where they belong. */
+function prepare(machine: KernelMachine, program: Program): void {
+  const { xen, start } = machine
+  const names = namesOf(machine)
+  const number = (name: string): number => Number(names(name))
+  const { code, labels } = assemble(program, BASE + TEXT, names)
+  const write = (first: number, bytes: Uint8Array): void => {
+    for (let at = 0; at < bytes.length; at += PAGE) {
+      const part = bytes.subarray(at, at + PAGE)
+      xen.memory.u8.set(part, xen.memory.frameWords(first + at / PAGE) * 4)
+    }
+  }
+  write(number('code.mfn'), code.subarray(0, CODE_PAGES * PAGE))
+  const all: Names = (name) => (name.startsWith('@') ? labels.get(name.slice(1)) : names(name))
+  const lowest = BASE
+  for (const { address, values } of program.data) {
+    const va = sumOf(address, all)
+    for (const [i, value] of values.entries()) {
+      const at = Number(va - lowest) + i * 8
+      const pfn = Math.floor(at / PAGE)
+      if (!(pfn >= PLACES.d && pfn < FIRST_PAGE + NAMED_PAGES) || at % PAGE > PAGE - 8) continue
+      const bytes = Buffer.alloc(8)
+      bytes.writeBigUInt64LE(sumOf(value, all))
+      const mfn = number('d.mfn') - PLACES.d + pfn
+      xen.memory.u8.set(bytes, xen.memory.frameWords(mfn) * 4 + (at % PAGE))
+    }
+  }
+  for (const { kind, number: n, label, flags } of program.handlers) {
+    const address = Number((labels.get(label) ?? 0n) & 0xffff_ffff_ffffn)
+    const [which, how] = [Number(sumOf(n, all) & 0xffn), Number(sumOf(flags, all) & 0xffn)]
+    if (kind === 'trap') start.domain.traps.set(which, { flags: how, cs: FLAT_CS, address })
+    else start.domain.callbacks.set(which, { flags: how, address })
+  }
+  start.vcpu.setVa(4, Number((names(STACK_TOP) ?? 0n) & 0xffff_ffff_ffffn))
+}
+
+/** Everything that is wrong with a machine; the Xen of 2011 has holes that break its safety, but none that breaks its counts. */
+function wrongs(xen: Hypervisor): string[] {
+  const all = auditMachine(xen)
+  return xen.version.holes.length === 0 ? all : all.filter((says) => says.startsWith('count'))
+}
+
+export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
+  const [wrong] = wrongs(xen)
+  if (wrong !== undefined) throw new Wrong(kindOf(wrong), wrong)
+}
+
+/** What two findings of the audit have in common: its words without the numbers. */
+function kindOf(says: string): string {
+  return says.replace(/\b(?:[0-9]+|(?=[0-9a-f]*[0-9])[0-9a-f]+)\b/g, 'N')
+}
+
+/** The machine as it is: memory that the guest owns, registers, the clock, what was printed. */
+function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string): string {
+  const hash = createHash('sha256').update(output)
+  const { u8, u32 } = xen.memory
+  for (let mfn = 0; mfn < xen.maxPage; mfn++) {
+    const record = xen.memory.record(mfn)
+    if (record === -1 || u32[record + 3] === 0) continue
+    hash.update(u32.subarray(record, record + 3))
+    const at = xen.memory.frameWords(mfn) * 4
+    hash.update(u8.subarray(at, at + PAGE))
+  }
+  const { domain, vcpu } = start
+  const { traps, callbacks, timers, blocked, polled, totPages, userRoot } = domain
+  const rest = {
+    registers: [...vcpu.regs],
+    rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],
+    instructions: guest.cpu.instructions,
+    now: xen.clock.now,
+    lines: xen.console.lines,
+    store: xenstore.save(),
+    domain: [[...traps], [...callbacks], timers, blocked, polled, totPages, userRoot, vcpu.root],
+  }
+  return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
+}
