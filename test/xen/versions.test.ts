@@ -68,13 +68,15 @@ test('every file of a version is in the index, and every version has a name of i
 })
 
 test('a release stands for the version of its series, or for the nearest one before it', () => {
-  assert.equal(versionFor([4, 1], 'debug').name, 'seed')
-  assert.equal(versionFor([3, 0], 'release').name, 'seed')
+  assert.equal(versionFor([3, 0], 'release').name, '4.1')
+  assert.equal(versionFor([4, 1], 'debug').name, '4.1')
+  assert.equal(versionFor([4, 2], 'debug').name, 'seed')
   assert.equal(versionFor([4, 6], 'debug').name, '4.14')
   assert.equal(versionFor([4, 14], 'release').name, '4.14-release')
   assert.equal(versionFor([4, 17], 'debug').name, '4.17')
   assert.equal(versionFor([4, 17], 'release').name, '4.17-release')
-  assert.equal(versionFor([4, 22], 'debug').name, '4.20')
+  assert.equal(versionFor([4, 19], 'debug').name, '4.20')
+  assert.equal(versionFor([4, 22], 'debug').name, '4.21')
 })
 
 test('the table of messages names releases that there are, in their order', () => {

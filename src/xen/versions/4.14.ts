@@ -1,5 +1,6 @@
 import { EINVAL, ETIME } from '../../bits/errno.ts'
 import { xen417 } from './4.17.ts'
+import { UNKNOWN_PLACE } from './messages.ts'
 import type { XenVersion } from './version.ts'
 
 /** Xen 4.14.6, the last of Debian 11's and Qubes 4.1's series, as a debug build of its tag. */
@@ -33,7 +34,6 @@ export const xen414: XenVersion = {
     trapNames: 'words',
     // As far behind its messages as in 4.17.
     iretFailure: 'iret.c:103',
-    entryFault: ': fault at ???????????????? x86_64/entry.S#create_bounce_frame',
-    pushFaults: 0x4038a820,
+    entryFault: { noHandler: UNKNOWN_PLACE, labels: 0x4038a820 },
   },
 }

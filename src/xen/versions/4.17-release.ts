@@ -6,7 +6,9 @@ import type { XenVersion } from './version.ts'
 export const xen417Release: XenVersion = asReleaseBuild(xen417, {
   banner: 'Xen-4.17.7  x86_64  debug=n  Not tainted',
   messages: {
-    entryFault: ': fault at ffff82d040204b78 x86_64/entry.S#create_bounce_frame+0x14f/0x177',
-    pushFaults: 0x403602d0,
+    entryFault: {
+      noHandler: 'ffff82d040204b78 x86_64/entry.S#create_bounce_frame+0x14f/0x177',
+      labels: 0x403602d0,
+    },
   },
 })

@@ -47,6 +47,7 @@ export const xen417: XenVersion = {
     unknownMsrsPass: false,
   },
   errnos: {
+    refusedEntry: null,
     unknownTableOwner: ESRCH,
     badRoot: null,
     flushCache: EACCES,
@@ -86,8 +87,10 @@ export const xen417: XenVersion = {
     dumpsSegmentBases: true,
     blankAfterL2: false,
     iretFailure: 'arch/x86/pv/iret.c:104',
-    entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
-    pushFaults: 0x403738d0,
+    entryFault: {
+      noHandler: 'ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
+      labels: 0x403738d0,
+    },
     dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
   },
   holes: [],

@@ -19,7 +19,9 @@ export const xen420: XenVersion = {
   messages: {
     ...xen417.messages,
     release: '4.20.4',
-    entryFault: ': fault at ffff82d040204b75 x86_64/entry.S#create_bounce_frame+0x165/0x190',
-    pushFaults: 0x40378d74,
+    entryFault: {
+      noHandler: 'ffff82d040204b75 x86_64/entry.S#create_bounce_frame+0x165/0x190',
+      labels: 0x40378d74,
+    },
   },
 }

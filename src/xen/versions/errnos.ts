@@ -1,5 +1,10 @@
 /** Error numbers, as hypercalls return them, that changed between versions. Everything else has one number in all. */
 export type Errnos = {
+  /**
+   * An L1 entry that is refused, in an update and in the promotion of a table: EINVAL whatever it was in 4.1, whose
+   * get_page_from_l1e() says yes or no; null where it is the number of what refused it.
+   */
+  readonly refusedEntry: number | null
   /** mmu_update for tables of a domain that there is not: do_mmu_update(). */
   readonly unknownTableOwner: number
   /**

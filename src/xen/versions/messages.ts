@@ -4,6 +4,9 @@
  */
 export type GuestLog = { readonly always: number; readonly limited: number }
 
+/** Where a build has the end of create_bounce_frame() is known of some builds only. */
+export const UNKNOWN_PLACE = '???????????????? x86_64/entry.S#create_bounce_frame'
+
 /** What a version prints, and in which form. The messages themselves are in data/xen-messages.json. */
 export type Messages = {
   /** The release of the table whose wording and source lines these are. */
@@ -33,10 +36,11 @@ export type Messages = {
   readonly blankAfterL2: boolean
   /** The place that `domain_crash called from` names when iret fails. */
   readonly iretFailure: string
-  /** What `domain_crash_sync called from entry.S` adds where an exception has no handler; empty in versions that add nothing. */
-  readonly entryFault: string
-  /** Text address, low half, of the first label that it adds where a frame could not be pushed: labels are four bytes apart. */
-  readonly pushFaults: number
+  /**
+   * What `domain_crash_sync called from entry.S` adds (4.4), by the build's own addresses: where an exception has no handler,
+   * the text; and the low half of the address of the first label for a frame that could not be pushed, four bytes apart.
+   */
+  readonly entryFault: { readonly noHandler: string; readonly labels: number | null } | null
   /** The last line of dom0's crash. */
   readonly dom0Crashed: string
 }

@@ -8,7 +8,7 @@ import type { XenVersion } from './version.ts'
  */
 export const seed: XenVersion = {
   name: 'seed',
-  standsFrom: [0, 0],
+  standsFrom: [4, 2],
   banner: 'Xen-4.2-unstable  x86_64  debug=y  Not tainted',
   rules: {
     badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x118, l3: 0x198, l4: 0x198 },
@@ -27,8 +27,8 @@ export const seed: XenVersion = {
     xenSlotsNx: false,
     flushesLinearMap: false,
     freeUnpins: true,
-    ioFramesAreHeap: false,
-    m2pTableIsHeap: false,
+    ioFramesAreHeap: true,
+    m2pTableIsHeap: true,
     dom0FramesBackwards: true,
     stealClearsType: false,
     eagerLdt: true,
@@ -47,6 +47,7 @@ export const seed: XenVersion = {
     unknownMsrsPass: true,
   },
   errnos: {
+    refusedEntry: null,
     unknownTableOwner: EINVAL,
     badRoot: EINVAL,
     flushCache: EINVAL,
@@ -85,8 +86,7 @@ export const seed: XenVersion = {
     dumpsSegmentBases: false,
     blankAfterL2: true,
     iretFailure: 'traps.c:318',
-    entryFault: '',
-    pushFaults: 0,
+    entryFault: null,
     dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
   },
   holes: ['148', '154', '182', '213', '240', '286', '298'],
