@@ -1,4 +1,5 @@
 import type { Target } from './target.ts'
+import { code } from './targets/code.ts'
 import { explain } from './targets/explain.ts'
 import { FORMATS } from './targets/formats.ts'
 import { guest } from './targets/guest.ts'
@@ -16,4 +17,5 @@ export const TARGETS: readonly Target[] = [
   ...RINGS,
   hypercalls,
   guest,
+  code,
 ]

@@ -4,6 +4,7 @@ import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
+import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { Wrong } from '../target.ts'
@@ -120,6 +121,12 @@ export function runProgram(text: string): Ran {
     memory,
   )
   prepare(machine, program)
+  let events = 0
+  if (program.settings.has('traced')) {
+    machine.xen.sink = (event) => {
+      events += traceLine(event).length
+    }
+  }
   const { guest } = machine
   let hypercalls = 0
   guest.afterHypercall = () => {
@@ -136,7 +143,7 @@ export function runProgram(text: string): Ran {
     end = guest.run(Math.min(slice, budget - done))
   }
   checkCounts(machine)
-  return { end, hypercalls, machine, digest: () => digestOf(machine, output.digest('hex')) }
+  return { end, hypercalls, machine, digest: () => digestOf(machine, `${output.digest('hex')} ${events}`) }
 }
 
 /** Put code, data and handlers where they belong. */

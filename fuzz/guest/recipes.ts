@@ -80,6 +80,80 @@ function extended(v: Values, command: number, frame: string, second = '0'): read
   return withList(v, [String(command), frame, second], (at) => `call ${H.mmuext_op} ${at} 1 0 ${SELF}`)
 }
 
+/** Stores to tables in use, where the entries lie: Xen carries them out for a kernel that has asked for it. */
+const tableStores: Recipe = (v) => {
+  const lines = v.once(3) ? [`call ${H.vm_assist} ${v.once(4) ? 1 : 0} 2`] : []
+  for (let i = 1 + v.upTo(4); i > 0; i--) {
+    const at = v.once(3) ? `${v.pick(['l1', 'l1b', v.page()])}+${v.offset()}` : `${v.page()}.pteva`
+    const odd = v.once(6) ? `+${v.upTo(8)}` : ''
+    lines.push(`${v.pick(STORES)} ${at}${odd} ${v.entry()}`)
+    if (v.once(3)) lines.push(`${v.pick(STORES)} ${v.page()}+${v.offset()} ${v.any()}`)
+  }
+  return lines
+}
+
+/** Where a gibibyte of addresses begins that all map one page: the slot below the kernel's own in its L3. */
+const WINDOW = '0xffffffff40000000'
+
+/** Lists without an end: one page of them, mapped again and again, and counts that reach far into it. */
+const endless: Recipe = (v) => {
+  const [list, l1, l2] = ['p13', 'p14', 'p15']
+  const lines = [
+    `fill ${l1} ${list}.ma+0x67 512`,
+    `fill ${l2} ${l1}.ma+0x67 512`,
+    ...[l1, l2].map((page) => `call ${H.update_va_mapping} ${page} ${page}.ma+0x65 2`),
+    ...withList(v, [`l3.ma+${509 * 8}`, `${l2}.ma+0x67`], (at) => `call ${H.mmu_update} ${at} 1 0 ${SELF}`),
+  ]
+  const [words, call] = v.pick(ENDLESS)
+  const counts = ['0x7fffffff', '0xffffffff', '0x1000000', '0x80000000', '100000', v.odd()]
+  const count = v.pick(counts)
+  lines.push(...words.map((word, i) => `put64 ${list}+${i * 8} ${word}`))
+  // The rest of the page is like its beginning.
+  lines.push(`copy ${list}+${words.length * 8} ${list} ${512 - words.length}`)
+  lines.push(call(WINDOW, count), 'budget 90')
+  return lines
+}
+
+/** What a list is full of, and the call that reads it. */
+const ENDLESS: readonly (readonly [words: readonly string[], call: (at: string, count: string) => string])[] =
+  [
+    [['p3.pte', 'p3.ma+0x67'], (at, n) => `call ${H.mmu_update} ${at} ${n} 0 ${SELF}`],
+    [['p3.pte+2', 'p3.ma+0x67'], (at, n) => `call ${H.mmu_update} ${at} ${n} ${at} ${SELF}`],
+    [['p3.ma+1', '5'], (at, n) => `call ${H.mmu_update} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.COPY_PAGE), 'p3.mfn', 'p4.mfn'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.TLB_FLUSH_ALL), '0', '0'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.NEW_BASEPTR), 'l4.mfn', '0'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [
+      [String(H.mmuext_op), '0', WINDOW, '0x1000000', '0', SELF, '0', '0'],
+      (at, n) => `call ${H.multicall} ${at} ${n}`,
+    ],
+    [[String(H.xen_version), '0', '0', '0', '0', '0', '0', '0'], (at, n) => `call ${H.multicall} ${at} ${n}`],
+    [
+      [String(H.multicall), '0', WINDOW, '2', '0', '0', '0', '0'],
+      (at, n) => `call ${H.multicall} ${at} ${n}`,
+    ],
+    [['f0.mfn'], (at, n) => `call ${H.memory_op} ${MEMORY_OP.decrease_reservation} ${at}+8 ${n}`],
+    [['0x7ff0', '0', '0', '0'], (at, n) => `call ${H.grant_table_op} ${GNTTABOP.query_size} ${at} ${n}`],
+    [
+      ['0x7ff000000000', '0', '0'],
+      (at, n) => `call ${H.grant_table_op} ${GNTTABOP.unmap_grant_ref} ${at} ${n}`,
+    ],
+    [['0xe03300000e', '@resume'], (at) => `call ${H.set_trap_table} ${at}`],
+    [['0x6161616161616161'], (at, n) => `call ${H.console_io} 0 ${n} ${at}`],
+    [['0x0a0a0a0a0a0a0a0a'], (at, n) => `call ${H.console_io} 0 ${n} ${at}`],
+  ]
+
+/** Large pages, where none may be. */
+const largePages: Recipe = (v) =>
+  withList(
+    v,
+    [
+      `${v.pick(['l2', 'l3', v.page()])}.ma+${v.upTo(8) * 8}`,
+      `${v.frame()}.ma+${v.pick(['0xe7', '0x87', '0xc7', '0x1e7'])}`,
+    ],
+    (at) => `call ${H.mmu_update} ${at} 1 0 ${SELF}`,
+  )
+
 /** Entries in a page, the page read-only, a pin, then stores to what is a table now. */
 const makeTable: Recipe = (v) => {
   const page = v.page()
@@ -117,7 +191,11 @@ const newRoot: Recipe = (v) => {
     : [...extended(v, MMUEXT.COPY_PAGE, `${page}.mfn`, 'l4.mfn')]
   if (v.once(3))
     lines.push(`put64 ${page}+${v.pick([0, 8, 255, 256, 258, 271, 272, 510, 511]) * 8} ${v.entry()}`)
-  if (v.once(4)) lines.push(`put64 ${page}+${v.pick([0, 272, 300, 510]) * 8} ${page}.ma+0x25`)
+  // A table of its own level: itself, or another.
+  if (v.once(3)) {
+    const other = v.pick([page, 'l4', v.page(), 'l3'])
+    lines.push(`put64 ${page}+${v.pick([0, 272, 300, 510]) * 8} ${other}.ma+${v.once(4) ? '0x67' : '0x25'}`)
+  }
   lines.push(`call ${H.update_va_mapping} ${page} ${page}.ma+0x65 2`)
   if (v.once(2)) lines.push(...extended(v, MMUEXT.PIN_L4_TABLE, `${page}.mfn`))
   for (let i = 1 + v.upTo(3); i > 0; i--) {
@@ -147,7 +225,7 @@ const userMode: Recipe = (v) => {
 // ---- memory of the domain ----
 
 const reservation: Recipe = (v) => {
-  const extents = some(v, 4, () => (v.once(3) ? `${v.own()}.pfn` : v.mfn()))
+  const extents = some(v, 4, () => (v.once(3) ? `${v.own()}.pfn` : v.once(2) ? `f${v.upTo(6)}.mfn` : v.mfn()))
   const list = v.room(extents.length)
   const command = v.pick([
     MEMORY_OP.decrease_reservation,
@@ -169,8 +247,21 @@ const reservation: Recipe = (v) => {
 }
 
 const exchange: Recipe = (v) => {
-  const given = some(v, 3, () => v.mfn())
+  // Only what nobody maps can be given away.
+  const given = some(v, 3, () => (v.once(3) ? v.mfn() : `f${v.upTo(6)}.mfn`))
   const [from, to] = [v.room(given.length), v.room(16)]
+  // The machine has no frame to spare before the guest gives some back.
+  const gift = v.room(2)
+  const gifts = v.once(2)
+    ? []
+    : [
+        `data ${gift} f10.mfn f11.mfn`,
+        ...withList(
+          v,
+          [gift, '2', '0', SELF],
+          (at) => `call ${H.memory_op} ${MEMORY_OP.decrease_reservation} ${at}`,
+        ),
+      ]
   const order = v.once(5) ? v.pick(['1', '2', '9', v.odd()]) : '0'
   const words = [
     from,
@@ -184,6 +275,7 @@ const exchange: Recipe = (v) => {
     '0',
   ]
   return [
+    ...gifts,
     `data ${from} ${given.join(' ')}`,
     `data ${to} ${given.map(() => `${v.own()}.pfn`).join(' ')}`,
     ...withList(v, words, (at) => `call ${H.memory_op} ${MEMORY_OP.exchange} ${at}`),
@@ -271,6 +363,11 @@ const segments: Recipe = (v) => {
       ]
     case 3:
       return [`call ${H.set_segment_base} ${v.upTo(5)} ${v.once(2) ? selector : v.address()}`]
+    case 5:
+      return [
+        `mov rbx ${v.address()}`,
+        `hex ${v.pick(['8e23', '8e2b', '8e1b', '0f020b', '0f030b', '0f0023', '0f002b', '8c23', '65488b03', '648803', '6448ff03'])}`,
+      ]
     case 4:
       return [`mov rax ${selector}`, 'hex 50', `hex ${v.pick(['0fa1', '0fa9', '480fa1', '8ee0'])}`]
     default:
@@ -399,22 +496,37 @@ const schedule: Recipe = (v) => {
 
 // ---- the toolstack's rings ----
 
-const REQUESTS = [
-  (v: Values) => [
-    v.pick([1, 2, 3, 4, 5, 11, 12, 13, 14]),
-    `${v.pick(['name', 'memory/target', 'data', 'a/b', '/', '/local/domain/1', '/local/domain/0', '@releaseDomain', 'control/shutdown', ''])}\0${v.pick(['', 'x', 'token\0', 'y'.repeat(64)])}`,
-  ],
-  (v: Values) => [v.pick([6, 7, 10, 17, 19, 8, 9, 20, 255, 0]), v.pick(['T\0', 'F\0', '1\0', '', '0'])],
-] as const
+const PATHS = [
+  'data',
+  'data/x',
+  'data/x',
+  'data/a/b',
+  'name',
+  'memory/target',
+  'control/shutdown',
+  '/',
+  '@releaseDomain',
+]
+const FAR_PATHS = ['/local/domain/1/data/x', '/local/domain/0', '/local/domain/1', 'device/vif', '', 'x']
+
+/** A request of xenstore's: its type and what it says. */
+function request(v: Values): readonly [type: number, text: string] {
+  if (v.once(5)) return [v.pick([6, 7, 10, 17, 19, 8, 9, 20, 255, 0]), v.pick(['T\0', 'F\0', '1\0', '', '0'])]
+  const path = v.once(4) ? v.pick(FAR_PATHS) : v.pick(PATHS)
+  return [
+    v.pick([1, 2, 3, 4, 5, 11, 11, 12, 13, 14]),
+    `${path}\0${v.pick(['', 'x', 'token\0', 'n1\0', 'y'.repeat(64)])}`,
+  ]
+}
 
 /** A request of xenstore's protocol in the ring, and the word to its other end. */
 const xenstore: Recipe = (v) => {
   const lines: string[] = []
-  const [type, text] = v.pick(REQUESTS)(v) as [number, string]
+  const [type, text] = request(v)
   const head = Buffer.alloc(16)
   head.writeUInt32LE(type, 0)
   head.writeUInt32LE(v.upTo(4), 4)
-  head.writeUInt32LE(v.once(4) ? v.upTo(3) : 0, 8)
+  head.writeUInt32LE(v.once(3) ? v.upTo(3) : 0, 8)
   head.writeUInt32LE(v.once(10) ? v.random.bits() : text.length, 12)
   const message = Buffer.concat([head, Buffer.from(text)])
   const from = v.once(6) ? v.upTo(1024) : 0
@@ -609,6 +721,19 @@ const strings: Recipe = (v) => {
   return v.once(6)
     ? ['hex fd', `${name} ${v.address()} ${v.address()} ${count}`, 'hex fc']
     : [`${name} ${v.address()} ${name === 'copy' ? v.address() : v.any()} ${count}`]
+}
+
+const cpuidLeaf: Recipe = (v) => [
+  `cpuid ${v.once(2) ? `0x4000000${v.upTo(8)}` : v.pick(['0', '1', '7', '0xd', '0x80000001', '0x80000008', v.odd()])} ${v.upTo(3)}`,
+]
+
+/** Control registers as a kernel uses them, and as none does. */
+const control: Recipe = (v) => {
+  const value = v.pick(['0x80050033', '0x8005003b', '0x660', `${v.page()}.ma`, 'l4.ma', v.odd()])
+  return [
+    `mov rax ${value}`,
+    `hex ${v.pick(['0f22c0', '0f22d0', '0f22d8', '0f22e0', '0f06', '0f20c0', '0f20d8'])}`,
+  ]
 }
 
 const PRIVILEGED = [
@@ -838,6 +963,9 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   mmuUpdate,
   updateVa,
   mmuext,
+  tableStores,
+  endless,
+  largePages,
   makeTable,
   newRoot,
   userMode,
@@ -864,6 +992,8 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   stores,
   strings,
   instructions,
+  cpuidLeaf,
+  control,
   bytes,
   msr,
   flags,

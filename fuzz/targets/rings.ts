@@ -73,7 +73,10 @@ function ask(
 const PATHS = [
   'name',
   'memory/target',
+  'data',
   'data/x',
+  'attr/x/y',
+  'data/y/z',
   'a/b/c/d',
   '/',
   '/local/domain/1',
@@ -102,15 +105,17 @@ const PATHS = [
 function storeLine(random: Random): string {
   switch (random.between(0, 9)) {
     case 0:
+      // A guest whose indices cannot be is not listened to any more: mostly there is more to come.
+      if (!random.once(12)) return 'kick'
       return `set ${random.pick([2048, 2052, 2056, 2060, 2064, random.between(0, 4096)])} ${random.pick([0, 1, 1024, 1025, 2048, 4294967295, 2147483648, random.bits()])}`
     case 1:
-      return `put ${random.between(0, 2100)} ${Buffer.from(Array.from({ length: random.between(1, 40) }, () => random.between(0, 256))).toString('hex')}`
+      return `put ${random.between(0, random.once(8) ? 2100 : 2048)} ${Buffer.from(Array.from({ length: random.between(1, 40) }, () => random.between(0, 256))).toString('hex')}`
     case 2:
       return `kick ${random.pick(['', '', 'x'])}`
     default: {
       const type = random.once(8)
         ? random.between(0, 30)
-        : random.pick([1, 2, 3, 4, 4, 5, 6, 7, 10, 11, 11, 12, 13, 13, 14, 17, 19])
+        : random.pick([1, 2, 3, 4, 4, 5, 6, 7, 10, 11, 11, 12, 13, 13, 14, 17, 21, 22])
       const second = random.pick([
         '',
         '~',
@@ -118,6 +123,7 @@ function storeLine(random: Random): string {
         '~value',
         `~${'v'.repeat(random.pick([1, 900, 2049]))}`,
         '~n0~b1~',
+        '~n1~r0~',
         'T~',
         'F~',
       ])

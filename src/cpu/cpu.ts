@@ -1,10 +1,11 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
 import type { Instruction } from './decode/instruction.ts'
-import { CodeCache } from './interpreter/code-cache.ts'
+import { CodeCache, LEAST_CODE_BYTES, STRADDLES } from './interpreter/code-cache.ts'
 import { handlerNumber, instantiate } from './interpreter/interpreter.ts'
 import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
 import { SoftTlb } from './memory/soft-tlb.ts'
@@ -53,9 +54,10 @@ const SYSCALL: Exit = { reason: 'syscall' }
 
 /**
  * Instructions between two returns from WebAssembly. V8 replaces a function that it has compiled quickly by a fast one when
- * it is entered, not while it runs.
+ * it is entered, not while it runs. And whoever wants the run to end is heard then: the slowest code there is, which stores to
+ * itself or copies pages backward, takes some ten microseconds an instruction.
  */
-const SLICE = 200_000
+const SLICE = 50_000
 
 /** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
 const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
@@ -64,27 +66,17 @@ export const VECTOR_DB = 1
 const VECTOR_GP = 13
 const VECTOR_PF = 14
 
-/** What the decoding of one run may need, several times over. */
-const LEAST_CODE_BYTES = 2 ** 18
-
 export type CpuOptions = {
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
-  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory, at least 256 KiB. */
+  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
   readonly codeBytes?: number
-}
-
-/** What of a core is not in the machine's memory. */
-export type SavedCpu = {
-  readonly instructions: number
-  readonly tscOffset: number
-  /** dr0 to dr7, two words each. */
-  readonly debug: Uint32Array
 }
 
 /**
  * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
- * executes until the budget of instructions is used up or something is its owner's. A reset of the memory ends its life.
+ * executes until the budget of instructions is used up or something is its owner's. A reset of the memory, or a restore, ends
+ * its life.
  */
 export class Cpu {
   readonly memory: Memory
@@ -131,10 +123,14 @@ export class Cpu {
     this.ownPages = { start: firstPage, end: memory.used / PAGE }
     memory.addCodeWatcher({
       becomesCode: (page) => this.tlb.protect(page),
-      touched: (page) => this.cache.drop(page),
+      touched: (page) => {
+        // What is being executed goes on to its end; what follows is decoded anew.
+        if (this.cache.drop(page)) this.stop()
+      },
+      isDecoded: (page, offset, bytes) => this.cache.isDecoded(page, offset, bytes),
     })
     this.cache.onFlush = () => this.tlb.flushCode()
-    this.port = new MemoryPort(memory, this.state, this.tlb, this.cache)
+    this.port = new MemoryPort(memory, this.state, this.tlb)
     this.port.stop = () => this.stop()
     this.setWord(FIELD.tlb, this.tlb.data)
     this.setWord(FIELD.codeTlb, this.tlb.code)
@@ -142,25 +138,21 @@ export class Cpu {
     this.setWord(FIELD.controlWord, 0x37f)
     this.setFlags(IF | 2)
     this.execute = instantiate(memory.wasm, {
-      translate: (access, bytes) => this.port.translate(access, bytes),
+      translate: (access, bytes) => {
+        this.obey()
+        return this.port.translate(access, bytes)
+      },
       commit: () => (this.port.commit() ? 1 : 0),
-      enter: () => this.enter(),
-      assist: () => assist(this, this.cache.instructionOf(this.word(FIELD.record))),
+      enter: () => {
+        // Since `run` began, the instruction that it passes a breakpoint at has been executed.
+        this.passing = -1
+        return this.enter()
+      },
+      assist: () => {
+        this.obey()
+        return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
+      },
     })
-  }
-
-  save(): SavedCpu {
-    return { instructions: this.instructions, tscOffset: this.tscOffset, debug: this.debug.words.slice() }
-  }
-
-  /** Be as when it was saved, in a memory that was restored: there the registers are, but other places of the tables. */
-  restore({ instructions, tscOffset, debug }: SavedCpu): void {
-    this.instructions = instructions
-    this.tscOffset = tscOffset
-    this.debug.words.set(debug)
-    this.setWord(FIELD.tlb, this.tlb.data)
-    this.setWord(FIELD.codeTlb, this.tlb.code)
-    this.updateStops()
   }
 
   // ---- the state ----
@@ -317,7 +309,8 @@ export class Cpu {
   private updateStops(): void {
     const places = [...this.breakpoints, ...this.debug.breakpoints()]
     this.cache.breakpoints = new Set(places.map((va) => va % PAGE))
-    this.cache.flush()
+    this.cache.forget()
+    this.stop()
     this.port.watchpoints = [...this.watchpoints, ...this.debug.watchpoints()]
     this.tlb.flush()
   }
@@ -327,6 +320,13 @@ export class Cpu {
     const left = this.word(FIELD.left)
     this.stopped += left
     this.setWord(FIELD.left, 0)
+  }
+
+  /** By what somebody on another thread ends the run: looked at wherever an instruction takes long. */
+  stopFlag: StopFlag | null = null
+
+  private obey(): void {
+    if (this.stopFlag?.isSet === true) this.stop()
   }
 
   /** Somebody else than this core stored to a page of the machine's memory. */
@@ -341,7 +341,7 @@ export class Cpu {
 
   // ---- running ----
 
-  /** Execute at most `budget` instructions. */
+  /** Execute at most `budget` instructions; fewer when the stop flag is set. */
   run(budget: number): Exit {
     let left = budget
     while (left > 0) {
@@ -364,6 +364,7 @@ export class Cpu {
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
+      if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
   }
@@ -436,7 +437,9 @@ export class Cpu {
       this.port.setException(VECTOR_GP, 0)
       return 0
     }
-    this.cache.reserve()
+    // Nothing is being executed: what the walks below may change is looked at behind them, and ends no slice.
+    this.setWord(FIELD.map, 0)
+    this.cache.begin()
     const page = this.port.fetch(va)
     if (page === -1) return 0
     const offset = lo & (PAGE - 1)
@@ -445,31 +448,31 @@ export class Cpu {
     this.tlb.fillCode(pageLow, hi, map, this.port.lastEntry)
     this.setWord(FIELD.page, pageLow)
     this.setWord(FIELD.page + 4, hi)
-    this.setWord(FIELD.map, map)
     let record = this.cache.recordAt(map, offset)
-    if (record === 0) record = this.cache.decodeAt(page, offset, () => this.nextPage(va))
-    if (record !== 0 && this.cache.isBeyond(record)) record = this.acrossPages(record, va, page, offset)
-    if (record !== 0 && this.u16[record >> 1] === BREAKPOINT && this.passing === va) record += RECORD_BYTES
+    if (record === 0) record = this.cache.decodeAt(page, offset)
+    if (record === STRADDLES || this.cache.isBeyond(record)) {
+      const next = this.nextPage(va)
+      if (next === -1) return 0
+      // Looked for once more: the walk to the next page may have changed this one, if it is a page table, too.
+      record = this.cache.straddlerAt(page, offset, next)
+    }
+    this.setWord(FIELD.map, map)
+    if (this.u16[record >> 1] === BREAKPOINT && this.passing === va) record += RECORD_BYTES
     return record
   }
 
-  /** The page behind that of `va`, for an instruction that reaches into it. */
+  /** The page behind that of `va`, for an instruction that reaches into it; -1 after a fault. */
   private nextPage(va: number): number {
     const next = (va - (va % PAGE) + PAGE) % 2 ** 48
+    if (next === 2 ** 47) {
+      // Behind the lower half of the addresses lies nothing.
+      this.port.setException(VECTOR_GP, 0)
+      return -1
+    }
     const page = this.port.fetch(next)
     if (page === -1) return -1
     this.tlb.fillCode(next >>> 0, vaHigh(next), this.cache.mapOf(page), this.port.lastEntry)
     return page
-  }
-
-  /** The instruction behind the check that its second page is still the one it was decoded from. */
-  private acrossPages(record: number, va: number, page: number, offset: number): number {
-    const next = this.nextPage(va)
-    if (next === -1) return 0
-    if (this.cache.expectedMap(record) === this.cache.mapOf(next)) return record + RECORD_BYTES
-    this.cache.drop(page)
-    const fresh = this.cache.decodeAt(page, offset, () => next)
-    return fresh === 0 ? 0 : fresh + RECORD_BYTES
   }
 }
 

@@ -1,5 +1,6 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
 import { Cpu, type Exit } from '../cpu/cpu.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
@@ -41,6 +42,8 @@ export class Guest {
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
+  /** Called whenever the core has come back, to say how far it is. */
+  onReturn: (() => void) | null = null
   private isStopped = false
   /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
   stopAt = Infinity
@@ -82,6 +85,12 @@ export class Guest {
     vcpu.regs = registers
   }
 
+  /** Let somebody on another thread end a run of this guest: `run` comes back as `stopped`. */
+  obey(stop: StopFlag | null): void {
+    this.xen.work.stop = stop
+    this.cpu.stopFlag = stop
+  }
+
   /** Execute at most `budget` instructions of the guest. */
   run(budget: number): GuestEnd {
     try {
@@ -102,6 +111,7 @@ export class Guest {
         this.xen.clock.now = this.cpu.tsc
         const goesOn = this.handle(exit)
         this.xen.work.charge(this.xen.clock)
+        if (this.onReturn !== null) this.onReturn()
         this.synchronise()
         if (!goesOn || this.isStopped) {
           this.isStopped = false
@@ -163,7 +173,7 @@ export class Guest {
   /** Let time pass for a guest that waits, as it does for whoever sits before it: nanoseconds. */
   passTime(nanoseconds: number): void {
     const { clock } = this.xen
-    const until = Math.min(clock.now + nanoseconds, Math.max(clock.now, this.deadline))
+    const until = Math.min(clock.now + Math.floor(nanoseconds), Math.max(clock.now, this.deadline))
     if (this.domain.blocked) this.domain.blockedNs += until - clock.now
     clock.now = until
     this.synchronise()

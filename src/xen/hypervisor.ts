@@ -76,7 +76,6 @@ export type XenFrames = {
 /** What `Hypervisor.save` gives. */
 export type SavedXen = {
   readonly now: number
-  readonly nextXenHeap: number
   readonly heap: SavedHeap
   readonly log: readonly [number, number, number]
   readonly work: readonly [number, number]
@@ -219,7 +218,6 @@ export class Hypervisor implements Host {
   save(): SavedXen {
     return {
       now: this.clock.now,
-      nextXenHeap: this.nextXenHeap,
       heap: this.heap.save(),
       log: this.logLimit.save(),
       work: this.work.save(),
@@ -229,7 +227,6 @@ export class Hypervisor implements Host {
 
   restore(saved: SavedXen): void {
     this.clock.now = saved.now
-    this.nextXenHeap = saved.nextXenHeap
     this.heap.restore(saved.heap)
     this.logLimit.restore(saved.log)
     this.work.restore(saved.work)

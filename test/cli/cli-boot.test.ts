@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type BootFlags, run } from '../../src/cli/verbs/boot/boot.ts'
+import { type BootFlags, runModel } from '../../src/cli/verbs/boot/boot-model.ts'
 import type { BootOptions, BootResult, Sink } from '../../src/run/boot/boot.ts'
 import { BadInput } from '../../src/run/boot/boot-options.ts'
 import type { TraceEvent } from '../../src/trace/events.ts'
@@ -41,7 +41,7 @@ function bootWith(flags: BootFlags, colour = false, events: TraceEvent[] = []) {
     err: (text: string) => void err.push(text),
     colour,
   }
-  const status = run(flags, io, machine, () => ['mfn b1d89 is held by an L1.'])
+  const status = runModel(flags, io, machine, () => ['mfn b1d89 is held by an L1.'])
   return { status, out, err, options }
 }
 
@@ -96,7 +96,7 @@ test('--trace writes one event a line and leaves nothing half done', () => {
     sink?.(said('half'))
     throw new BadInput('the guest is too large')
   }
-  assert.throws(() => run({ trace: file }, io, failing), BadInput)
+  assert.throws(() => runModel({ trace: file }, io, failing), BadInput)
   assert.equal(readFileSync(file, 'utf8').split('\n')[1], JSON.stringify(said('new')))
   assert.deepEqual(readdirSync(folder).sort(), ['link', 'trace.jsonl'])
 })
@@ -111,9 +111,9 @@ test('a folder that cannot be written is refused before the boot', () => {
   const io = { out() {}, err() {}, colour: false }
   const never = (): BootResult => assert.fail('booted')
   assert.throws(
-    () => run({ trace: join(folder, 'none', 'trace.jsonl') }, io, never),
+    () => runModel({ trace: join(folder, 'none', 'trace.jsonl') }, io, never),
     /no such file or folder/,
   )
   writeFileSync(join(folder, 'plain'), '')
-  assert.throws(() => run({ trace: join(folder, 'plain', 'trace') }, io, never), /not a folder/)
+  assert.throws(() => runModel({ trace: join(folder, 'plain', 'trace') }, io, never), /not a folder/)
 })

@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import { A, D, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu } from '../../src/cpu/cpu.ts'
 import type { FaultingStore } from '../../src/machine/host.ts'
+import { StopFlag } from '../../src/machine/stop-flag.ts'
 import { CODE, DATA, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SmallMachine } from './small-machine.ts'
+import { brokenInvariants } from './stress/check-cache.ts'
 
 // mov ecx, 50; loop: add rax, rcx; push rax; pop rbx; xor rbx, rdx; adc rdx, rbx; dec ecx; jnz loop; hlt
 const LOOP = 'b932000000 4801c8 50 5b 4831d3 4811da ffc9 75f1 f4'
@@ -37,6 +39,21 @@ test('a budget ends exactly where it says, and a run in pieces is the run in one
     }
     assert.deepEqual(state(m), state(whole), `pieces of ${piece}`)
   }
+})
+
+test('a run comes back early when its owner wants it to, and goes on later', () => {
+  const m = new SmallMachine()
+  // inc eax; jmp to itself
+  m.code('ffc0 ebfc')
+  const stop = new StopFlag()
+  m.cpu.stopFlag = stop
+  stop.stop()
+  assert.equal(m.run(1e9).reason, 'budget')
+  const { instructions } = m.cpu
+  assert.ok(instructions > 0 && instructions < 1e6)
+  m.run(1e9)
+  assert.equal(m.cpu.instructions, 2 * instructions)
+  assert.equal(m.cpu.register(RAX), instructions)
 })
 
 test('rdtsc counts the instructions before it', () => {
@@ -306,10 +323,11 @@ test('what was decoded leaves nothing behind where the next is decoded', () => {
   // biome-ignore lint/complexity/useLiteralKeys: the cache is the core's own
   const { start, next } = m.cpu['cache'] as unknown as { start: number; next: number }
   assert.ok(next > start)
-  // The page that is running, too, is forgotten.
+  // The page that is running, too, is forgotten; whatever lay where its records were means nothing.
   m.cpu.setBreakpoints([])
-  assert.ok(m.memory.u8.subarray(start, next).every((byte) => byte === 0))
+  m.memory.u8.fill(0xa5, start, next)
   assert.equal(m.run(100_000).reason, 'privileged')
+  assert.deepEqual(brokenInvariants(m.cpu), [])
   assert.deepEqual(state(m), state(finished(looping())))
 })
 

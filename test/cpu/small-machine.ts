@@ -48,6 +48,11 @@ export class SmallMachine {
     this.memory.u32[at + 1] = noExecute ? HI_NX : 0
   }
 
+  /** The frame of page `n`. */
+  frameOf(n: number): number {
+    return FIRST + n
+  }
+
   /** Address, in the machine's memory, of the byte that page `n` has at an offset. */
   byteOf(n: number, offset = 0): number {
     return this.memory.frameWords(FIRST + n) * 4 + offset

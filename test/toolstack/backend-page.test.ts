@@ -3,13 +3,15 @@ import { test } from 'node:test'
 import { PAGE } from '../../src/bits/address.ts'
 import { EINVAL } from '../../src/bits/errno.ts'
 import { TYPE_CODE } from '../../src/bits/type-word.ts'
+import { whoLines } from '../../src/cli/verbs/who/who.ts'
 import { TYPE_COUNT, TYPE_SHIFT } from '../../src/machine/frames.ts'
 import { reportFrame } from '../../src/run/ask/frame-report.ts'
 import { holderWords } from '../../src/run/ask/holder-words.ts'
+import { who } from '../../src/run/ask/who.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { auditGuest } from '../../src/run/check/guest-audit.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
-import { bootKernel, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import { bootKernel, guestRun, KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
@@ -380,4 +382,35 @@ test('nothing that a guest removes from xenstore is needed by anybody else', () 
     const { name, outcome } = bootKernel({ kernel, memory: 4096, name: 'kept' })
     assert.deepEqual([name, outcome], ['kept', 'poweroff'], path)
   }
+})
+
+test('who: dom0 has the page mapped, and the vcpu_info lies in a page since the guest said so', () => {
+  // vcpu_op(register_vcpu_info, 0, {mfn of the console's page, 0}), then poweroff.
+  const source = `
+        push 0
+        mov rax, [rsi + 72]
+        push rax
+        mov edi, 10
+        xor esi, esi
+        mov rdx, rsp
+        mov eax, 24
+        syscall
+        push 0
+        mov edi, 2
+        mov rsi, rsp
+        mov eax, 29
+        syscall
+over:   jmp over`
+  const spec = { kernel: { name: 'k', bytes: tinyKernel(assemble(source).bytes) }, memory: 4096 }
+  const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
+  const held = (mfn: number): string[] => {
+    const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)
+    const io = { out: () => {}, err: () => {}, colour: false }
+    return whoLines(result, io).filter((line) => /dom0|vcpu_info|since event/.test(line))
+  }
+  assert.deepEqual(held(storeMfn), ['  dom0, which has it mapped for the xenstore'])
+  const lines = held(consoleMfn)
+  assert.deepEqual(lines.slice(0, 1), ['  Xen, for the vcpu_info of d1'])
+  assert.match(lines[1], /^ {6}since event \d+: vcpu_op/)
+  assert.equal(lines[2], '  dom0, which has it mapped for the console')
 })

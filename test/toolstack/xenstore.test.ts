@@ -61,7 +61,9 @@ test('permissions are told, and changed by the owner', () => {
   assert.equal(store.ask(XS.GET_PERMS, 'data/x\0'), '3 n1|r0|b7|')
   assert.equal(store.ask(XS.SET_PERMS, 'data\0n0\0'), '16 EPERM|')
   assert.equal(store.ask(XS.SET_PERMS, 'data\0n5\0'), '16 ENOENT|')
-  assert.equal(store.ask(XS.SET_PERMS, 'data\0q1\0'), '16 EINVAL|')
+  for (const bad of ['q1', 'N1', 'n', '1', 'n1x', 'n-1', '']) {
+    assert.equal(store.ask(XS.SET_PERMS, `data\0${bad}\0`), '16 EINVAL|', bad)
+  }
   assert.equal(store.ask(XS.SET_PERMS, 'data\0'), '16 EINVAL|')
   assert.equal(store.ask(XS.SET_PERMS, `data\0${'n1\0'.repeat(6)}`), '16 ENOSPC|')
   assert.equal(store.ask(XS.SET_PERMS, 'name\0n1\0'), '16 EACCES|')

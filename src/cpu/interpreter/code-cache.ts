@@ -11,8 +11,17 @@ const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 /** Instructions that are decoded at once, and the most records that they can take. */
 const RUN = 48
+/** The same of a page that was forgotten this often: what lies farther on will not last. */
+const SHORT_RUN = 4
+const OFTEN = 256
 const RUN_BYTES = (RUN + 1) * 4 * RECORD_BYTES
 const MAX_LENGTH = 15
+/** What is free whenever code is looked up: room for the tables of two pages, and for what is decoded at once. */
+const RESERVE = 2 * MAP_BYTES + RUN_BYTES
+/** The smallest area that decoded instructions can be kept in. */
+export const LEAST_CODE_BYTES = Math.ceil(RESERVE / PAGE) * PAGE
+/** What `decodeAt` gives for an instruction whose last bytes are in the next page. */
+export const STRADDLES = -1
 
 /** A page of the machine's memory with decoded instructions in it. */
 type CodePage = {
@@ -26,6 +35,8 @@ type CodePage = {
   readonly straddlers: Set<CodePage>
   /** Whether anything is decoded from it. One that was forgotten keeps its table, which is empty. */
   isActive: boolean
+  /** How often it was forgotten. */
+  drops: number
 }
 
 /** Instructions after which the next bytes need not be code. */
@@ -35,8 +46,12 @@ const ENDS = new Set('jmp ret iret hlt ud2 ud1 retf jmpf sysret'.split(' '))
  * Decoded instructions, by page of the machine's memory: whatever addresses the page is mapped at share them. Tables and
  * records lie in one area that is filled from its start; when it is full, everything is forgotten.
  *
- * A page with decoded instructions is never in the write half of the TLB, so every store to it is seen: `written` forgets
- * the page if bytes of an instruction change.
+ * A page with decoded instructions is never in the write half of the TLB, so every store to it is seen, and the page is
+ * forgotten if bytes of an instruction change.
+ *
+ * A record is written once and never again. A page is forgotten by clearing its own table, and nothing else: its records are
+ * no longer found, and whoever executes one of them ends its slice behind that instruction. The area is used again only
+ * between two look-ups, when nobody has a record in hand.
  */
 export class CodeCache {
   private readonly memory: Memory
@@ -54,8 +69,9 @@ export class CodeCache {
   breakpoints: ReadonlySet<number> = new Set()
   /** Told when tables have moved, so that no code TLB finds old ones. */
   onFlush: () => void = () => {}
+  private isStale = false
 
-  /** @param bytes size of the area; a multiple of 4096, at least 256 KiB. */
+  /** @param bytes size of the area; a multiple of 4096, at least LEAST_CODE_BYTES */
   constructor(memory: Memory, views: Views, state: number, bytes: number) {
     this.memory = memory
     this.views = views
@@ -81,12 +97,14 @@ export class CodeCache {
     if (known !== undefined) return known
     const map = this.next
     this.next += MAP_BYTES
+    this.memory.u8.fill(0, map, this.next)
     const made = {
       page,
       map,
       decoded: new Uint8Array(PAGE / 8),
       straddlers: new Set<CodePage>(),
       isActive: false,
+      drops: 0,
     }
     this.pages.set(page, made)
     return made
@@ -98,18 +116,25 @@ export class CodeCache {
     this.memory.pageBecomesCode(code.page)
   }
 
-  /** Make room for what one `decodeAt` may need. Tables that were found before are then no longer valid. */
-  reserve(): void {
-    if (this.next + 2 * MAP_BYTES + RUN_BYTES > this.end) this.flush()
+  /** Have everything forgotten before anything is looked up again. What is being executed stays as it is until then. */
+  forget(): void {
+    this.isStale = true
   }
 
-  flush(): void {
-    this.memory.u8.fill(0, this.start, this.next)
+  /**
+   * Begin to look code up: there is room for what that may need. Records and tables that were found before may no longer
+   * be valid.
+   */
+  begin(): void {
+    if (this.isStale || this.next + RESERVE > this.end) this.flush()
+  }
+
+  private flush(): void {
+    this.isStale = false
     this.next = this.start
     const pages = [...this.pages.keys()]
     this.pages.clear()
-    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone. Here nothing
-    // is left of them to be dropped: the place of their records is what comes next.
+    // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone.
     for (const page of pages) this.memory.touchPage(page)
     this.assisted = []
     this.onFlush()
@@ -129,41 +154,34 @@ export class CodeCache {
     return this.views.u16[record >> 1] === BEYOND
   }
 
-  /** The table of the page that such a check expects behind its own. */
-  expectedMap(record: number): number {
-    return this.memory.u32[(record + RECORD.immediate) >> 2]
-  }
-
-  /**
-   * Decode a run of instructions from an offset on.
-   * @param nextPage the page of memory that is mapped behind it; asked for only when the first instruction needs it. -1 ends
-   *   the attempt: 0 is returned then.
-   */
-  decodeAt(page: number, offset: number, nextPage: () => number): number {
+  /** Decode a run of instructions from an offset on: its first record, or STRADDLES. */
+  decodeAt(page: number, offset: number): number {
     const code = this.pageOf(page)
-    this.activate(code)
     const bytes = page * PAGE
     const first = this.next
     this.writer.at = first
     const { u8 } = this.memory
+    const run = code.drops < OFTEN ? RUN : SHORT_RUN
     let at = offset
-    for (let n = 0; n < RUN && at < PAGE; n++) {
+    for (let n = 0; n < run && at < PAGE; n++) {
       if (n > 0 && this.recordAt(code.map, at) !== 0) break
-      const isBreak = this.breakpoints.has(at)
       const decoded = decode(u8, bytes + at, bytes + PAGE)
       if (decoded === 'truncated') {
         if (n > 0) break
-        return this.straddle(code, at, nextPage)
+        return STRADDLES
       }
+      this.activate(code)
       this.setRecord(code, at, this.writer.at)
+      const isBreak = this.breakpoints.has(at)
+      if (isBreak) this.writer.plain('breakpoint8rr', at)
       if (typeof decoded === 'string') {
         this.mark(code, at, Math.min(MAX_LENGTH, PAGE - at))
-        this.writer.plain(decoded === 'undefined' ? 'undefined8rr' : 'general-protection8rr', at)
-        return this.finish(at, first)
+        this.writer.fault(decoded, at)
+        this.next = this.writer.at
+        return first
       }
       this.mark(code, at, decoded.length)
-      if (isBreak) this.writer.plain('breakpoint8rr', at)
-      else if (n < RUN - 1) this.pair(code, decoded, at)
+      if (!isBreak && n < run - 1) this.pair(code, decoded, at)
       this.writer.instruction(decoded, at, this.keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break
@@ -188,12 +206,6 @@ export class CodeCache {
     if (to >= 0 && to < PAGE) this.writer.pair(key, first, second, at)
   }
 
-  private finish(offset: number, first: number): number {
-    this.writer.plain('decode', offset)
-    this.next = this.writer.at
-    return first
-  }
-
   private readonly keep = (i: Instruction): number => this.assisted.push(i) - 1
 
   private setRecord(code: CodePage, offset: number, record: number): void {
@@ -204,33 +216,42 @@ export class CodeCache {
     for (let i = offset; i < offset + length && i < PAGE; i++) code.decoded[i >> 3] |= 1 << (i & 7)
   }
 
-  /** An instruction whose last bytes lie in the next page. */
-  private straddle(code: CodePage, at: number, nextPage: () => number): number {
-    const following = nextPage()
-    if (following === -1) return 0
+  /**
+   * The record of an instruction that reaches from the end of one page into another, which is mapped behind it now. The
+   * record before it is the check of that.
+   */
+  straddlerAt(page: number, offset: number, following: number): number {
+    const code = this.pageOf(page)
+    const behind = this.pageOf(following)
+    const known = this.recordAt(code.map, offset)
+    const isSame = known !== 0 && this.memory.u32[(known + RECORD.immediate) >> 2] === behind.map
+    return (isSame ? known : this.straddle(code, offset, behind)) + RECORD_BYTES
+  }
+
+  private straddle(code: CodePage, at: number, behind: CodePage): number {
     const here = PAGE - at
     const { u8 } = this.memory
     this.scratch.set(u8.subarray(code.page * PAGE + at, (code.page + 1) * PAGE))
-    this.scratch.set(u8.subarray(following * PAGE, following * PAGE + MAX_LENGTH), here)
+    this.scratch.set(u8.subarray(behind.page * PAGE, behind.page * PAGE + MAX_LENGTH), here)
     const decoded = decode(this.scratch, 0, here + MAX_LENGTH)
-    const behind = this.pageOf(following)
+    this.activate(code)
     this.activate(behind)
     behind.straddlers.add(code)
-    // Tables are taken from the same area, so the first record's place is known only now.
     const first = this.next
     this.writer.at = first
-    this.setRecord(code, at, this.writer.at)
+    this.setRecord(code, at, first)
     this.mark(code, at, here)
     this.writer.plain('beyond', at, 0, behind.map)
+    if (this.breakpoints.has(at)) this.writer.plain('breakpoint8rr', at)
     if (typeof decoded === 'string') {
       this.mark(behind, 0, MAX_LENGTH - here)
-      this.writer.plain(decoded === 'undefined' ? 'undefined8rr' : 'general-protection8rr', at)
-      return this.finish(at, first)
+      this.writer.fault(decoded, at)
+    } else {
+      this.mark(behind, 0, decoded.length - here)
+      this.writer.instruction(decoded, at, this.keep)
+      // Where the slice may end: behind the instruction, in the next page.
+      this.writer.plain('continue', at + decoded.length, at + decoded.length)
     }
-    this.mark(behind, 0, decoded.length - here)
-    this.writer.instruction(decoded, at, this.keep)
-    // Where the slice may end: behind the instruction, in the next page.
-    this.writer.plain('continue', at + decoded.length, at + decoded.length)
     this.next = this.writer.at
     return first
   }
@@ -246,24 +267,21 @@ export class CodeCache {
   }
 
   /**
-   * Forget what was decoded from a page. If code runs in it, the record after the running one, and itself should it be
-   * repeated, send execution back to decode.
+   * Forget what was decoded from a page, and from those that have an instruction reaching into it.
+   * @returns whether one of them is the page that code runs in, or ran in last
    */
-  drop(page: number): void {
+  drop(page: number): boolean {
     const code = this.pages.get(page)
-    if (code?.isActive !== true) return
+    if (code?.isActive !== true) return false
     code.isActive = false
+    code.drops++
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
-    if (this.memory.u32[(this.state + FIELD.map) >> 2] === code.map) {
-      const record = this.memory.u32[(this.state + FIELD.record) >> 2]
-      this.views.u16[record >> 1] = DECODE
-      this.views.u16[(record + RECORD_BYTES) >> 1] = DECODE
-    }
-    for (const other of code.straddlers) this.drop(other.page)
+    let isRunning = this.memory.u32[(this.state + FIELD.map) >> 2] === code.map
+    for (const other of code.straddlers) if (this.drop(other.page)) isRunning = true
     code.straddlers.clear()
+    return isRunning
   }
 }
 
-const DECODE = handlerNumber('decode') as number
 const BEYOND = handlerNumber('beyond') as number

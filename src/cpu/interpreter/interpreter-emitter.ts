@@ -34,7 +34,10 @@ export const WRITE = 1
 /** A store to what was just loaded, as one access. */
 export const MODIFY = 2
 
-const KINDS = { read: READ, write: WRITE, modify: MODIFY } as const
+/** A store to these bytes and then, with no further question, to others of their page. */
+export const WRITE_MORE = 3
+
+const KINDS = { read: READ, write: WRITE, modify: MODIFY, 'write more': WRITE_MORE } as const
 
 const GENERAL_PROTECTION = 13
 

@@ -214,7 +214,7 @@ function callRare(e: InterpreterEmitter, rare: number): void {
 
 /** In the order of PSEUDO. */
 function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
-  const { next, goTo } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  const { next } = e.labels as NonNullable<InterpreterEmitter['labels']>
   e.closeBlock()
   e.uncount()
   e.jump(e.page.value.add(loadSigned32(e.record.value, RECORD.displacement)))
@@ -224,12 +224,6 @@ function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
     e.setField(FIELD.computed, e.offset().add(e.immediate()).zeroExtend(cut), 8)
     e.next()
   }
-  const here = (): void =>
-    e.set(e.target, e.page.value.add(load32(e.record.value, 2, RECORD.offset).extend()))
-  e.closeBlock()
-  e.uncount()
-  here()
-  e.br(goTo)
   e.closeBlock()
   e.uncount()
   const following = e.let(e.page.value.add(4096))
@@ -247,7 +241,7 @@ function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
     e.advance()
     e.br(next)
   })
-  here()
+  e.set(e.target, e.page.value.add(load32(e.record.value, 2, RECORD.offset).extend()))
   e.br(slow)
   e.closeBlock()
   e.if(e.field(FIELD.fpuTraps).ne(0), () => e.raise(DEVICE_NOT_AVAILABLE))

@@ -1,3 +1,4 @@
+import type { NoInstruction } from '../decode/decode.ts'
 import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from '../decode/instruction.ts'
 import { FAST_FLOAT_KEYS } from '../float/float-fast.ts'
 import { SIMPLE } from '../semantics/emitter.ts'
@@ -193,6 +194,11 @@ export class RecordWriter {
     this.views.i32[(this.at + RECORD.immediate) >> 2] = immediate
     this.views.i32[(this.at + RECORD.immediate + 4) >> 2] = 0
     this.at += RECORD_BYTES
+  }
+
+  /** What is no instruction, or has too many bytes for one, at an offset of its page. */
+  fault(why: NoInstruction, offset: number): void {
+    this.plain(why === 'undefined' ? 'undefined8rr' : 'general-protection8rr', offset)
   }
 
   private begin(key: string, offset: number, length: number): void {

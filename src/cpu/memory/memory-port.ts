@@ -13,8 +13,7 @@ import {
   Walk,
   walk,
 } from '../../machine/vcpu/mmu.ts'
-import type { CodeCache } from '../interpreter/code-cache.ts'
-import { MODIFY, READ } from '../interpreter/interpreter-emitter.ts'
+import { MODIFY, READ, WRITE_MORE } from '../interpreter/interpreter-emitter.ts'
 import { BOUNCE, FIELD, GENERAL, RECORD, STACK_BASE_MARK, STACK_MARK } from '../state.ts'
 import type { SoftTlb } from './soft-tlb.ts'
 
@@ -64,16 +63,14 @@ export class MemoryPort {
   private readonly memory: Memory
   private readonly state: number
   private readonly tlb: SoftTlb
-  private readonly cache: CodeCache
   private readonly found = new Walk()
   /** A store that faulted waits for whoever may emulate it. */
   private isRefused = false
 
-  constructor(memory: Memory, state: number, tlb: SoftTlb, cache: CodeCache) {
+  constructor(memory: Memory, state: number, tlb: SoftTlb) {
     this.memory = memory
     this.state = state
     this.tlb = tlb
-    this.cache = cache
   }
 
   private word(field: number): number {
@@ -91,7 +88,7 @@ export class MemoryPort {
     const offset = lo & (PAGE - 1)
     if (access === READ) return offset + bytes > PAGE ? this.readTwo(va, bytes) : this.readOne(va, bytes)
     if (access === MODIFY && this.readsFirst && !this.isReadable(va, bytes)) return 0
-    return this.prepareStore(va, bytes)
+    return this.prepareStore(va, bytes, access === WRITE_MORE)
   }
 
   private isReadable(va: number, bytes: number): boolean {
@@ -169,7 +166,8 @@ export class MemoryPort {
 
   // ---- stores ----
 
-  private prepareStore(va: number, bytes: number): number {
+  /** @param more whether the instruction may store to more of the page than these bytes */
+  private prepareStore(va: number, bytes: number, more: boolean): number {
     this.isRefused = false
     const here = PAGE - (va % PAGE)
     const crosses = here < bytes
@@ -179,7 +177,8 @@ export class MemoryPort {
     if (crosses && second === 0) return 0
     const isPlain = !crosses && !this.isRefused && this.watchpoints.length === 0
     const page = Math.floor(first / PAGE)
-    if (isPlain && !this.cache.isDecoded(page, first % PAGE, bytes) && !this.isOthersCode(page)) return first
+    if (isPlain && more) this.memory.touchPage(page)
+    if (isPlain && !this.memory.isDecoded(page, first % PAGE, bytes)) return first
     const { u8 } = this.memory
     const buffer = this.state + BOUNCE
     for (let i = 0; i < bytes; i++) u8[buffer + i] = i < here ? u8[first + i] : u8[second + i - here]
@@ -233,11 +232,6 @@ export class MemoryPort {
     return true
   }
 
-  /** Whether another core has decoded instructions from a page: this one does not know which bytes. */
-  private isOthersCode(page: number): boolean {
-    return this.memory.decoded !== null && this.memory.decoded[page] !== 0 && !this.cache.isCode(page)
-  }
-
   private plainWritable(va: number): number {
     for (;;) {
       const host = this.tryWritable(va)
@@ -250,7 +244,7 @@ export class MemoryPort {
     const { u8 } = this.memory
     u8.copyWithin(host, from, from + bytes)
     const page = Math.floor(host / PAGE)
-    if (this.cache.isDecoded(page, host % PAGE, bytes) || this.isOthersCode(page)) this.memory.touchPage(page)
+    if (this.memory.isDecoded(page, host % PAGE, bytes)) this.memory.touchPage(page)
   }
 
   /** Ask whoever handles page faults about a store that the tables refuse, with what it would store. */

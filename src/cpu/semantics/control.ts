@@ -141,8 +141,7 @@ export function controlHandlers(): Handler[] {
  *     continue     a run of decoded instructions ends; the next one begins at the displacement
  *     address64    compute the address of the next instruction into a field, where it does not fit a record
  *     address32    the same, cut to 32 bits: the prefix 67
- *     decode       what stood here is no longer valid: decode this place anew
  *     fpu          the next instruction uses the FPU: #NM when its owner has set `fpuTraps`
  *     beyond       the next instruction reaches into the following page: make sure that this is the page it was decoded in
  */
-export const PSEUDO = ['continue', 'address64', 'address32', 'decode', 'beyond', 'fpu'] as const
+export const PSEUDO = ['continue', 'address64', 'address32', 'beyond', 'fpu'] as const

@@ -114,8 +114,8 @@ export type Emitter = {
   exit(reason: number): void
 }
 
-/** How memory is accessed. */
-export type Access = 'read' | 'write' | 'modify'
+/** How memory is accessed: `write more` is a store to these bytes and then to others of their page. */
+export type Access = 'read' | 'write' | 'modify' | 'write more'
 
 /** How the first two operands are found: register and register, register and memory, memory and register. */
 export type OperandForm = 'rr' | 'rm' | 'mr'

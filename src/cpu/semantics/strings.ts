@@ -130,7 +130,7 @@ function repeatMove(e: Emitter, address: 4 | 8, name: 'movs' | 'stos'): void {
       e.block((single) => {
         e.brIf(single, n.leU(1).or(isSteppingOver(e)))
         const source = name === 'movs' ? e.let(e.host(from, e.size, 'read')) : i32(0)
-        const destination = e.let(e.host(to, e.size, 'write'))
+        const destination = e.let(e.host(to, e.size, 'write more'))
         e.brIf(single, destination.ltU(LOW_END).or(source.ltU(name === 'movs' ? LOW_END : 0)))
         bulk(s, name, n, source, destination)
         e.set(done, n)

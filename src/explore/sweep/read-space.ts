@@ -2,9 +2,9 @@ import { BadInput, nearest } from '../../bits/bad-input.ts'
 import { bootOptions, type RawBootOptions } from '../../run/boot/boot-options.ts'
 import { planBoot } from '../../run/boot/boot-plan.ts'
 import { parseSize } from '../../run/boot/numbers.ts'
-import { type MemoryMap, shippedMaps } from '../../run/maps/maps.ts'
+import { checkMap, findMap, type MemoryMap, shippedMaps } from '../../run/maps/maps.ts'
 import { DEFAULT_XEN } from '../../run/xen-versions.ts'
-import { MOST_MACHINES, type NumberRange, type Numbers, type Space } from './space.ts'
+import { MOST_MACHINES, machineCount, type NumberRange, type Numbers, type Space } from './space.ts'
 
 /** The axes of a sweep as they are typed, or stand in a sweep file under the same names. */
 export type RawSpace = {
@@ -52,8 +52,6 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
   const maps = (raw.map ?? ['hosts']).flatMap((one) =>
     typeof one === 'string' ? words([one]).flatMap((word) => mapsNamed(word, load)) : [one],
   )
-  if (maps.includes(null) && domain === 'dom0')
-    throw new BadInput('--map none with --dom0: a dom0 needs a machine; name a map')
   const space: Space = {
     maps: unique(maps),
     memory: numbers('--memory', raw.memory, memoryPages),
@@ -72,13 +70,27 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
       ...(holes === undefined ? {} : { holes }),
     },
   }
+  checkSpace(space)
+  return space
+}
+
+/**
+ * What is said of a space once, and not of every machine: axes without values, kernels, profiles of Xen and maps that
+ * there are not, and too many machines. Throws BadInput.
+ */
+export function checkSpace(space: Space): void {
   for (const [axis, values] of Object.entries(space))
     if (Array.isArray(values) && values.length === 0)
       throw new BadInput(`--${dashed(axis)} is empty; give a value`)
-  // What is no kernel and no profile of Xen is said once, here, and not of every machine.
+  if (space.maps.includes(null) && space.common.domain === 'dom0')
+    throw new BadInput('--map none with --dom0: a dom0 needs a machine; name a map')
+  for (const map of space.maps) {
+    if (typeof map === 'string') findMap(map)
+    else if (map !== null) checkMap(map)
+  }
   for (const linux of space.linux) planBoot({ ...space.common, domain: 'domU', linux })
   for (const xen of space.xen) planBoot({ ...space.common, domain: 'domU', xen })
-  return space
+  machineCount(space)
 }
 
 function pick({ with: added, without, holes, dom0, domu, firmwareMap }: RawSpace): RawBootOptions {

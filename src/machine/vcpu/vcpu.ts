@@ -192,7 +192,8 @@ export class Vcpu {
   store64(va: number, lo: number, hi: number): void {
     const slot = tlbSlot(va)
     const offset = (va >>> 0) & (PAGE - 1)
-    if (this.tlb.writeTag[slot] !== va - offset || (offset & 7) !== 0 || this.observer !== null) {
+    const isPlain = this.observer === null && this.memory.decoded === null
+    if (this.tlb.writeTag[slot] !== va - offset || (offset & 7) !== 0 || !isPlain) {
       this.storeSlow({ va, bytes: 8, lo, hi })
       return
     }
@@ -336,7 +337,7 @@ export class Vcpu {
       markAccessed(this.memory, this.root, va, true)
       this.memory.clearFrame(this.found.mfn)
     } else {
-      const at = this.tlb.words[slot]
+      const at = this.tryWritable(va)
       this.memory.u8.fill(0, at * 4, at * 4 + PAGE)
     }
     if (this.observer !== null) this.observer(this.frameAt(va), 0, SLOTS, 0, 0)

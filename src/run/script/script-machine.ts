@@ -94,6 +94,9 @@ function dom0Layout(tables: number): Layout {
   return { list: tables - 17, startInfo: tables - 1, tables, order: DOM0_ORDER }
 }
 
+/** dom0 maps its script, with what lies behind it: 17 pages and its page tables. */
+const MOST_SCRIPT_BYTES = (MAPPED_PAGES - SCRIPT_START - 17 - DOM0_ORDER.length) * PAGE
+
 let memory: Memory | null = null
 
 /**
@@ -124,6 +127,11 @@ export function scriptMachine(
     directMap: frame('XDIRL3'),
   }
   checkFrames(syms, isDomU)
+  if (!isDomU && scriptBytes > MOST_SCRIPT_BYTES) {
+    throw new BadInput(
+      `a script of ${scriptBytes} bytes does not fit dom0's first 8 MiB; at most ${MOST_SCRIPT_BYTES} do`,
+    )
+  }
   const host = { ram: RAM, map: [], addressBits: 40 }
   const version = xenVersion(profile)
   const xen = new Hypervisor(withHoles(version, holesOf(version, holes)), host, memory, frames)

@@ -34,12 +34,10 @@ export function permissionText({ may, domain }: StorePermission): string {
 
 /** A permission as a guest writes it: a letter and a decimal, octal or hexadecimal number. */
 export function parsePermission(text: string): StorePermission {
-  const match = /^([nrwb])(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.exec(text)
+  const match = /^([nrwb])(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$/.exec(text)
   if (match === null) throw new Refused('EINVAL')
   const [, letter, number] = match
   const isOctal = /^0[0-7]+$/.test(number)
-  return {
-    may: letter as StorePermission['may'],
-    domain: isOctal ? Number.parseInt(number, 8) : Number(number),
-  }
+  const domain = isOctal ? Number.parseInt(number, 8) : Number(number)
+  return { may: letter as StorePermission['may'], domain: domain >>> 0 }
 }

@@ -105,6 +105,8 @@ export class M2p {
   set(mfn: number, lo: number, hi: number): void {
     if (mfn >= this.covered) return
     const at = this.wordOf(mfn)
+    // Guests of old versions can execute what lies there.
+    this.xen.memory.touchPage(at >>> 10)
     this.xen.memory.u32[at] = lo
     this.xen.memory.u32[at + 1] = hi
   }

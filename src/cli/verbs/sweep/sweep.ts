@@ -3,6 +3,8 @@ import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
 import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'
 import { type Done, Progress } from '../../../explore/jobs/progress.ts'
+import { Saves } from '../../../explore/jobs/saves.ts'
+import type { QueueFlags } from '../../../explore/queue/address.ts'
 import { htmlReport } from '../../../explore/report/html.ts'
 import { junitReport } from '../../../explore/report/junit.ts'
 import { sarifReport } from '../../../explore/report/sarif.ts'
@@ -18,46 +20,48 @@ import {
 } from '../../../explore/sweep/results.ts'
 import {
   isComplete,
-  loadSweep,
+  machinesOf,
   openWorkers,
   runSweep,
   type SweepState,
-  saveSweep,
   shrinkGroups,
   sweepJob,
 } from '../../../explore/sweep/run-sweep.ts'
+import { loadSweep, saveSweep } from '../../../explore/sweep/saved-sweep.ts'
 import { type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
 import { readLines, readText } from '../../../files/read.ts'
-import { type LineWriter, lineWriter } from '../../../files/write.ts'
+import { lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
 /** What `xenolith sweep` takes beside the axes of the space. */
-export type SweepFlags = RawSpace & {
-  /** A sweep file; or `merge` and files of results. */
-  readonly files?: readonly string[]
-  readonly seed?: string
-  readonly forecast?: boolean
-  readonly shrink?: boolean
-  readonly shard?: string
-  readonly threads?: string
-  readonly checkpoint?: string
-  readonly resume?: string
-  readonly queue?: string
-  readonly out?: string
-  readonly baseline?: string
-  readonly expect?: string
-  readonly json?: boolean
-  readonly jsonl?: boolean
-  readonly junit?: boolean
-  readonly sarif?: boolean
-  readonly html?: boolean
-}
+export type SweepFlags = RawSpace &
+  QueueFlags & {
+    /** A sweep file; or `merge` and files of results. */
+    readonly files?: readonly string[]
+    readonly seed?: string
+    readonly forecast?: boolean
+    readonly shrink?: boolean
+    readonly shard?: string
+    readonly threads?: string
+    readonly checkpoint?: string
+    readonly resume?: string
+    readonly verify?: string
+    readonly out?: string
+    readonly baseline?: string
+    readonly expect?: string
+    readonly json?: boolean
+    readonly jsonl?: boolean
+    readonly junit?: boolean
+    readonly sarif?: boolean
+    readonly html?: boolean
+  }
 
 const FORMATS = ['json', 'jsonl', 'junit', 'sarif', 'html'] as const
 const INTERRUPTED = 130
+const SAVE_EVERY_MS = 10_000
 
 /** Boots a set of machines, or merges the results of shards, and says which fail and where the border is. */
 export async function run(options: SweepFlags, io: Io): Promise<number> {
@@ -97,23 +101,47 @@ async function sweep(job: SweepRun): Promise<number> {
   const start = options.resume === undefined ? newState(options) : resumed(options, options.resume)
   if (baseline !== null) sameMachines(start.spec, baseline.spec)
   const file = options.checkpoint ?? options.resume
+  let at = start
+  const saves =
+    file === undefined
+      ? null
+      : new Saves(
+          () => saveSweep(file, at),
+          SAVE_EVERY_MS,
+          (why) => {
+            job.progress.end()
+            io.err(`xenolith: ${why}; the sweep goes on`)
+          },
+        )
   // A folder that cannot be written is found before the work.
-  if (file !== undefined) saveSweep(file, start)
+  saves?.first()
   const header = headerLine(start.spec, start.shard, packageVersion())
   const out = options.out === undefined ? null : lineWriter(options.out, '--out')
   out?.line(header)
   if (options.jsonl) io.out(header)
-  const tell = (row: Row): void => {
+  const row = (row: Row): void => {
     out?.line(rowLine(row))
     if (options.jsonl) io.out(rowLine(row))
+  }
+  const state = (state: SweepState): void => {
+    at = state
+    saves?.nowAndThen()
   }
   try {
     const pool = options.queue === undefined ? openWorkers(job.threads) : null
     try {
-      const end = pool === null ? await queued(job, start, tell) : await local(job, pool, start, file, tell)
-      if (!isComplete(end)) return stopped(job, end, file, out)
+      const progress = (done: Done) => job.progress.at(done)
+      at =
+        pool === null
+          ? await queued(job, start, row)
+          : await runSweep(pool, start, job.signal, { row, progress, state })
+      if (!isComplete(at)) {
+        job.progress.end()
+        out?.abandon()
+        return stopped(job, at, saves?.now() === true ? file : undefined)
+      }
       out?.finish()
-      return await answer(job, end, end.shard.of === 1, pool)
+      return await answer(job, at, at.shard.of === 1, pool)
     } finally {
       await pool?.close()
     }
@@ -123,32 +151,25 @@ async function sweep(job: SweepRun): Promise<number> {
   }
 }
 
-function local(
-  { signal, progress }: SweepRun,
-  pool: Pool<PieceTask, unknown>,
-  start: SweepState,
-  file: string | undefined,
-  row: (row: Row) => void,
-): Promise<SweepState> {
-  return runSweep(pool, start, signal, {
-    row,
-    progress: (done: Done) => progress.at(done),
-    ...(file === undefined ? {} : { save: (state: SweepState) => saveSweep(file, state) }),
-  })
-}
-
 /** On other machines, through a queue; nothing of the queue is loaded without the option. */
 async function queued(
-  { options, signal, progress }: SweepRun,
+  { options, threads, io, signal, progress }: SweepRun,
   start: SweepState,
   tell: (row: Row) => void,
 ): Promise<SweepState> {
-  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
-  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
-  const queue = await openQueue(options.queue!)
+  const { openQueueRunner } = await import('../../../explore/queue/through-queue.ts')
+  const queue = await openQueueRunner({
+    flags: options,
+    threads,
+    signal,
+    tell: (line) => {
+      progress.end()
+      io.err(`xenolith: ${line}`)
+    },
+  })
   const state = { ...start, rows: [...start.rows], done: start.done }
   try {
-    await coordinate(queue, sweepJob(start.spec), start.shard, start.done, signal, {
+    await queue.run(sweepJob(start.spec), start.shard, start.done, {
       take: (result) => {
         for (const row of result as Row[]) {
           state.rows.push(row)
@@ -159,27 +180,24 @@ async function queued(
       },
       progress: (done) => progress.at(done),
     })
+    if (isComplete(state) && state.rows.length !== machinesOf(state))
+      throw new Error(`${state.rows.length} results of ${machinesOf(state)} machines`)
     return state
   } finally {
     await queue.close()
   }
 }
 
-function stopped(
-  { options, io, progress }: SweepRun,
-  state: SweepState,
-  file: string | undefined,
-  out: LineWriter | null,
-): number {
-  progress.end()
-  out?.abandon()
-  if (file !== undefined) saveSweep(file, state)
+/** @param saved the checkpoint that has what is done */
+function stopped({ options, io }: SweepRun, state: SweepState, saved: string | undefined): number {
   const where =
     options.queue !== undefined
       ? 'the queue keeps what is done: run it again to go on'
-      : file === undefined
-        ? 'nothing is saved: --checkpoint FILE would'
-        : `go on with --resume ${file}`
+      : saved !== undefined
+        ? `go on with --resume ${saved}`
+        : (options.checkpoint ?? options.resume) === undefined
+          ? 'nothing is saved: --checkpoint FILE would'
+          : 'nothing is saved'
   io.err(`xenolith: interrupted after ${state.rows.length} machines; ${where}`)
   return INTERRUPTED
 }
@@ -199,7 +217,8 @@ function newState(options: SweepFlags): SweepState {
 
 /** The axes that were typed: each replaces the sweep file's. */
 function typed(options: SweepFlags): RawSpace {
-  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, queue, out, ...rest } = options
+  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, out, ...others } = options
+  const { queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
   const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
   return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
 }
