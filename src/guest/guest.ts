@@ -3,9 +3,9 @@ import { Cpu, type Exit } from '../cpu/cpu.ts'
 import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
-import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
+import type { PvVcpu } from '../xen/pv-vcpu.ts'
 import { deliverEvents } from '../xen/sched/events.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
@@ -38,7 +38,7 @@ const WALL_CLOCK = 1_767_225_600
 export class Guest {
   readonly cpu: Cpu
   private readonly xen: Hypervisor
-  private readonly domain: Domain
+  private readonly pv: PvVcpu
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
@@ -57,8 +57,8 @@ export class Guest {
   constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
     this.xen = xen
     this.vcpu = vcpu
-    this.domain = xen.domainOf(vcpu)
-    this.cpu = new Cpu(xen.memory, { id: this.domain.vcpus.indexOf(vcpu) })
+    this.pv = xen.vcpuOf(vcpu)
+    this.cpu = new Cpu(xen.memory, { id: vcpu.id })
     this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
@@ -66,7 +66,7 @@ export class Guest {
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
     this.cpu.tscOffset = xen.clock.now
-    initTime(xen, this.domain, wallClock)
+    initTime(xen, this.pv, wallClock)
     // The machine whose recordings judge this one is QEMU's.
     this.cpu.port.readsFirst = true
     vcpu.code = this.cpu
@@ -93,15 +93,16 @@ export class Guest {
 
   /** Execute at most `budget` instructions of the guest. */
   run(budget: number): GuestEnd {
+    this.catchUp()
     try {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
       while (left > 0 && this.xen.clock.now < this.stopAt) {
         if (this.xen.work.stop?.isSet === true) return 'stopped'
-        if (this.domain.blocked) {
+        if (this.pv.blocked) {
           if (!this.waitForTimer(mayWait)) return 'idle'
           left--
-          if (this.domain.blocked) continue
+          if (this.pv.blocked) continue
         }
         mayWait = this.whenIdle === 'skip'
         const untilDeadline = this.enter()
@@ -123,7 +124,7 @@ export class Guest {
       return 'budget'
     } catch (error) {
       if (!(error instanceof DomainCrash)) throw error
-      return this.domain.shutdown === null ? 'crash' : 'shutdown'
+      return this.pv.domain.shutdown === null ? 'crash' : 'shutdown'
     }
   }
 
@@ -134,7 +135,7 @@ export class Guest {
 
   /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */
   get deadline(): number {
-    return nextDeadline(this.domain)
+    return nextDeadline(this.pv)
   }
 
   /**
@@ -142,14 +143,25 @@ export class Guest {
    * the next timer, at least one.
    */
   private enter(): number {
-    if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.domain)
-    deliverEvents(this.xen, this.domain, this.vcpu)
+    if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.pv)
+    deliverEvents(this.xen, this.pv)
     return Math.max(1, this.deadline - this.xen.clock.now)
   }
 
   /** The core's counter follows the machine's clock. */
   private synchronise(): void {
     this.cpu.tscOffset += this.xen.clock.now - this.cpu.tsc
+  }
+
+  /** Time has passed while another vCPU ran. */
+  private catchUp(): void {
+    if (this.pv.blocked) this.pv.blockedNs += this.xen.clock.now - this.cpu.tsc
+    this.synchronise()
+  }
+
+  /** Whether the guest would execute something if it ran now. */
+  get isRunnable(): boolean {
+    return !this.pv.blocked || this.deadline <= this.xen.clock.now
   }
 
   /**
@@ -161,12 +173,12 @@ export class Guest {
     const { deadline } = this
     if (deadline > clock.now) {
       if (!mayWait || deadline === Infinity) return false
-      this.domain.blockedNs += deadline - clock.now
+      this.pv.blockedNs += deadline - clock.now
       clock.now = deadline
       this.synchronise()
     }
-    fireTimers(this.xen, this.domain)
-    updateRunstate(this.xen, this.domain)
+    fireTimers(this.xen, this.pv)
+    updateRunstate(this.xen, this.pv)
     return true
   }
 
@@ -174,7 +186,7 @@ export class Guest {
   passTime(nanoseconds: number): void {
     const { clock } = this.xen
     const until = Math.min(clock.now + Math.floor(nanoseconds), Math.max(clock.now, this.deadline))
-    if (this.domain.blocked) this.domain.blockedNs += until - clock.now
+    if (this.pv.blocked) this.pv.blockedNs += until - clock.now
     clock.now = until
     this.synchronise()
   }
@@ -218,7 +230,7 @@ export class Guest {
 
   /** int n: the gates are Xen's, which goes by the privilege that the guest gave the vector. False: #GP it is. */
   private softwareInterrupt(vector: number): boolean {
-    const handler = this.domain.traps.get(vector)
+    const handler = this.pv.traps.get(vector)
     const privilege = this.vcpu.kernelMode ? 1 : 3
     if (handler === undefined || (handler.flags & 3) < privilege) return false
     const next = this.cpu.ripLow + INT_BYTES
