@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -8,6 +8,7 @@ import { main } from '../../src/cli/main.ts'
 import { HOSTILE, HOSTILE_CHARACTERS, HOSTILE_SEQUENCES, unsafeIn } from '../tools/hostile-text.ts'
 import { listeningIo } from '../tools/listening-io.ts'
 import { speakingCode, tinyKernel } from '../tools/tiny-kernel.ts'
+import { root } from '../tools/tools.ts'
 
 /** Somebody else's text at every place that a verb prints: whatever it is, a terminal takes no word of it for its own. */
 
@@ -254,6 +255,26 @@ function assertMarkup(text: string): void {
   const bare = text.replace(/<\?[^?]*\?>|<\/?[a-z-]+(?:\s+[a-z]+="[^"<]*")*\s*\/?>/g, '')
   assert.doesNotMatch(bare, /<|&(?!(?:amp|lt|gt|quot|#39);)/)
 }
+
+test('a message that quotes megabytes is short', async () => {
+  const { status, err } = await printed(['script', written(`page A\nset A[0] = ${'9'.repeat(1e6)}\n`)])
+  assert.equal(status, 2)
+  assert.ok(err.length < 5000)
+  assert.match(err, /:2: '9{100}.* \.\.\. .*9' is not /)
+})
+
+test('the page puts text into text nodes and attributes alone', () => {
+  const files = readdirSync(`${root}web/src`, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /\.tsx?$/.test(file),
+  )
+  assert.ok(files.length > 20)
+  for (const file of files)
+    assert.doesNotMatch(
+      readFileSync(`${root}web/src/${file}`, 'utf8'),
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|DOMParser|createContextualFragment|\beval\(/,
+      file,
+    )
+})
 
 test('the judge of this file sees what it must', () => {
   for (const text of [...HOSTILE_CHARACTERS.filter((c) => c !== '\n'), '\ud800'])
