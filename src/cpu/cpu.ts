@@ -53,10 +53,15 @@ const SYSCALL: Exit = { reason: 'syscall' }
 
 /**
  * Instructions between two returns from WebAssembly. V8 replaces a function that it has compiled quickly by a fast one when
- * it is entered, not while it runs. And whoever wants the run to end is heard then: the slowest code there is, which stores to
- * itself or copies pages backward, takes some ten microseconds an instruction.
+ * it is entered, not while it runs.
  */
-const SLICE = 50_000
+const SLICE = 200_000
+
+/**
+ * What takes long, of one instruction, is done so often between two returns at most: whatever a guest executes, whoever wants it
+ * to end is heard soon. One of them takes some ten microseconds.
+ */
+const MOST_EFFORTS = 5000
 
 /** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
 const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
@@ -107,6 +112,7 @@ export class Cpu {
   private slice = 0
   /** What `stop` took from the slice. */
   private stopped = 0
+  private efforts = 0
   private breakpoints = new Set<number>()
   /** A breakpoint that execution has stopped at: the next `run` passes it. */
   private passing = -1
@@ -145,14 +151,22 @@ export class Cpu {
     this.setWord(FIELD.controlWord, 0x37f)
     this.setFlags(IF | 2)
     this.execute = instantiate(memory.wasm, {
-      translate: (access, bytes) => this.port.translate(access, bytes),
+      translate: (access, bytes) => {
+        this.effort()
+        return this.port.translate(access, bytes)
+      },
       commit: () => (this.port.commit() ? 1 : 0),
       enter: () => {
         // Since `run` began, the instruction that it passes a breakpoint at has been executed.
         this.passing = -1
+        this.effort()
         return this.enter()
       },
-      assist: () => assist(this, this.cache.instructionOf(this.word(FIELD.record))),
+      assist: () => {
+        this.effort()
+        return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
+      },
+      effort: () => this.effort(),
     })
   }
 
@@ -342,9 +356,16 @@ export class Cpu {
     this.memory.touchPage(page)
   }
 
+  /** Count one of the things that take long; enough of them end the slice. */
+  private effort(): number {
+    this.efforts++
+    if (this.efforts === MOST_EFFORTS) this.stop()
+    return this.efforts
+  }
+
   // ---- running ----
 
-  /** Whether to go on, asked every SLICE instructions. Where not, `run` comes back as if its budget were used up. */
+  /** Whether to go on, asked every SLICE instructions and more often where they take long. Where not, `run` comes back as if its budget were used up. */
   goesOn: () => boolean = () => true
 
   /** Execute at most `budget` instructions. */
@@ -354,6 +375,7 @@ export class Cpu {
       const isStepping = (this.word(FIELD.otherFlags) & TF) !== 0
       this.slice = isStepping ? 1 : Math.min(left, SLICE)
       this.stopped = 0
+      this.efforts = 0
       this.setWord(FIELD.left, this.slice)
       const record = this.enter()
       this.setWord(FIELD.record, record)

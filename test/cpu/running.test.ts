@@ -54,6 +54,27 @@ test('a run comes back early when its owner wants it to, and goes on later', () 
   assert.equal(m.cpu.register(RAX), instructions)
 })
 
+test('whoever wants a run to end is heard soon, however long its instructions take', () => {
+  // fxsave; a backward copy of most of a page; a comparison of one with itself; a store to its own code
+  for (const code of [
+    '0fae07 ebfb',
+    'fd beff0f2010 bfff1f2010 b9ff0f0000 f3a4 ebec',
+    'be00002010 bf00102010 b900100000 f3a6 ebed',
+    'c605f9ffffffc6 ebf7',
+  ]) {
+    const m = new SmallMachine()
+    m.code(code)
+    m.set({ [RDI]: DATA })
+    let asked = 0
+    m.cpu.goesOn = () => {
+      asked++
+      return true
+    }
+    assert.equal(m.run(60_000).reason, 'budget', code)
+    assert.ok(asked > 1, `${code}: ${asked}`)
+  }
+})
+
 test('rdtsc counts the instructions before it', () => {
   const m = new SmallMachine()
   m.code('9090 0f31 89c3 90 0f31 f4')
