@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // The one file that must run on any Node, however old: it finds a runtime that can run the rest, and the rest.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
 import module from 'node:module'
 import { isatty } from 'node:tty'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 
 const here = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
@@ -14,9 +15,15 @@ const inClone = existsSync(source)
 const program = inClone ? source : here('dist/cli/main.js')
 const needed = inClone ? [22, 18] : [22, 0]
 
+// Whoever lists processes sees their words: a password in an address is not for them.
+if (process.argv.some((word) => /:\/\/[^/]*@/.test(word))) process.title = 'xenolith'
+
 const [major, minor] = process.versions.node.split('.').map(Number)
 const newEnough = major > needed[0] || (major === needed[0] && minor >= needed[1])
-const bundled = here('node_modules/node/bin/node')
+const bundled = here('node_modules/.bin/node')
+
+/** By this the process that only starts another one tells it its number. */
+const WRAPPER = 'XENOLITH_WRAPPER'
 
 if (newEnough) runHere()
 else if (inClone && existsSync(bundled)) runWith(bundled)
@@ -26,15 +33,11 @@ else {
 }
 
 function runHere() {
+  const wrapper = Number(process.env[WRAPPER])
+  delete process.env[WRAPPER]
+  if (wrapper > 0) endWith(wrapper)
   // Most of a short run's time would go into stripping types and compiling: that is kept, beside the packages.
   if (inClone) module.enableCompileCache?.(here('node_modules/.cache/compiled'))
-  // A reader that has seen enough (`| head`) is no error.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error) => {
-      if (error.code === 'EPIPE') process.exit(process.exitCode || 0)
-      throw error
-    })
-  }
   import(pathToFileURL(program).href)
     .then(({ main }) => main(process.argv.slice(2)))
     .then((status) => {
@@ -48,7 +51,8 @@ function runHere() {
 
 /** The clone brings its own Node along as a package: the same command again, with that one. */
 function runWith(runtime) {
-  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit' })
+  const env = { ...process.env, [WRAPPER]: String(process.pid) }
+  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit', env })
   // A terminal sends ^C to both of us and the child decides what it means; what is sent to us alone is handed on.
   // Asked by number: to touch process.stdin would make the pipe that the child inherits a non-blocking one.
   const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
@@ -65,7 +69,26 @@ function runWith(runtime) {
   })
 }
 
+/**
+ * End with the process that has started this one, even where it had no time to say so: a process without a parent gets
+ * another one. A thread looks, as the first one may be busy for long.
+ */
+function endWith(parent) {
+  const watch = `const { workerData } = require('node:worker_threads')
+    const look = setInterval(() => {
+      if (process.ppid === workerData) return
+      clearInterval(look)
+      process.kill(process.pid, 'SIGTERM')
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000)
+    }, 250)`
+  new Worker(watch, { eval: true, workerData: parent }).unref()
+}
+
 function fail(message) {
-  process.stderr.write(`xenolith: ${message}\n`)
   process.exitCode = 2
+  try {
+    writeSync(2, `xenolith: ${message}\n`)
+  } catch {
+    // There is nobody to tell.
+  }
 }

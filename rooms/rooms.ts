@@ -33,7 +33,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/trace',
     holds: '`events.ts`: what can happen; trace files',
-    imports: ['bits'],
+    imports: ['bits', 'files'],
   },
   {
     folder: 'src/xen',
@@ -106,7 +106,8 @@ export const ROOMS: Room[] = [
   },
   {
     folder: 'src/cli',
-    holds: 'options and help; `verbs/` has a folder each; they choose and print, they compute nothing',
+    holds:
+      'options and help; `verbs/` has a folder each; `thread/` is where long runs are watched; they choose and print, they compute nothing',
     imports: ['bits', 'files', 'toolstack/xl-config.ts', 'run', 'explain', 'explore'],
   },
   {

@@ -92,6 +92,57 @@ const tableStores: Recipe = (v) => {
   return lines
 }
 
+/** Where a gibibyte of addresses begins that all map one page: the slot below the kernel's own in its L3. */
+const WINDOW = '0xffffffff40000000'
+
+/** Lists without an end: one page of them, mapped again and again, and counts that reach far into it. */
+const endless: Recipe = (v) => {
+  const [list, l1, l2] = ['p13', 'p14', 'p15']
+  const lines = [
+    `fill ${l1} ${list}.ma+0x67 512`,
+    `fill ${l2} ${l1}.ma+0x67 512`,
+    ...[l1, l2].map((page) => `call ${H.update_va_mapping} ${page} ${page}.ma+0x65 2`),
+    ...withList(v, [`l3.ma+${509 * 8}`, `${l2}.ma+0x67`], (at) => `call ${H.mmu_update} ${at} 1 0 ${SELF}`),
+  ]
+  const [words, call] = v.pick(ENDLESS)
+  const counts = ['0x7fffffff', '0xffffffff', '0x1000000', '0x80000000', '100000', v.odd()]
+  const count = v.pick(counts)
+  lines.push(...words.map((word, i) => `put64 ${list}+${i * 8} ${word}`))
+  // The rest of the page is like its beginning.
+  lines.push(`copy ${list}+${words.length * 8} ${list} ${512 - words.length}`)
+  lines.push(call(WINDOW, count), 'budget 90')
+  return lines
+}
+
+/** What a list is full of, and the call that reads it. */
+const ENDLESS: readonly (readonly [words: readonly string[], call: (at: string, count: string) => string])[] =
+  [
+    [['p3.pte', 'p3.ma+0x67'], (at, n) => `call ${H.mmu_update} ${at} ${n} 0 ${SELF}`],
+    [['p3.pte+2', 'p3.ma+0x67'], (at, n) => `call ${H.mmu_update} ${at} ${n} ${at} ${SELF}`],
+    [['p3.ma+1', '5'], (at, n) => `call ${H.mmu_update} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.COPY_PAGE), 'p3.mfn', 'p4.mfn'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.TLB_FLUSH_ALL), '0', '0'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [[String(MMUEXT.NEW_BASEPTR), 'l4.mfn', '0'], (at, n) => `call ${H.mmuext_op} ${at} ${n} 0 ${SELF}`],
+    [
+      [String(H.mmuext_op), '0', WINDOW, '0x1000000', '0', SELF, '0', '0'],
+      (at, n) => `call ${H.multicall} ${at} ${n}`,
+    ],
+    [[String(H.xen_version), '0', '0', '0', '0', '0', '0', '0'], (at, n) => `call ${H.multicall} ${at} ${n}`],
+    [
+      [String(H.multicall), '0', WINDOW, '2', '0', '0', '0', '0'],
+      (at, n) => `call ${H.multicall} ${at} ${n}`,
+    ],
+    [['f0.mfn'], (at, n) => `call ${H.memory_op} ${MEMORY_OP.decrease_reservation} ${at}+8 ${n}`],
+    [['0x7ff0', '0', '0', '0'], (at, n) => `call ${H.grant_table_op} ${GNTTABOP.query_size} ${at} ${n}`],
+    [
+      ['0x7ff000000000', '0', '0'],
+      (at, n) => `call ${H.grant_table_op} ${GNTTABOP.unmap_grant_ref} ${at} ${n}`,
+    ],
+    [['0xe03300000e', '@resume'], (at) => `call ${H.set_trap_table} ${at}`],
+    [['0x6161616161616161'], (at, n) => `call ${H.console_io} 0 ${n} ${at}`],
+    [['0x0a0a0a0a0a0a0a0a'], (at, n) => `call ${H.console_io} 0 ${n} ${at}`],
+  ]
+
 /** Large pages, where none may be. */
 const largePages: Recipe = (v) =>
   withList(
@@ -913,6 +964,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   updateVa,
   mmuext,
   tableStores,
+  endless,
   largePages,
   makeTable,
   newRoot,

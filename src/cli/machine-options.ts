@@ -14,6 +14,14 @@ export const HOLES_OPTION: OptionSpec = {
   help: 'security holes of old that are open: none, or 148,182',
 }
 
+/** How long a run may take by the clock on the wall: of verbs that run what somebody else has written. */
+export const WALL_OPTION: OptionSpec = {
+  name: 'wall',
+  kind: 'string',
+  argument: 'SECONDS',
+  help: 'the most of your time that it takes, whatever it does',
+}
+
 /** Which machine and which kernel: what every verb about a boot takes. */
 export const MACHINE: readonly OptionSpec[] = [
   {
@@ -112,6 +120,11 @@ export const KERNEL: readonly OptionSpec[] = [
     help: "no terminal: print the console, in the guest's own time, until it ends",
   },
   {
+    name: 'raw',
+    kind: 'flag',
+    help: "a batch's console as it comes: colours and codes for a terminal stay in it",
+  },
+  {
     name: 'input',
     kind: 'file',
     argument: 'FILE',
@@ -122,7 +135,7 @@ export const KERNEL: readonly OptionSpec[] = [
     name: 'timeout',
     kind: 'string',
     argument: 'SECONDS',
-    help: "the most of the guest's time that a batch takes",
+    help: "the most of the guest's time that it takes",
   },
   {
     name: 'console-limit',

@@ -1,6 +1,6 @@
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { Io } from './io.ts'
-import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN } from './machine-options.ts'
+import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN, WALL_OPTION } from './machine-options.ts'
 import { exploreVerb } from './verbs/explore/explore-options.ts'
 import { sweepVerbs } from './verbs/sweep/sweep-options.ts'
 
@@ -76,6 +76,7 @@ const boot: Verb = {
   options: [
     ...MACHINE,
     ...KERNEL,
+    WALL_OPTION,
     { name: 'json', kind: 'flag', help: 'print one JSON document' },
     {
       name: 'trace',
@@ -132,6 +133,7 @@ const script: Verb = {
       default: DEFAULT_XEN.others,
     },
     HOLES_OPTION,
+    WALL_OPTION,
     { name: 'domu', kind: 'flag', help: 'run it in a guest, not in the control domain' },
     {
       name: 'frames',
@@ -352,8 +354,9 @@ export const TOPICS: readonly Topic[] = [
       'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
       'The exit status is 0 when the guest powered off, 1 when it rebooted, 3 when it',
       'crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was suspended, 7 when',
-      'it waited for input that did not come or --timeout was over, 8 when its console',
-      'came to --console-limit, 130 after ^].',
+      'it waited for input that did not come or --timeout or --wall was over, 8 when its',
+      'console came to --console-limit, 9 when it needed more memory than this host has,',
+      '130 after ^]. A signal ends it with its report, too; a second one at once.',
       'docs/kernels.md has more.',
     ],
   },
@@ -398,6 +401,6 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 export const STATUSES: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done'],
   [1, 'done, but the answer is not the one asked for'],
-  [2, 'bad input: one line on standard error says what, where and what to do'],
+  [2, 'bad input, or a full disk: one line on standard error says what and where'],
   [70, 'internal error: a bug of xenolith'],
 ]

@@ -1,5 +1,6 @@
 import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { FrameRange, Memory } from '../machine/memory.ts'
+import type { StopFlag } from '../machine/stop-flag.ts'
 import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
@@ -57,12 +58,6 @@ const SYSCALL: Exit = { reason: 'syscall' }
  */
 const SLICE = 200_000
 
-/**
- * What takes long, of one instruction, is done so often between two returns at most: whatever a guest executes, whoever wants it
- * to end is heard soon. One of them takes some ten microseconds.
- */
-const MOST_EFFORTS = 5000
-
 /** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
 const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
 
@@ -75,14 +70,6 @@ export type CpuOptions = {
   readonly id?: number
   /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
   readonly codeBytes?: number
-}
-
-/** What of a core is not in the machine's memory. */
-export type SavedCpu = {
-  readonly instructions: number
-  readonly tscOffset: number
-  /** dr0 to dr7, two words each. */
-  readonly debug: Uint32Array
 }
 
 /**
@@ -112,7 +99,6 @@ export class Cpu {
   private slice = 0
   /** What `stop` took from the slice. */
   private stopped = 0
-  private efforts = 0
   private breakpoints = new Set<number>()
   /** A breakpoint that execution has stopped at: the next `run` passes it. */
   private passing = -1
@@ -152,36 +138,22 @@ export class Cpu {
     this.setFlags(IF | 2)
     this.execute = instantiate(memory.wasm, {
       translate: (access, bytes) => {
-        this.effort()
+        this.obey()
         return this.port.translate(access, bytes)
       },
       commit: () => (this.port.commit() ? 1 : 0),
       enter: () => {
         // Since `run` began, the instruction that it passes a breakpoint at has been executed.
         this.passing = -1
-        this.effort()
+        this.obey()
         return this.enter()
       },
       assist: () => {
-        this.effort()
+        this.obey()
         return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
       },
-      effort: () => this.effort(),
+      effort: () => this.obey(),
     })
-  }
-
-  save(): SavedCpu {
-    return { instructions: this.instructions, tscOffset: this.tscOffset, debug: this.debug.words.slice() }
-  }
-
-  /** Be as when it was saved, in a memory that was restored: there the registers are, but other places of the tables. */
-  restore({ instructions, tscOffset, debug }: SavedCpu): void {
-    this.instructions = instructions
-    this.tscOffset = tscOffset
-    this.debug.words.set(debug)
-    this.setWord(FIELD.tlb, this.tlb.data)
-    this.setWord(FIELD.codeTlb, this.tlb.code)
-    this.updateStops()
   }
 
   // ---- the state ----
@@ -351,31 +323,29 @@ export class Cpu {
     this.setWord(FIELD.left, 0)
   }
 
+  /** By what somebody on another thread ends the run: looked at wherever an instruction takes long. */
+  stopFlag: StopFlag | null = null
+
+  private obey(): number {
+    if (this.stopFlag?.isSet !== true) return 0
+    this.stop()
+    return 1
+  }
+
   /** Somebody else than this core stored to a page of the machine's memory. */
   codeWritten(page: number): void {
     this.memory.touchPage(page)
   }
 
-  /** Count one of the things that take long; enough of them end the slice. */
-  private effort(): number {
-    this.efforts++
-    if (this.efforts === MOST_EFFORTS) this.stop()
-    return this.efforts
-  }
-
   // ---- running ----
 
-  /** Whether to go on, asked every SLICE instructions and more often where they take long. Where not, `run` comes back as if its budget were used up. */
-  goesOn: () => boolean = () => true
-
-  /** Execute at most `budget` instructions. */
+  /** Execute at most `budget` instructions; fewer when the stop flag is set. */
   run(budget: number): Exit {
     let left = budget
     while (left > 0) {
       const isStepping = (this.word(FIELD.otherFlags) & TF) !== 0
       this.slice = isStepping ? 1 : Math.min(left, SLICE)
       this.stopped = 0
-      this.efforts = 0
       this.setWord(FIELD.left, this.slice)
       const record = this.enter()
       this.setWord(FIELD.record, record)
@@ -392,7 +362,7 @@ export class Cpu {
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
-      if (!this.goesOn()) break
+      if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
   }

@@ -20,19 +20,27 @@ export type CodeWatcher = {
   isDecoded(page: number, offset: number, bytes: number): boolean
 }
 
-/** What the machine's memory held, as plain data: pages that are zero are left out. */
-export type SavedMemory = {
-  readonly nextPage: number
-  readonly groups: Uint32Array
-  readonly voidPage: number
-  readonly devices: ReadonlyMap<number, number>
-  /** Numbers of the pages, and their bytes one after the other. */
-  readonly pages: Uint32Array
-  readonly bytes: Uint8Array
+/** What one machine can have of memory that is in use: all that 32-bit addresses reach. */
+export const MACHINE_BYTES = 2 ** 32
+
+/** The machine has given out all of its memory: whoever needed more cannot go on. */
+export class MachineFull extends BadInput {
+  override name = 'MachineFull'
 }
 
 /** A range of frames, `end` exclusive. */
 export type FrameRange = { readonly start: number; readonly end: number }
+
+function reserve(bytes: number): WebAssembly.Memory {
+  const pages = Math.floor(bytes / 65536)
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages })
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const mib = bytes / 2 ** 20
+    throw new BadInput(`the system does not give ${mib} MiB of addresses for a machine; see ulimit -v`)
+  }
+}
 
 /**
  * The machine's memory: one WebAssembly.Memory made at its final size and never grown, so that the views over it stay
@@ -61,15 +69,23 @@ export class Memory {
   decoded: Uint8Array | null = null
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
 
-  /** @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB. */
-  constructor(bytes = 2 ** 32) {
-    const wasmPages = Math.floor(bytes / 65536)
-    const wasm = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages })
+  /**
+   * @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB
+   * @param most how much of it to give out
+   * @throws BadInput where the host does not give that much address space
+   */
+  constructor(bytes = MACHINE_BYTES, most = bytes) {
+    const wasm = reserve(bytes)
     this.wasm = wasm
     this.u32 = new Uint32Array(wasm.buffer)
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
-    this.pages = this.u32.length / PAGE_WORDS
+    this.pages = Math.floor(Math.min(bytes, most) / 4 / PAGE_WORDS)
+  }
+
+  /** Bytes that can be handed out at all. */
+  get size(): number {
+    return this.pages * PAGE_WORDS * 4
   }
 
   /** Bytes handed out so far: what the machine really uses. */
@@ -104,56 +120,13 @@ export class Memory {
     this.decoded = null
   }
 
-  /** Everything that is in use but for the pages of `skipped`, which are somebody's who makes them again. */
-  save(skipped: FrameRange): SavedMemory {
-    const pages: number[] = []
-    for (let page = 0; page < this.nextPage; page++) {
-      if (page === skipped.start) page = skipped.end
-      if (page < this.nextPage && !this.isZero(page)) pages.push(page)
-    }
-    const bytes = new Uint8Array(pages.length * PAGE_WORDS * 4)
-    for (const [i, page] of pages.entries()) bytes.set(this.pageBytes(page), i * PAGE_WORDS * 4)
-    return {
-      nextPage: this.nextPage,
-      groups: this.groups.slice(),
-      voidPage: this.voidPage,
-      devices: new Map(this.devices),
-      pages: Uint32Array.from(pages),
-      bytes,
-    }
-  }
-
-  /** Be as when it was saved, for a machine that has been made anew with the same RAM, and gets its cores behind this. */
-  restore(saved: SavedMemory): void {
-    if (saved.nextPage > this.pages || saved.groups.length !== this.groups.length) {
-      throw new BadInput('the snapshot is of a machine with another memory')
-    }
-    this.forgetCores()
-    this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
-    this.nextPage = saved.nextPage
-    this.groups = saved.groups.slice()
-    this.voidPage = saved.voidPage
-    this.devices.clear()
-    for (const [mfn, page] of saved.devices) this.devices.set(mfn, page)
-    this.restorePages(saved)
-  }
-
-  /** Only the bytes of the pages that were saved. */
-  restorePages({ pages, bytes, nextPage }: SavedMemory): void {
-    for (const [i, page] of pages.entries()) {
-      if (page >= nextPage) throw new BadInput('the snapshot names a page that it does not have')
-      this.pageBytes(page).set(bytes.subarray(i * PAGE_WORDS * 4, (i + 1) * PAGE_WORDS * 4))
-    }
-  }
-
-  private pageBytes(page: number): Uint8Array {
-    return this.u8.subarray(page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
-  }
-
-  private isZero(page: number): boolean {
+  /** Whether a frame, by its record's word index, has bytes that are not zero. */
+  hasContent(record: number): boolean {
+    const page = this.u32[record + BACKING_WORD]
+    if (page === 0) return false
     const end = (page + 1) * PAGE_WORDS
-    for (let at = page * PAGE_WORDS; at < end; at++) if (this.i32[at] !== 0) return false
-    return true
+    for (let at = page * PAGE_WORDS; at < end; at++) if (this.i32[at] !== 0) return true
+    return false
   }
 
   /** Let a core know of what happens to pages that code lies in. */
@@ -265,8 +238,8 @@ export class Memory {
     const page = this.nextPage
     if (page + count > this.pages) {
       const mib = (this.pages * PAGE_WORDS * 4) / 2 ** 20
-      throw new BadInput(
-        `the guest needs more than the ${mib} MiB that this machine reserves; give it less memory`,
+      throw new MachineFull(
+        `the guest needs more than the ${mib} MiB that this machine has; give it less memory`,
       )
     }
     this.nextPage += count

@@ -12,7 +12,7 @@ const ABANDON = 2
  */
 export class StopFlag {
   /** Shared with whoever asks. */
-  readonly words: Int32Array
+  readonly words: Int32Array<SharedArrayBuffer>
 
   constructor(words = new Int32Array(new SharedArrayBuffer(WORDS * 4))) {
     this.words = words

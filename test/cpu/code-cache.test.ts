@@ -119,27 +119,6 @@ test('breakpoints stop at instructions across pages, and each time around', () =
   assert.equal(m.cpu.register(RAX), 3)
 })
 
-test('a memory that is restored has its cores anew, and nothing decoded', () => {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 })
-  // A loop that stores to its own increment, now of eax, now of ebx.
-  m.code('ffc0 8035f8ffffff03 ebf5')
-  assert.deepEqual(m.run(20), BUDGET)
-  const saved = { memory: m.memory.save(m.cpu.ownPages), cpu: m.cpu.save() }
-  assert.deepEqual(m.run(31), BUDGET)
-  const expected = [m.cpu.register(RAX), m.cpu.register(RBX), m.at]
-  m.memory.restore(saved.memory)
-  // The old core hears no more of what is stored.
-  m.memory.touchPage(m.pageOf(0))
-  const core = new Cpu(m.memory, { codeBytes: 2 ** 18 })
-  m.memory.restorePages(saved.memory)
-  core.restore(saved.cpu)
-  core.root = m.cpu.root
-  afterInvalidations(core, () => assert.deepEqual(brokenInvariants(core), []))
-  assert.deepEqual(core.run(31), BUDGET)
-  assert.deepEqual([core.register(RAX), core.register(RBX), core.ripLow - CODE], expected)
-  assert.equal(core.instructions, 51)
-})
-
 test('an instruction that would go on behind the lower half of the addresses is #GP', () => {
   const m = checked()
   // The last page of the lower half: tables of its own, and page 1 of the code.

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { root } from '../tools/tools.ts'
+import { windowKernel } from '../tools/window-kernel.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-bin-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -21,7 +22,7 @@ writeFileSync(
 const asOld = ['--import', old, bin]
 
 function bundle(script: string) {
-  const place = join(folder, 'node_modules/node/bin')
+  const place = join(folder, 'node_modules/.bin')
   mkdirSync(place, { recursive: true })
   writeFileSync(join(place, 'node'), script)
   chmodSync(join(place, 'node'), 0o755)
@@ -69,4 +70,44 @@ test('the real bundled Node runs the clone', () => {
   const { status, stdout } = spawnSync(process.execPath, [...asOld, '--version'], { encoding: 'utf8' })
   assert.equal(status, 0)
   assert.match(stdout, /^[0-9.]+\n$/)
+})
+
+test('what the old Node has started ends with it, even where it had no time to say so', async () => {
+  const loop = join(folder, 'loop')
+  writeFileSync(loop, windowKernel(''))
+  const words = [...asOld, 'boot', '--kernel', loop, '--memory', '16M']
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [output, errors] = [child.stdout, child.stderr]
+  let said = ''
+  errors.on('data', (text: Buffer) => {
+    said += text
+  })
+  await new Promise((resolve) => output.once('data', resolve))
+  output.resume()
+  const start = performance.now()
+  child.kill('SIGKILL')
+  // The pipe is closed when nobody can write to it any more.
+  await new Promise((resolve) => output.once('close', resolve))
+  assert.ok(performance.now() - start < 10_000)
+  assert.match(said, /^xenolith: guest was left/)
+})
+
+test('and where it does not listen', async () => {
+  const place = join(folder, 'busy')
+  mkdirSync(join(place, 'bin'), { recursive: true })
+  mkdirSync(join(place, 'src/cli'), { recursive: true })
+  cpSync(bin, join(place, 'bin/xenolith.js'))
+  cpSync(join(folder, 'package.json'), join(place, 'package.json'))
+  symlinkSync(`${root}node_modules`, join(place, 'node_modules'))
+  writeFileSync(
+    join(place, 'src/cli/main.ts'),
+    "process.on('SIGTERM', () => {})\nconsole.log('ready')\nfor (;;) {}\n",
+  )
+  const child = spawn(process.execPath, ['--import', old, join(place, 'bin/xenolith.js')], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  child.stdout.resume()
+  child.kill('SIGKILL')
+  await new Promise((resolve) => child.stdout.once('close', resolve))
 })

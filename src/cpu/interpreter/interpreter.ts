@@ -64,7 +64,7 @@ export type Imports = {
   enter(): number
   /** Carry out the instruction at the state's `record`: 0 done, 1 fault, 2 go on at `rip`, 3 stop there. */
   assist(): number
-  /** An instruction has taken as long as hundreds of others: how many of the kind there were in this slice. */
+  /** An instruction has taken as long as hundreds of others: 1 when the slice is to end behind it. */
   effort(): number
 }
 

@@ -1,3 +1,6 @@
+import type { GuestEnd } from '../../guest/guest.ts'
+import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
+import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
@@ -6,12 +9,12 @@ import {
   buildKernelMachine,
   type KernelMachine,
   type KernelOptions,
-  type NamedFile,
   type Progress,
 } from './kernel-machine.ts'
-import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import { restoreSnapshot, type SnapshotFile, snapshotParts } from './kernel-snapshot.ts'
+import { STOP_OUTCOMES } from './stop.ts'
 
-/** How a run of a real kernel ended: by itself, by Xen, or because nothing more was to come of it. */
+/** How a run of a real kernel ended: by itself, by Xen, because nothing more was to come of it, or for lack of something. */
 export type KernelOutcome =
   | 'poweroff'
   | 'reboot'
@@ -21,7 +24,9 @@ export type KernelOutcome =
   | 'soft-reset'
   | 'idle'
   | 'time-limit'
+  | 'wall-limit'
   | 'console-limit'
+  | 'host-memory'
   | 'interrupted'
 
 /** What a run came to, as plain data: docs/kernels.md. */
@@ -48,6 +53,8 @@ export type KernelRunOptions = {
   readonly input?: Uint8Array
   /** The most of the guest's time that it may take, in seconds. */
   readonly timeLimit?: number
+  /** The most memory of the host that its machine may have, in bytes; 4 GiB is what a machine can have at all. */
+  readonly hostMemory?: number
   /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
   readonly consoleLimit?: number
   /** Say what stood in the way of every refused request, and where the kernel was. */
@@ -60,7 +67,7 @@ export type KernelRunOptions = {
 export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
 
 /** Instead of a kernel: the machine that a snapshot holds. */
-export type RestoreOptions = { readonly restore: NamedFile }
+export type RestoreOptions = { readonly restore: SnapshotFile }
 
 /** Who is told while a kernel runs. */
 export type KernelWatch = {
@@ -71,6 +78,10 @@ export type KernelWatch = {
   readonly progress?: Progress
   /** Of the machine, before its guest runs. */
   readonly ready?: (xen: Hypervisor) => void
+  /** Of how far it has come, very often: instructions, and nanoseconds of its time. */
+  readonly pulse?: (instructions: number, nanoseconds: number) => void
+  /** By what somebody on another thread ends the run; the reason is the place of an outcome in `STOP_OUTCOMES`. */
+  readonly stop?: StopFlag
 }
 
 /** By Xen's number of a shutdown's reason: public/sched.h. */
@@ -106,6 +117,8 @@ export class KernelRun {
   private quietSince = 0
   /** How it ended, or null while it runs. */
   outcome: KernelOutcome | null = null
+  /** Whether the machine is at a moment from which it could go on. */
+  private isWhole = true
 
   /** @throws BadInput for what cannot be booted */
   constructor(options: KernelSpec, watch: KernelWatch = {}) {
@@ -113,28 +126,52 @@ export class KernelRun {
     this.watch = watch
     this.record = new ConsoleRecord(options.consoleLimit ?? CONSOLE_LIMIT, watch.keepsConsole ?? true)
     const onOutput = (bytes: Uint8Array): void => this.guestOutput(bytes)
+    const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
       'restore' in options
-        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput)
-        : buildKernelMachine(options, onOutput, watch.progress)
-    this.machine.guest.whenIdle = 'return'
-    this.machine.xen.console.taker = ({ text }) => this.xenLine(text)
+        ? restoreSnapshot(options.restore, onOutput, memory)
+        : buildKernelMachine(options, onOutput, watch.progress, memory)
+    const { guest, xen } = this.machine
+    const { pulse } = watch
+    guest.whenIdle = 'return'
+    guest.stopAt = (options.timeLimit ?? Infinity) * 1e9
+    guest.obey(watch.stop ?? null)
+    if (pulse !== undefined) guest.onReturn = () => pulse(guest.cpu.instructions, xen.clock.now)
+    xen.console.taker = ({ text }) => this.xenLine(text)
     watch.ready?.(this.machine.xen)
     if (options.explain) this.machine.guest.afterHypercall = () => this.explainNew()
   }
 
   /** Execute at most so many instructions. The outcome when it is over; `waiting` when the guest waits; else `running`. */
   step(instructions: number): KernelOutcome | 'running' | 'waiting' {
-    const { guest, start } = this.machine
-    const end = guest.run(instructions)
+    const { guest, start, xen } = this.machine
+    const end = this.runGuest(instructions)
     if (this.outcome === null && (end === 'crash' || end === 'shutdown')) {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
       if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
     }
+    if (end === 'stopped') this.stopped()
+    if (this.outcome === null && xen.clock.now >= guest.stopAt) this.outcome = 'time-limit'
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
+  }
+
+  /** What ends the run in the middle of something leaves a machine that cannot go on. */
+  private runGuest(instructions: number): GuestEnd {
+    try {
+      return this.machine.guest.run(instructions)
+    } catch (error) {
+      if (error instanceof MachineFull) this.outcome = 'host-memory'
+      else if (!(error instanceof Abandoned)) throw error
+      this.isWhole = false
+      return 'stopped'
+    }
+  }
+
+  private stopped(): void {
+    this.outcome ??= STOP_OUTCOMES[this.watch.stop?.reason ?? 0] ?? 'interrupted'
   }
 
   /**
@@ -142,13 +179,11 @@ export class KernelRun {
    * had nothing to do for half a second.
    */
   runToEnd(): KernelOutcome {
-    const { guest, xen } = this.machine
-    const limit = (this.options.timeLimit ?? Infinity) * 1e9
+    const { guest } = this.machine
     while (this.outcome === null) {
       const state = this.step(10_000_000)
       if (state === 'waiting') this.outcome = this.waitForDeadline()
       else if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
-      if (this.outcome === null && xen.clock.now > limit) this.outcome = 'time-limit'
     }
     return this.outcome
   }
@@ -183,12 +218,17 @@ export class KernelRun {
   /** Whether there is something to go on with: the guest has neither died nor shut itself down. */
   get isAlive(): boolean {
     const { crashed, shutdown } = this.machine.start.domain
-    return !crashed && shutdown === null
+    return !crashed && shutdown === null && this.isWhole
   }
 
-  /** The machine as it is, for `restore`. */
+  /** The machine as it is, for `restore`, as the parts of a file: it must not run before the last one is taken. */
+  snapshotParts(): Iterable<Uint8Array> {
+    return snapshotParts(this.machine, this.symbols().toSystemMap())
+  }
+
+  /** The same in one piece. */
   snapshot(): Uint8Array {
-    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+    return Buffer.concat([...this.snapshotParts()].map((part) => Uint8Array.from(part)))
   }
 
   /** What the run has come to. */
@@ -272,4 +312,6 @@ export function guestRun(spec: KernelSpec): GuestRun {
   }
 }
 
+export { MACHINE_BYTES } from '../../machine/memory.ts'
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'
+export type { SnapshotFile } from './kernel-snapshot.ts'

@@ -1,4 +1,5 @@
 import type { FrameRange } from '../../machine/memory.ts'
+import { FrameSet } from './frame-set.ts'
 
 type Range = { start: number; end: number }
 
@@ -18,6 +19,8 @@ export class Heap {
   private ranges: { start: number; end: number }[]
   /** Frames that were freed, the last one at the end of the last range. */
   private readonly freed: { start: number; end: number }[] = []
+  /** The same, to ask for one: a guest that frees its frames one here and one there makes many ranges. */
+  private readonly isFreed = new FrameSet()
   /**
    * The first MiB, which real Xen keeps. Maps count its RAM as the machine's, so a guest that is to own all of that gets it
    * when everything else is given out.
@@ -52,7 +55,12 @@ export class Heap {
 
   restore({ ranges, freed, lastResort, unscrubbed }: SavedHeap): void {
     this.ranges = [...ranges]
-    this.freed.splice(0, this.freed.length, ...freed)
+    this.freed.length = 0
+    this.isFreed.clear()
+    for (const { start, end } of freed) {
+      this.freed.push({ start, end })
+      for (let mfn = start; mfn < end; mfn++) this.isFreed.add(mfn)
+    }
     this.lastResort.splice(0, this.lastResort.length, ...lastResort)
     this.unscrubbed.clear()
     for (const mfn of unscrubbed) this.unscrubbed.add(mfn)
@@ -116,19 +124,21 @@ export class Heap {
     last.end--
     if (last.end === last.start) this.freed.pop()
     this.unscrubbed.delete(last.end)
+    this.isFreed.delete(last.end)
     return last.end
   }
 
   /** Take one frame that is known to be free. False when it is not in the heap. */
   takeFrame(mfn: number): boolean {
     this.unscrubbed.delete(mfn)
-    return takeOut(this.freed, mfn) || takeOut(this.ranges, mfn)
+    if (!this.isFreed.has(mfn)) return takeOut(this.ranges, mfn)
+    this.isFreed.delete(mfn)
+    return takeOut(this.freed, mfn)
   }
 
   /** Whether a frame is in the heap. */
   has(mfn: number): boolean {
-    const isIn = (r: Range): boolean => r.start <= mfn && mfn < r.end
-    return this.freed.some(isIn) || this.ranges.some(isIn)
+    return this.isFreed.has(mfn) || this.ranges.some((r) => r.start <= mfn && mfn < r.end)
   }
 
   /** A freed frame had no owner: it has to be scrubbed, which Xen does when it is idle. */
@@ -142,6 +152,7 @@ export class Heap {
 
   free(mfn: number): void {
     if (this.observer !== null) this.observer(mfn)
+    this.isFreed.add(mfn)
     const last = this.freed.at(-1)
     if (last !== undefined && last.end === mfn) last.end++
     else this.freed.push({ start: mfn, end: mfn + 1 })

@@ -18,7 +18,7 @@ export const COST_NS = {
   /** A message to dom0, and what it does. */
   notification: 5000,
   /** An exception or a privileged instruction of the guest. */
-  trap: 500,
+  trap: 1000,
 } as const
 
 /** How long Xen works for a vCPU before it looks for what else there is to do. A real one has a timer of that order. */

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { junitReport } from '../../../src/cli/junit.ts'
+import { hostMemory } from '../../../src/cli/verbs/boot/host-memory.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
+import { StopFlag } from '../../../src/run/kernel/stop.ts'
 import { bzImage, speakingCode, tinyKernel } from '../../tools/tiny-kernel.ts'
 import { needs, root, xenolith } from '../../tools/tools.ts'
+import { windowKernel } from '../../tools/window-kernel.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-kernels-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -101,6 +104,104 @@ test('who, why, traces and replays are about real kernels, too', () => {
   const changed = xenolith(['replay', trace])
   assert.equal(changed.status, 2)
   assert.match(changed.stderr, /are not what they were when it was traced/)
+})
+
+/** Copies a page to every frame that the guest has, the last ones first. */
+const greedy = windowKernel(`mov r13, [r15 + 32]
+  next: dec r13
+        lea rax, [rbx + r13*8]
+        mov rax, [rax]
+        mov rdi, data
+        mov ecx, 17
+        mov [rdi], rcx
+        mov [rdi + 8], rax
+        mov [rdi + 16], r14
+        mov esi, 1
+        xor edx, edx
+        mov r10d, 0x7ff0
+        mov eax, mmuext_op
+        syscall
+        cmp r13, 0x600
+        jnz next`)
+
+test('a guest that touches more than there is ends with its report, the same each time', () => {
+  const run = () =>
+    bootKernel({ kernel: { name: 'k', bytes: greedy }, memory: 0x4000, hostMemory: 88 * 2 ** 20 })
+  const result = run()
+  assert.equal(result.outcome, 'host-memory')
+  assert.deepEqual(result.console, ['go'])
+  assert.deepEqual(run(), result)
+  const enough = new KernelRun({ kernel: { name: 'k', bytes: greedy }, memory: 0x4000, timeLimit: 0.1 })
+  assert.equal(enough.runToEnd(), 'time-limit')
+  const poor = new KernelRun({
+    kernel: { name: 'k', bytes: greedy },
+    memory: 0x4000,
+    hostMemory: 88 * 2 ** 20,
+  })
+  poor.runToEnd()
+  assert.equal(poor.isAlive, false)
+})
+
+test('a run that is abandoned inside a hypercall ends with its report, and cannot go on', () => {
+  // Pins an empty page as an L1; cpuid is where somebody loses patience.
+  const pins = windowKernel(`mov r12, spare
+    call frame
+    mov rsi, rax
+    shl rsi, 12
+    or rsi, 0x65
+    mov rdi, data
+    xor ecx, ecx
+    mov [rdi], rcx
+    mov [rdi + 8], rax
+    mov rdi, r12
+    mov edx, 2
+    mov eax, update_va_mapping
+    syscall
+    mov rdi, data
+    mov esi, 1
+    mov r10d, 0x7ff0
+    cpuid
+    xor edx, edx
+    mov eax, mmuext_op
+    syscall`)
+  const stop = new StopFlag()
+  const run = new KernelRun({ kernel: { name: 'k', bytes: pins }, memory: 4096, timeLimit: 1 }, { stop })
+  const { cpu } = run.machine.guest
+  const { cpuid } = cpu
+  cpu.cpuid = (leaf, subleaf) => {
+    stop.stop(1)
+    stop.abandon()
+    return cpuid(leaf, subleaf)
+  }
+  assert.equal(run.runToEnd(), 'wall-limit')
+  assert.equal(run.isAlive, false)
+  assert.equal(run.result().outcome, 'wall-limit')
+})
+
+test('a guest that may touch more than there is is told of before it starts', () => {
+  const big = xenolith(['boot', '--kernel', good, '--memory', '8G'])
+  assert.equal(big.status, 0)
+  assert.match(
+    big.stderr,
+    /^xenolith: the guest has 8192 MiB, of which it can use \d+ MiB here; .* status 9\n/,
+  )
+  const start = performance.now()
+  const { status, stderr } = xenolith(['boot', '--kernel', good, '--memory', '1024G'])
+  assert.equal(status, 2)
+  assert.match(stderr, /the notes on the guest's frames alone take 8192 MiB/)
+  assert.ok(performance.now() - start < 20_000)
+  assert.equal(hostMemory(2 ** 40), 2 ** 32)
+  assert.equal(hostMemory(3 * 2 ** 30), 2.5 * 2 ** 30)
+})
+
+test('where the system gives no addresses for a machine, a line says so', { skip: needs('prlimit') }, () => {
+  const command = [process.execPath, `${root}bin/xenolith.js`, 'boot', '--kernel', good]
+  const { status, stderr } = spawnSync('prlimit', [`--as=${5 * 2 ** 30}`, ...command], { encoding: 'utf8' })
+  assert.equal(status, 2, stderr)
+  assert.match(
+    stderr,
+    /^xenolith: the system does not give \d+ MiB of addresses for a machine; see ulimit -v\n$/,
+  )
 })
 
 test('the same kernel, command line and seed: the same run', () => {
@@ -203,7 +304,7 @@ test('snapshots on the command line, and what is none', () => {
   const whole = readFileSync(snapshot)
   wrong(['--restore', file('cut.snap', whole.subarray(0, 5000))], /cut off or damaged/)
   const damaged = Buffer.from(whole)
-  damaged[400] ^= 0x55
+  damaged[damaged.length >> 1] ^= 0x55
   wrong(['--restore', file('bad.snap', damaged)], /cut off or damaged/)
   wrong(['--restore', snapshot, '--memory', '1G'], /leave out --memory/)
 })

@@ -1,77 +1,15 @@
-import { accountOf } from '../../../explain/report/boot-account.ts'
-import { type BootResult, boot, traceHeader, traceLine } from '../../../run/boot/boot.ts'
-import { BadInput, bootOptions, type RawBootOptions } from '../../../run/boot/boot-options.ts'
-import { loadMap, withTrace } from '../../files.ts'
-import { type Io, painted } from '../../io.ts'
-import { type KernelFlags, runKernel } from './boot-kernel.ts'
+import type { Io } from '../../io.ts'
+import { runWithin } from '../../thread/run-within.ts'
+import type { BootFlags } from './boot-model.ts'
 import { isKernelBoot } from './kernel-spec.ts'
 
-/** What `xenolith boot` takes beside the options of a boot. */
-export type BootFlags = RawBootOptions &
-  KernelFlags & {
-    readonly json?: boolean
-    readonly trace?: string
-    readonly expect?: string
+/** Boots a real kernel, or a model. Neither loads what only the other needs. */
+export async function run(options: BootFlags, io: Io): Promise<number> {
+  if (isKernelBoot(options)) {
+    const { runKernel } = await import('./boot-kernel.ts')
+    return runKernel(options, io)
   }
-
-/** Boots a real kernel, or a model; `account` and `bootMachine` are parameters for tests alone. */
-export function run(
-  options: BootFlags,
-  io: Io,
-  bootMachine = boot,
-  account = accountOf,
-): number | Promise<number> {
-  return isKernelBoot(options) ? runKernel(options, io) : runModel(options, io, bootMachine, account)
-}
-
-/** Boots a model, prints what guest and Xen said, then why. */
-function runModel(options: BootFlags, io: Io, bootMachine: typeof boot, account: typeof accountOf): number {
-  const stray = OF_KERNELS.find((name) => options[name] !== undefined)
-  if (stray !== undefined)
-    throw new BadInput(`--${dashed(stray)} is for real kernels; give --kernel FILE, too`)
-  const machine = bootOptions(options)
-  if (typeof machine.map === 'string') machine.map = loadMap(machine.map)
-
-  const result = withTrace(options.trace, (line) => {
-    line?.(traceHeader({ boot: machine }))
-    return bootMachine(machine, line && ((event) => line(traceLine(event))))
-  })
-
-  if (options.json) {
-    io.out(JSON.stringify(result, null, 2))
-  } else {
-    for (const line of shownLines(result))
-      io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
-    for (const line of account(result, machine)) io.out(line)
-  }
-  if (options.expect === undefined || options.expect === result.outcome) return 0
-  io.err(`xenolith: expected ${options.expect}, but the outcome was ${result.outcome}`)
-  return 1
-}
-
-/** Options that have no meaning for a model. */
-const OF_KERNELS = [
-  'ramdisk',
-  'name',
-  'seed',
-  'batch',
-  'input',
-  'timeout',
-  'consoleLimit',
-  'junit',
-  'explain',
-  'systemMap',
-] as const
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-}
-
-/**
- * The lines to show. The seed's log was taken without an early console, on which the kernel's own log would have shown: the
- * seed is shown as it was mailed. Every other boot is shown whole.
- */
-function shownLines(result: BootResult): string[] {
-  const isSeed = result.machine?.scenario === 'seed' && result.outcome === 'refused' && result.via === 'pin'
-  return isSeed ? result.console.filter((_, i) => result.sources[i] !== 'log') : result.console
+  if (options.wall !== undefined) return runWithin({ task: 'model', options, wall: options.wall }, io)
+  const { runModel } = await import('./boot-model.ts')
+  return runModel(options, io)
 }

@@ -1,4 +1,6 @@
-import type { KernelOutcome, KernelRun } from '../../../run/kernel/kernel-boot.ts'
+import { writeOutput } from '../../../files/standard-streams.ts'
+import type { KernelRun } from '../../../run/kernel/kernel-boot.ts'
+import type { Here } from '../../thread/thread.ts'
 
 /** ^], which no shell and no editor has a use for: telnet's and xl console's. */
 const LEAVE = 0x1d
@@ -13,52 +15,43 @@ export function hasTerminal(): boolean {
 }
 
 /**
- * Run a kernel with the process's terminal as its console, in raw mode: the guest's own line editing does everything, ^C
- * included. While the guest waits, its time passes as ours does.
+ * Take the process's terminal for a guest, in raw mode: the guest's own line editing does everything, ^C included. The keys go
+ * to `typed`, but for ^], which means `leave`. Returns how to give it back.
  */
-export async function runOnTerminal(run: KernelRun): Promise<KernelOutcome> {
+export function takeTerminal(typed: (bytes: Uint8Array) => void, leave: () => void): () => void {
   const { stdin } = process
-  const { guest, console, xen } = run.machine
-  let wake: () => void = () => {}
   const onData = (bytes: Buffer): void => {
-    const leave = bytes.indexOf(LEAVE)
-    console.type(leave === -1 ? bytes : bytes.subarray(0, leave))
-    if (leave !== -1) run.outcome = 'interrupted'
-    wake()
+    const end = bytes.indexOf(LEAVE)
+    typed(end === -1 ? bytes : bytes.subarray(0, end))
+    if (end !== -1) leave()
   }
-  const onSignal = (): void => {
-    run.outcome = 'interrupted'
-    wake()
-  }
-  const signals = ['SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, onSignal)
   stdin.setRawMode(true)
   stdin.on('data', onData)
   stdin.resume()
-  try {
-    while (run.outcome === null) {
-      if (run.step(SLICE) !== 'waiting') {
-        await new Promise((resolve) => setImmediate(resolve))
-        continue
-      }
-      const before = performance.now()
-      const ms = Math.min(MOST_WAIT_MS, (guest.deadline - xen.clock.now) / 1e6)
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms)
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-      guest.passTime((performance.now() - before) * 1e6)
-    }
-    return run.outcome
-  } finally {
+  return () => {
     stdin.setRawMode(false)
     stdin.off('data', onData)
     stdin.pause()
-    for (const signal of signals) process.off(signal, onSignal)
     // A guest may leave the terminal in the middle of a line, in a colour.
-    process.stdout.write('\x1b[0m\r\n')
+    try {
+      writeOutput('\x1b[0m\r\n')
+    } catch {
+      // The terminal itself may have gone.
+    }
+  }
+}
+
+/** Run a kernel for somebody at a terminal. While the guest waits, its time passes as ours does. */
+export function runOnTerminal(run: KernelRun, { typed, stop }: Here): void {
+  const { guest, console, xen } = run.machine
+  for (;;) {
+    const { rings } = stop
+    for (const bytes of typed()) console.type(bytes)
+    const state = run.step(SLICE)
+    if (run.outcome !== null) return
+    if (state !== 'waiting') continue
+    const before = performance.now()
+    stop.wait(rings, Math.min(MOST_WAIT_MS, (guest.deadline - xen.clock.now) / 1e6))
+    guest.passTime((performance.now() - before) * 1e6)
   }
 }

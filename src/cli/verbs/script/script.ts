@@ -4,6 +4,7 @@ import { type CallResult, runScript, type TranscriptLine } from '../../../run/sc
 import { withTrace } from '../../files.ts'
 import { type Io, painted } from '../../io.ts'
 import { scriptSpec } from '../../run-spec.ts'
+import { runWithin } from '../../thread/run-within.ts'
 
 /** What `xenolith script` takes. */
 export type ScriptFlags = {
@@ -15,10 +16,18 @@ export type ScriptFlags = {
   readonly trace?: string
   readonly check?: boolean
   readonly json?: boolean
+  readonly wall?: string
 }
 
 /** Runs a script of hypercalls and prints its transcript: for people, or as the recordings have it. */
-export function run(options: ScriptFlags, io: Io): number {
+export function run(options: ScriptFlags, io: Io): number | Promise<number> {
+  return options.wall === undefined
+    ? runScriptHere(options, io)
+    : runWithin({ task: 'script', options, wall: options.wall }, io)
+}
+
+/** The same on this thread, however long it takes. */
+export function runScriptHere(options: ScriptFlags, io: Io): number {
   const spec = scriptSpec(options.file, options)
   const source = options.file === '-' ? 'standard input' : options.file
   /** What --check found after each operation. */
@@ -33,9 +42,9 @@ export function run(options: ScriptFlags, io: Io): number {
     })
   })
   if (options.json) {
-    io.out(JSON.stringify(result.header))
+    io.json(JSON.stringify(result.header))
     result.lines.forEach((line, i) => {
-      io.out(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
+      io.json(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
     })
   } else {
     result.lines.forEach((line, i) => {
