@@ -334,11 +334,6 @@ export class Cpu {
     this.memory.touchPage(page)
   }
 
-  /** Whether a page of the machine's memory has decoded instructions in it. */
-  isCode(page: number): boolean {
-    return this.cache.isCode(page)
-  }
-
   // ---- running ----
 
   /** Execute at most `budget` instructions; fewer when the stop flag is set. */
@@ -356,17 +351,22 @@ export class Cpu {
       this.slice = 0
       left -= done
       this.instructions += done
+      if (done > 0) this.passing = this.isRepeating() ? vaOf(this.ripLow, this.ripHigh) : -1
       if (reason !== EXIT.budget) {
         const exit = this.exitOf(reason)
         if (exit !== null) return exit
       }
-      if (done > 0) this.passing = -1
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
       if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
+  }
+
+  /** Whether a slice has ended between two repeats of a string instruction with a breakpoint, which is behind it. */
+  private isRepeating(): boolean {
+    return this.u16[(this.word(FIELD.record) - RECORD_BYTES) >> 1] === BREAKPOINT
   }
 
   private exitOf(reason: number): Exit | null {

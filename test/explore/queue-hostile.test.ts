@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { jetstream } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { PieceTask } from '../../src/explore/jobs/job.ts'
+import { oneProcess } from '../../src/explore/jobs/one-process.ts'
 import { openPool, type Pool } from '../../src/explore/jobs/pool.ts'
 import { codeDigest, jobId } from '../../src/explore/queue/code.ts'
 import { encodeJob, encodePiece, encodeResult, type KnownJob } from '../../src/explore/queue/messages.ts'
@@ -258,6 +259,7 @@ describe('hostile peers', { skip: needs('nats-server'), timeout: 120_000, concur
     )
     await assert.rejects(pool.run(1), /exited unexpectedly/)
     await pool.close()
+    assert.deepEqual(await oneProcess.run({ kind: 'sweep', spec: SPEC, piece: 1 }), await rowsOf(1))
   })
 
   test('without workers, and with one that never answers, this machine does what is missing', async () => {

@@ -10,14 +10,14 @@ import { Saves } from '../../src/explore/jobs/saves.ts'
 import { checkWritable, lineWriter, writeWhole } from '../../src/files/write.ts'
 import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { failingCalls, folderWithFile as folder } from '../tools/failing-files.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { tinyKernel } from '../tools/tiny-kernel.ts'
 
 /** Every call of the file system fails once, in all that writes: tools/failing-files.ts. */
 
 /** Carries a command out in this process: its status, and what it says on standard error. */
 async function run(words: readonly string[]): Promise<{ status: number; errors: string[] }> {
-  const errors: string[] = []
-  const io = { out() {}, err: (line: string) => void errors.push(line), colour: false }
+  const { io, err: errors } = listeningIo()
   const status = await main(words, undefined, () => io)
   return { status, errors }
 }

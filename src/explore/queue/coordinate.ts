@@ -130,7 +130,9 @@ class Coordinator {
   private readonly known: KnownJob
   private readonly wanted: readonly number[]
   private readonly book: Book
+  /** What those do whose name is known, and what anybody can: a flood of the one must not drown the other. */
   private readonly teller: Teller
+  private readonly strangers: Teller
   /** Pieces to hand out again. */
   private readonly again = new Set<number>()
   /** Pieces to compute here that wait for a thread, and those under way. */
@@ -154,7 +156,9 @@ class Coordinator {
     this.wanted = [...piecesOf(it.job, it.shard, it.from)]
     this.end = this.wanted.length
     this.book = new Book(this.wanted)
-    this.teller = new Teller(it.watch.tell ?? (() => {}))
+    const tell = it.watch.tell ?? (() => {})
+    this.teller = new Teller(tell)
+    this.strangers = new Teller(tell)
     this.enough = it.watch.enough?.()
   }
 
@@ -190,6 +194,7 @@ class Coordinator {
     }
     if (this.failure !== null && !signal.aborted) throw this.failure
     this.teller.end()
+    this.strangers.end()
   }
 
   /** Hand over what is there, from the first piece on: all of it, unless the job was aborted. */
@@ -233,13 +238,13 @@ class Coordinator {
   }
 
   private async refuse(piece: number, { refused, worker }: Refused, place: number): Promise<void> {
-    const whose = worker === undefined ? 'somebody' : nameOf(worker)
-    this.teller.tell(`a result of piece ${piece} by ${whose} is refused: ${refused}`)
     if (worker === undefined) {
+      this.strangers.tell(`a result of piece ${piece} by somebody is refused: ${refused}`)
       // It kept nobody's result out; whether its piece waits, is being done or is lost, asking again does no harm.
       this.again.add(piece)
       return
     }
+    this.teller.tell(`a result of piece ${piece} by ${nameOf(worker)} is refused: ${refused}`)
     this.distrust(worker)
     await this.it.queue.removeResults([place])
     this.askAgain(piece, 'pool')

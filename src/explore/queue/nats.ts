@@ -74,6 +74,8 @@ const NOT_FOUND = [10014, 10037, 10059]
 const UNAVAILABLE = 503
 /** Messages published without waiting for each answer. */
 const AT_ONCE = 200
+/** Results that are fetched together: as many of the largest fit in memory. */
+const RESULTS_AT_ONCE = 50
 
 /** @param ackWait milliseconds of silence after which a piece goes to another worker */
 export async function openNats(address: ServerAddress, ackWait = 30_000): Promise<Queue> {
@@ -210,7 +212,7 @@ class NatsQueue implements Queue {
         })
         this.reading = { consumer, id, last: after }
       }
-      const messages = await this.reading.consumer.fetch({ max_messages: AT_ONCE, expires: 1000 })
+      const messages = await this.reading.consumer.fetch({ max_messages: RESULTS_AT_ONCE, expires: 1000 })
       for await (const message of messages) {
         last = message.seq
         results.push({ piece: lastNumber(message.subject), data: message.data, place: message.seq })

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
 import { BadInput } from '../../bits/bad-input.ts'
+import type { Cpu } from '../../cpu/cpu.ts'
 import { restoreCpu, saveCpu } from '../../cpu/saved-cpu.ts'
 import { checkedJson } from '../../files/checked.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
-import { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { grantFrames } from '../../xen/hypercalls/grant-table-op.ts'
 import { Hypervisor } from '../../xen/hypervisor.ts'
+import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import type { Port } from '../../xen/sched/event-channels.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
@@ -22,9 +23,9 @@ import { PackedReader, packed } from './snapshot/packed-stream.ts'
  * A machine in a file: what it is made of, the bytes of its frames, and what its parts keep outside of them. What can be
  * computed from that, as decoded instructions and translations, is not in it. The same machine makes the same file.
  *
- *     "xenolith snapshot 3", hash of the head | the head, a line of JSON | symbols and frames, packed
+ *     "xenolith snapshot 4", hash of the head | the head, a line of JSON | symbols and frames, packed
  */
-const MAGIC = 'xenolith snapshot 3 '
+const MAGIC = 'xenolith snapshot 4 '
 /** Free memory of a guest that was fragmented as far as can be; ordinary ones take some thousand bytes. */
 const LARGEST_HEAD = 2 ** 28
 
@@ -51,11 +52,13 @@ function sha256(text: string): string {
 }
 
 /** What of the head is not plain data by itself: bytes are text, maps are lists, and no time is null. */
-type Written = Omit<Head, 'cpu' | 'console' | 'domain'> & {
-  readonly cpu: Omit<Head['cpu'], 'fpu'> & { readonly fpu: string }
+type Written = Omit<Head, 'console' | 'vcpus'> & {
   readonly console: string
-  readonly domain: Omit<Head['domain'], 'traps' | 'callbacks' | 'ldtFrames'> & Record<MapName, unknown>
+  readonly vcpus: readonly WrittenVcpu[]
 }
+type SavedVcpu = Head['vcpus'][number]
+type WrittenVcpu = Omit<SavedVcpu, 'cpu' | MapName> &
+  Record<MapName, unknown> & { readonly cpu: Omit<SavedVcpu['cpu'], 'fpu'> & { readonly fpu: string } }
 type MapName = 'traps' | 'callbacks' | 'ldtFrames'
 
 function headOf(
@@ -64,10 +67,9 @@ function headOf(
   frames: number,
   symbols: number,
 ): Written {
-  const { domain, vcpu, storeMfn, consoleMfn } = start
+  const { domain, storeMfn, consoleMfn } = start
   const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
   const { sharedInfo, memoryMap, grantFrames, backendPages, ...rest } = more
-  const cpu = saveCpu(guest.cpu)
   return {
     xen: xen.version.name,
     name,
@@ -78,18 +80,26 @@ function headOf(
     storeMfn,
     consoleMfn,
     console: Buffer.from(console.save()).toString('base64'),
-    vcpu: { root: vcpu.root, kernelMode: vcpu.kernelMode, faultAddress: vcpu.faultAddress },
-    cpu: { ...cpu, fpu: Buffer.from(cpu.fpu).toString('base64') },
+    vcpus: vcpus.map((vcpu) => writtenVcpu(vcpu, guest.cpu)),
     xenstore: xenstore.save(),
     hypervisor: xen.save(),
     domain: {
       ...rest,
-      traps: [...rest.traps],
-      callbacks: [...rest.callbacks],
-      ldtFrames: [...rest.ldtFrames],
       ports: Array.from(rest.ports, savedPort),
       grants: grantFrames.length,
     },
+  }
+}
+
+function writtenVcpu({ id: _id, domain: _domain, port, ...rest }: PvVcpu, core: Cpu): WrittenVcpu {
+  const cpu = saveCpu(core)
+  return {
+    ...rest,
+    port: { root: port.root, kernelMode: port.kernelMode, faultAddress: port.faultAddress },
+    cpu: { ...cpu, fpu: Buffer.from(cpu.fpu).toString('base64') },
+    traps: [...rest.traps],
+    callbacks: [...rest.callbacks],
+    ldtFrames: [...rest.ldtFrames],
   }
 }
 
@@ -97,7 +107,8 @@ function savedPort(port: Port | undefined): SavedPort {
   if (port === undefined) return null
   if (port.kind === 'backend') return { kind: 'backend' }
   // The only other domain is dom0, which is no guest here and binds nothing.
-  return port.kind === 'interdomain' ? { kind: 'interdomain', port: port.port } : port
+  if (port.kind !== 'interdomain') return port
+  return { kind: 'interdomain', port: port.port, vcpu: port.vcpu }
 }
 
 /**
@@ -120,8 +131,7 @@ export function restoreSnapshot(
   const { name, nrPages, storeMfn, consoleMfn } = head
   const xen = new Hypervisor(xenVersion(head.xen), hostFor(nrPages), memory)
   const domain = xen.addDomain(DOMAIN_ID, false)
-  const vcpu = new Vcpu(xen.memory, xen, DOMAIN_ID)
-  xen.addVcpu(domain, vcpu)
+  const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
   grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
@@ -129,14 +139,14 @@ export function restoreSnapshot(
   // What came to harm on the way is no lie.
   if (misplaced === null) reader.end()
   else reader.skip()
-  const fault = misplaced ?? restoreState(head, xen, domain, vcpu)
+  const fault = misplaced ?? restoreState(head, xen, domain)
   if (fault !== null) throw impossible(source, fault)
   const xenstore = new Xenstore(xen, domain, storeMfn, new Map())
   const console = new ConsoleRing(xen, domain, consoleMfn, onOutput)
   if (!restorePorts(head.domain.ports, domain)) throw impossible(source, 'its ports are none')
   xenstore.restore(head.xenstore)
   console.restore([...head.console])
-  restoreCpu(guest.cpu, head.cpu, xen.clock.now)
+  restoreCpu(guest.cpu, head.vcpus[0].cpu, xen.clock.now)
   const start = { domain, vcpu, storeMfn, consoleMfn }
   const text = Buffer.from(symbols).toString('utf8')
   return { xen, name, start, guest, console, xenstore, nrPages, layout: null, elf: null, symbols: text }
@@ -165,12 +175,15 @@ function impossible(source: string, why: string): BadInput {
   return new BadInput(`${source}: the snapshot cannot be: ${why}; make it again`)
 }
 
-/** What Xen knows of the domain. Null, or what cannot be. */
-function restoreState(head: Head, xen: Hypervisor, domain: Domain, vcpu: Vcpu): string | null {
+/** What Xen knows of the domain and its vCPUs. Null, or what cannot be. */
+function restoreState(head: Head, xen: Hypervisor, domain: Domain): string | null {
   const { ports, grants, ...fields } = head.domain
   Object.assign(domain, fields)
   xen.restore(head.hypervisor)
-  Object.assign(vcpu, head.vcpu)
+  for (const [n, { port, cpu: _cpu, ...saved }] of head.vcpus.entries()) {
+    Object.assign(domain.vcpus[n], saved)
+    Object.assign(domain.vcpus[n].port, port)
+  }
   // The toolstack's ends have their pages mapped, and find them so.
   domain.backendPages.push(
     { mfn: head.storeMfn, user: 'xenstore' },

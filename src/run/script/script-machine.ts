@@ -11,7 +11,7 @@ import {
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import { Memory } from '../../machine/memory.ts'
-import { RSI, RSP, Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { RSI, RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { PROBE } from '../../script/layout.ts'
 import { SIF, START_INFO } from '../../xen/abi.ts'
 import type { Domain } from '../../xen/domain.ts'
@@ -278,9 +278,9 @@ function buildProbe(
   writeTables(xen, p2m, layout, privileged)
   writeStartInfo(xen, domain, p2m[layout.startInfo], layout, nrPages)
 
-  const vcpu = new Vcpu(xen.memory, xen, id)
-  xen.addVcpu(domain, vcpu)
-  xen.current = vcpu
+  const pv = xen.addVcpu(domain)
+  const vcpu = pv.port
+  xen.current = pv
   const root = p2m[layout.tables]
   const record = xen.memory.record(root)
   // The tables are validated by the rules themselves; one reference is the pin's and one the vCPU's.

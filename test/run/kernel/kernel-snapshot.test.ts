@@ -93,25 +93,25 @@ test('what a guest could not have made is refused, though its hashes are right',
   const lies: Record<string, [(taken: Taken) => void, RegExp]> = {
     'a root that is a page': [
       ({ head }) => {
-        head.vcpu.root = plain
+        head.vcpus[0].port.root = plain
       },
       /a root is no table/,
     ],
     'a root that is nowhere': [
       ({ head }) => {
-        head.vcpu.root = 2 ** 31 - 1
+        head.vcpus[0].port.root = 2 ** 31 - 1
       },
       /a root is no table/,
     ],
     'a page of descriptors that is a page': [
       ({ head }) => {
-        head.domain.gdtFrames = [plain]
+        head.vcpus[0].gdtFrames = [plain]
       },
       /page of descriptors is none/,
     ],
     'more descriptors than pages': [
       ({ head }) => {
-        head.domain.gdtEntries = 600
+        head.vcpus[0].gdtEntries = 600
       },
       /descriptors is none/,
     ],

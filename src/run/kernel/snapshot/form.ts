@@ -54,12 +54,16 @@ function mapOf<const Key extends v.GenericSchema, const Value extends v.GenericS
 }
 
 const MAX_PORTS = 4096
+/** There is one core so far. */
+const VCPUS = 1
+/** Number of the vCPU that an event is told. */
+const NotifiedVcpu = whole(0, VCPUS - 1)
 const PortForm = v.nullable(
   v.variant('kind', [
-    v.strictObject({ kind: v.literal('unbound'), remote: whole(0, 0xffff) }),
-    v.strictObject({ kind: v.literal('virq'), virq: whole(0, 23) }),
-    v.strictObject({ kind: v.literal('ipi') }),
-    v.strictObject({ kind: v.literal('interdomain'), port: whole(1, MAX_PORTS - 1) }),
+    v.strictObject({ kind: v.literal('unbound'), remote: whole(0, 0xffff), vcpu: NotifiedVcpu }),
+    v.strictObject({ kind: v.literal('virq'), virq: whole(0, 23), vcpu: NotifiedVcpu }),
+    v.strictObject({ kind: v.literal('ipi'), vcpu: NotifiedVcpu }),
+    v.strictObject({ kind: v.literal('interdomain'), port: whole(1, MAX_PORTS - 1), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('backend') }),
   ]),
 )
@@ -70,42 +74,10 @@ const DomainForm = v.strictObject({
   totPages: Word,
   maxPages: Word,
   assist: Word,
-  traps: mapOf(
-    whole(0, 255),
-    v.strictObject({ flags: whole(0, 0xff), cs: whole(0, 0xffff), address: Address }),
-    256,
-  ),
-  callbacks: mapOf(whole(0, 0xffff), v.strictObject({ flags: whole(0, 0xffff), address: Address }), 64),
-  kernelSs: whole(0, 0xffff),
-  kernelSp: Address,
-  userRoot: Frame,
-  kernelRoot: Frame,
   consoleLine: text(2 ** 16),
-  vcpuInfo: v.nullable(
-    v.strictObject({
-      mfn: Frame,
-      offset: v.pipe(whole(0, 4096 - 64), v.multipleOf(8)),
-    }),
-  ),
   ports: listOf(PortForm, MAX_PORTS),
-  timers: v.strictObject({ period: Time, nextTick: Time, singleshot: Deadline, poll: Deadline }),
-  blocked: v.boolean(),
-  polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),
-  runstateAt: Address,
-  blockedNs: Clock,
-  iopl: Word,
-  otherGsBase: Halves,
   /** How many frames its grant table has. */
   grants: whole(0, 64),
-  gdtFrames: v.pipe(v.array(Frame), v.maxLength(14)),
-  gdtEntries: whole(0, 14 * 512),
-  ldtBase: v.pipe(
-    Address,
-    v.multipleOf(4096),
-    v.check(isGuestAddress, "an address of the guest's is needed"),
-  ),
-  ldtEntries: whole(0, 8192),
-  ldtFrames: mapOf(whole(0, 15), Frame, 16),
 })
 
 const RangesForm = listOf(v.strictObject({ start: Frame, end: whole(0, MAX_FRAMES) }), 2 ** 21)
@@ -142,6 +114,44 @@ const CpuForm = v.strictObject({
   debug: words(16),
 }) satisfies v.GenericSchema<unknown, SavedCpu>
 
+/** What Xen knows of a vCPU, what its port does, and its core. */
+const VcpuForm = v.strictObject({
+  port: v.strictObject({ root: Frame, kernelMode: v.boolean(), faultAddress: Address }),
+  cpu: CpuForm,
+  traps: mapOf(
+    whole(0, 255),
+    v.strictObject({ flags: whole(0, 0xff), cs: whole(0, 0xffff), address: Address }),
+    256,
+  ),
+  callbacks: mapOf(whole(0, 0xffff), v.strictObject({ flags: whole(0, 0xffff), address: Address }), 64),
+  kernelSs: whole(0, 0xffff),
+  kernelSp: Address,
+  userRoot: Frame,
+  kernelRoot: Frame,
+  vcpuInfo: v.nullable(
+    v.strictObject({
+      mfn: Frame,
+      offset: v.pipe(whole(0, 4096 - 64), v.multipleOf(8)),
+    }),
+  ),
+  timers: v.strictObject({ period: Time, nextTick: Time, singleshot: Deadline, poll: Deadline }),
+  blocked: v.boolean(),
+  polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),
+  runstateAt: Address,
+  blockedNs: Clock,
+  iopl: Word,
+  otherGsBase: Halves,
+  gdtFrames: v.pipe(v.array(Frame), v.maxLength(14)),
+  gdtEntries: whole(0, 14 * 512),
+  ldtBase: v.pipe(
+    Address,
+    v.multipleOf(4096),
+    v.check(isGuestAddress, "an address of the guest's is needed"),
+  ),
+  ldtEntries: whole(0, 8192),
+  ldtFrames: mapOf(whole(0, 15), Frame, 16),
+})
+
 /** The head of a snapshot. */
 export const HeadForm = v.strictObject({
   xen: text(64),
@@ -156,8 +166,7 @@ export const HeadForm = v.strictObject({
   storeMfn: Frame,
   consoleMfn: Frame,
   console: bytes(0, 2 ** 24),
-  vcpu: v.strictObject({ root: Frame, kernelMode: v.boolean(), faultAddress: Address }),
-  cpu: CpuForm,
+  vcpus: v.pipe(v.array(VcpuForm), v.length(VCPUS)),
   xenstore: StoreForm,
   hypervisor: XenForm,
   domain: DomainForm,

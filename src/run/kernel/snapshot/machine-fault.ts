@@ -26,6 +26,7 @@ import {
   LAST_XEN_SLOT,
 } from '../../../xen/mm/tables.ts'
 import { checkDescriptorPage } from '../../../xen/pv/descriptors.ts'
+import { kernelRootOf } from '../../../xen/pv-vcpu.ts'
 import { brokenPropertiesOf } from '../../check/properties.ts'
 import { recountMachine } from '../../check/recount.ts'
 import { endOfRam, FIRST_OWN_FRAME, sharedFrames } from './frames.ts'
@@ -147,9 +148,8 @@ function hasXenSlots(xen: Hypervisor, mfn: number, table: number): boolean {
   return slots.every((word, i) => word === there[i])
 }
 
-/** What the domain and its vCPU say of frames. */
+/** What the domain and its vCPUs say of frames. */
 function holderFault(xen: Hypervisor, domain: Domain): string | null {
-  const [vcpu] = domain.vcpus
   const { memory } = xen
   const isOfType = (mfn: number, code: number): boolean => {
     const record = memory.record(mfn)
@@ -157,15 +157,19 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
     const type = memory.u32[record]
     return type >>> TYPE_SHIFT === code && (type & TYPE_COUNT) !== 0
   }
-  const roots = [vcpu.root, vcpu.kernelMode ? vcpu.root : domain.kernelRoot]
-  if (domain.userRoot !== 0) roots.push(domain.userRoot)
-  if (!roots.every((mfn) => isOfType(mfn, TYPE_CODE.l4))) return 'a root is no table'
-  if (!vcpu.kernelMode && vcpu.root !== domain.userRoot) return 'a root is no table'
-  const descriptors = [...domain.gdtFrames, ...domain.ldtFrames.values()]
-  if (!descriptors.every((mfn) => isOfType(mfn, TYPE_CODE.segdesc))) return 'a page of descriptors is none'
-  if (domain.gdtEntries > domain.gdtFrames.length * SLOTS) return 'a page of descriptors is none'
-  const shared = [...domain.backendPages, ...(domain.vcpuInfo === null ? [] : [domain.vcpuInfo])]
-  return shared.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable)) ? null : 'a shared page is none'
+  for (const vcpu of domain.vcpus) {
+    const { port, userRoot, gdtFrames, gdtEntries, ldtFrames, vcpuInfo } = vcpu
+    const roots = [port.root, kernelRootOf(vcpu), ...(userRoot === 0 ? [] : [userRoot])]
+    if (!roots.every((mfn) => isOfType(mfn, TYPE_CODE.l4))) return 'a root is no table'
+    if (!port.kernelMode && port.root !== userRoot) return 'a root is no table'
+    const descriptors = [...gdtFrames, ...ldtFrames.values()]
+    if (!descriptors.every((mfn) => isOfType(mfn, TYPE_CODE.segdesc))) return 'a page of descriptors is none'
+    if (gdtEntries > gdtFrames.length * SLOTS) return 'a page of descriptors is none'
+    if (vcpuInfo !== null && !isOfType(vcpuInfo.mfn, TYPE_CODE.writable)) return 'a shared page is none'
+  }
+  return domain.backendPages.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable))
+    ? null
+    : 'a shared page is none'
 }
 
 /** Counts and types, counted again from the tables; and what the guest can store to. */
