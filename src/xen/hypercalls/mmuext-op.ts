@@ -15,7 +15,7 @@ import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
 import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith, GOES_ON } from './continuation.ts'
-import { doneBefore, requestCount, writeDone } from './mmu-update.ts'
+import { doneBefore, writeDone } from './mmu-update.ts'
 
 const OP_NAMES = new Map<number, string>(Object.entries(MMUEXT).map(([name, n]) => [n, name]))
 
@@ -44,9 +44,10 @@ const vcpuMask = new Uint32Array(2)
  */
 export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   const array = argVa(vcpu, 0)
-  const count = requestCount(arg32(vcpu, 1))
+  const asked = arg32(vcpu, 1)
+  const count = asked & ~GOES_ON
   const done = argVa(vcpu, 2)
-  const before = doneBefore(vcpu)
+  const before = asked === count ? 0 : doneBefore(vcpu, done)
   const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
@@ -55,7 +56,7 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let i = 0
   for (; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      rc = continueWith(vcpu, array + i * 24, count - i + GOES_ON)
+      rc = continueWith(vcpu, array + i * 24, ((count - i) | GOES_ON) >>> 0)
       break
     }
     xen.work.done += COST_NS.request
