@@ -359,6 +359,7 @@ export class Hypervisor implements Host {
     store: FaultingStore | undefined,
   ): 'emulated' | 'retry' | 'deliver' {
     this.current = vcpu
+    this.work.done += COST_NS.trap
     return fixupPageFault(this, this.domainOf(vcpu), vcpu, va, error, store)
   }
 

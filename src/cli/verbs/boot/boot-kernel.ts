@@ -52,6 +52,8 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
     listens: true,
     ...(isBatch ? {} : { terminal: takeTerminal }),
   })
+  // A guest may leave the terminal in the middle of a line, in a colour.
+  if (!isBatch) process.stdout.write('\x1b[0m\r\n')
   const status = report(ending, flags, io)
   // The shell, too, is to see that it was a signal.
   if (ending.signal !== null) process.kill(process.pid, ending.signal)

@@ -31,8 +31,6 @@ export function takeTerminal(typed: (bytes: Uint8Array) => void, leave: () => vo
     stdin.setRawMode(false)
     stdin.off('data', onData)
     stdin.pause()
-    // A guest may leave the terminal in the middle of a line, in a colour.
-    process.stdout.write('\x1b[0m\r\n')
   }
 }
 
