@@ -87,9 +87,15 @@ async function throughQueue(
     return null
   }
   const server = await natsServer()
-  const [queue, workers] = [await openQueue(server.url), await openQueue(server.url)]
+  const [queue, workers] = [await openQueue({ queue: server.url }), await openQueue({ queue: server.url })]
   const controller = new AbortController()
-  const done = work(workers, pool, controller.signal, Number.POSITIVE_INFINITY)
+  const done = work({
+    queue: workers,
+    pool,
+    careful: pool,
+    signal: controller.signal,
+    idle: Number.POSITIVE_INFINITY,
+  })
   try {
     const began = performance.now()
     const rows: Row[] = []
@@ -97,7 +103,16 @@ async function throughQueue(
       rows.push(...(result as Row[]))
       return true
     }
-    await coordinate(queue, sweepJob(spec), { index: 1, of: 1 }, 0, never, { take })
+    await coordinate({
+      queue,
+      job: sweepJob(spec),
+      shard: { index: 1, of: 1 },
+      from: 0,
+      signal: never,
+      pool,
+      careful: pool,
+      watch: { take },
+    })
     const elapsed = performance.now() - began
     same(expected, rows, 'the queue')
     report('the queue: the same')

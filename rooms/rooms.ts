@@ -33,7 +33,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/trace',
     holds: '`events.ts`: what can happen; trace files',
-    imports: ['bits'],
+    imports: ['bits', 'files'],
   },
   {
     folder: 'src/xen',

@@ -2,10 +2,11 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { agreeWith, asReleaseBuild } from '../src/run/script/agree.ts'
 import { parseRecording } from '../src/run/script/script.ts'
+import { type RecordedFile, recordings } from './tools/recordings.ts'
 
 /**
  * `npm run agree -- DIR…`: runs every recording of real Xen (`.jsonl`) in the folders, and in those below them, on the
- * machine and compares. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too;
+ * machine and compares; without a folder, those of Xen 4.17 that travel with the repository. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too;
  * `--release` judges the release build by recordings that tell of both builds. The last line counts. Exit 0 only when
  * nothing but exempt differences is left; 2 when there is nothing to compare.
  */
@@ -13,16 +14,17 @@ const words = process.argv.slice(2)
 const flags = new Set(words.filter((word) => word.startsWith('--')))
 
 /** The recordings in a folder or below it, in order; a single recording is itself. */
-function recordingsIn(path: string): string[] {
+function recordingsIn(path: string): RecordedFile[] {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) refuse(`${path}: no such folder; name one with recordings (.jsonl)`)
-  if (!found.isDirectory()) return [path]
-  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.jsonl'),
-  )
+  const files = found.isDirectory()
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.jsonl'))
+        .map((file) => join(path, file))
+    : [path]
   if (files.length === 0)
     refuse(`${path}: no recordings (.jsonl) in this folder or below it; name one that has some`)
-  return files.sort().map((file) => join(path, file))
+  return files.sort().map((file) => ({ path: file, text: readFileSync(file, 'utf8') }))
 }
 
 function refuse(why: string): never {
@@ -30,9 +32,9 @@ function refuse(why: string): never {
   process.exit(2)
 }
 
-function read(path: string) {
+function read({ path, text }: RecordedFile) {
   try {
-    return parseRecording(readFileSync(path, 'utf8'), path)
+    return parseRecording(text, path)
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error))
   }
@@ -44,14 +46,15 @@ for (const flag of flags) {
   }
 }
 const folders = words.filter((word) => !word.startsWith('--'))
-if (folders.length === 0) refuse('which recordings? npm run agree -- FOLDER…')
+const files = folders.length === 0 ? recordings('oracle') : folders.flatMap(recordingsIn)
 
 const verbs = new Map<string, { compared: number; agree: number; exempt: number }>()
 const rules = new Map<string, number>()
 let [compared, exempt, different] = [0, 0, 0]
 
-for (const path of folders.flatMap(recordingsIn)) {
-  const recording = read(path)
+for (const file of files) {
+  const { path } = file
+  const recording = read(file)
   const agreement = agreeWith(flags.has('--release') ? asReleaseBuild(recording) : recording)
   compared += agreement.compared
   for (const [verb, count] of agreement.byVerb) {

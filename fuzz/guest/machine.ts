@@ -173,11 +173,12 @@ function prepare(machine: KernelMachine, program: Program): void {
       xen.memory.u8.set(bytes, xen.memory.frameWords(mfn) * 4 + (at % PAGE))
     }
   }
+  const pv = xen.vcpuOf(start.vcpu)
   for (const { kind, number: n, label, flags } of program.handlers) {
     const address = Number((labels.get(label) ?? 0n) & 0xffff_ffff_ffffn)
     const [which, how] = [Number(sumOf(n, all) & 0xffn), Number(sumOf(flags, all) & 0xffn)]
-    if (kind === 'trap') start.domain.traps.set(which, { flags: how, cs: FLAT_CS, address })
-    else start.domain.callbacks.set(which, { flags: how, address })
+    if (kind === 'trap') pv.traps.set(which, { flags: how, cs: FLAT_CS, address })
+    else pv.callbacks.set(which, { flags: how, address })
   }
   start.vcpu.setVa(4, Number((names(STACK_TOP) ?? 0n) & 0xffff_ffff_ffffn))
 }
@@ -210,7 +211,8 @@ function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string
     hash.update(u8.subarray(at, at + PAGE))
   }
   const { domain, vcpu } = start
-  const { traps, callbacks, timers, blocked, polled, totPages, userRoot } = domain
+  const { totPages } = domain
+  const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
   const rest = {
     registers: [...vcpu.regs],
     rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],

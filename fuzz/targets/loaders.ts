@@ -145,7 +145,7 @@ const initrd: Target = {
   cut: 'bytes',
   seeds: () => [gzipSync(Buffer.alloc(10_000, 'x')), Buffer.from('070701')],
   make: (random) => mutateBytes(gzipSync(Buffer.alloc(random.pick([1, 5000, 3 << 20]), 'initrd')), random),
-  run: (input) => `${unpackInitrd(input).length} ${bootFile(KERNEL, input)}`,
+  run: (input) => `${unpackInitrd(input, 'initrd', 2 ** 24).length} ${bootFile(KERNEL, input)}`,
 }
 
 /** Kernels that carry symbols, in every form that there was: found by nothing but how they look. */

@@ -6,9 +6,19 @@ import type { Pool } from '../../src/explore/jobs/pool.ts'
 import { type ExplorePlan, explore, resume } from '../../src/explore/search/explore.ts'
 import { run as runPiece, type SweepSpec } from '../../src/explore/sweep/piece.ts'
 import { headerLine, rowLine } from '../../src/explore/sweep/results.ts'
-import { loadSweep, openWorkers, runSweep, saveSweep } from '../../src/explore/sweep/run-sweep.ts'
+import { openWorkers, runSweep } from '../../src/explore/sweep/run-sweep.ts'
+import { loadSweep, saveSweep } from '../../src/explore/sweep/saved-sweep.ts'
 import { summarize } from '../../src/explore/sweep/summary.ts'
+import { auditMachine } from '../../src/run/check/audit.ts'
 import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import {
+  contentIn,
+  forge,
+  framesIn,
+  recordIn,
+  type Taken,
+  takeApart,
+} from '../../test/tools/forged-snapshot.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { command, outcomeOf, ownFile, ownFolder } from '../cli.ts'
@@ -191,6 +201,39 @@ const allSnapshots = (): readonly Uint8Array[] => {
   return snapshots
 }
 
+function changedHead({ head, data }: Taken, random: Random): Taken {
+  return { head: mutateJson(head, random), data }
+}
+
+/** Other entries of tables, other records: what Xen's rules rest on. */
+function changedFrames(taken: Taken, random: Random): Taken {
+  const frames = [...framesIn(taken)].filter((mfn) => mfn < 2 ** 16)
+  for (let n = random.pick([1, 1, 2, 4]); n > 0; n--) {
+    const mfn = random.pick(frames)
+    const { words, type, refs, owner } = recordIn(taken, random.once(3) ? random.between(0, 1600) : mfn)
+    const content = contentIn(taken, mfn)
+    const used = [...content.keys()].filter((at) => content[at] !== 0)
+    const at = random.once(2) || used.length === 0 ? random.between(0, 1024) : random.pick(used)
+    switch (random.between(0, 5)) {
+      case 0:
+        content[at] ^= 1 << random.between(0, 32)
+        break
+      case 1:
+        content[at & ~1] = (random.pick(frames) << 12) | random.pick([0x25, 0x27, 0x67, 0xe7])
+        break
+      case 2:
+        words[random.pick([type, refs, owner])] ^= 1 << random.between(0, 32)
+        break
+      case 3:
+        words[random.pick([type, refs, owner])] += random.pick([-1, 1])
+        break
+      default:
+        words[random.pick([type, refs, owner])] = random.pick([0, 1, 0x8000_0001, 0xe800_0001, 0x2800_0001])
+    }
+  }
+  return taken
+}
+
 const snapshot: Target = {
   name: 'snapshot',
   group: GROUP,
@@ -198,10 +241,18 @@ const snapshot: Target = {
   cut: 'bytes',
   seconds: 10,
   seeds: allSnapshots,
-  make: (random) => mutateBytes(random.pick(allSnapshots()), random),
+  make(random) {
+    const bytes = random.pick(allSnapshots())
+    if (random.once(4)) return mutateBytes(bytes, random)
+    return forge(
+      random.once(2) ? changedHead(takeApart(bytes), random) : changedFrames(takeApart(bytes), random),
+    )
+  },
   run(input) {
     const run = new KernelRun({ restore: { name: 'snapshot', bytes: input } })
     const outcome = run.step(2000)
+    const [wrong] = auditMachine(run.machine.xen)
+    if (wrong !== undefined) throw new Error(`the machine is not as it must be: ${wrong}`)
     const result = run.result()
     return `${outcome} ${result.instructions} ${inputText(textInput(result.console.join('\n')))}`
   },

@@ -73,14 +73,6 @@ export type CpuOptions = {
   readonly codeBytes?: number
 }
 
-/** What of a core is not in the machine's memory. */
-export type SavedCpu = {
-  readonly instructions: number
-  readonly tscOffset: number
-  /** dr0 to dr7, two words each. */
-  readonly debug: Uint32Array
-}
-
 /**
  * An x86-64 processor in long mode and ring 3, over the machine's memory. It knows nothing of what it runs under: `run`
  * executes until the budget of instructions is used up or something is its owner's. A reset of the memory, or a restore, ends
@@ -161,20 +153,6 @@ export class Cpu {
         return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
       },
     })
-  }
-
-  save(): SavedCpu {
-    return { instructions: this.instructions, tscOffset: this.tscOffset, debug: this.debug.words.slice() }
-  }
-
-  /** Be as when it was saved, in a memory that was restored: there the registers are, but other places of the tables. */
-  restore({ instructions, tscOffset, debug }: SavedCpu): void {
-    this.instructions = instructions
-    this.tscOffset = tscOffset
-    this.debug.words.set(debug)
-    this.setWord(FIELD.tlb, this.tlb.data)
-    this.setWord(FIELD.codeTlb, this.tlb.code)
-    this.updateStops()
   }
 
   // ---- the state ----
@@ -356,11 +334,6 @@ export class Cpu {
     this.memory.touchPage(page)
   }
 
-  /** Whether a page of the machine's memory has decoded instructions in it. */
-  isCode(page: number): boolean {
-    return this.cache.isCode(page)
-  }
-
   // ---- running ----
 
   /** Execute at most `budget` instructions; fewer when the stop flag is set. */
@@ -378,17 +351,22 @@ export class Cpu {
       this.slice = 0
       left -= done
       this.instructions += done
+      if (done > 0) this.passing = this.isRepeating() ? vaOf(this.ripLow, this.ripHigh) : -1
       if (reason !== EXIT.budget) {
         const exit = this.exitOf(reason)
         if (exit !== null) return exit
       }
-      if (done > 0) this.passing = -1
       const watched = this.watched()
       if (watched !== null) return watched
       if (isStepping && done === 1) return this.singleStep()
       if (this.stopFlag?.isSet === true) return BUDGET
     }
     return BUDGET
+  }
+
+  /** Whether a slice has ended between two repeats of a string instruction with a breakpoint, which is behind it. */
+  private isRepeating(): boolean {
+    return this.u16[(this.word(FIELD.record) - RECORD_BYTES) >> 1] === BREAKPOINT
   }
 
   private exitOf(reason: number): Exit | null {

@@ -2,12 +2,12 @@ import { PAGE, vaHigh, vaOf } from '../bits/address.ts'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { Instruction, Operand } from '../cpu/decode/instruction.ts'
 import type { Vcpu } from '../machine/vcpu/vcpu.ts'
-import type { Domain } from '../xen/domain.ts'
 import { newBaseptr } from '../xen/hypercalls/mmuext-op.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { CR0, CR4, TASK_SWITCHED } from '../xen/pv/control-registers.ts'
 import { storeDebugRegister } from '../xen/pv/debug-registers.ts'
 import { hasOwnLevel } from '../xen/pv/exceptions.ts'
+import type { PvVcpu } from '../xen/pv-vcpu.ts'
 import { readMsr, writeMsr } from './msr.ts'
 
 /**
@@ -19,26 +19,26 @@ type Place = {
   readonly cpu: Cpu
   readonly xen: Hypervisor
   readonly vcpu: Vcpu
-  readonly domain: Domain
+  readonly pv: PvVcpu
 }
 
 const [RAX, RCX, RDX] = [0, 1, 2]
 
 /** Carry out a privileged instruction at rip. False: it is the guest's general protection fault. */
 export function emulatePrivileged(cpu: Cpu, xen: Hypervisor, vcpu: Vcpu, i: Instruction): boolean {
-  const domain = xen.domainOf(vcpu)
+  const pv = xen.vcpuOf(vcpu)
   const emulation = EMULATIONS[i.name]
-  xen.current = vcpu
-  if (emulation === undefined || !emulation({ cpu, xen, vcpu, domain }, i)) return false
+  xen.current = pv
+  if (emulation === undefined || !emulation({ cpu, xen, vcpu, pv }, i)) return false
   const next = cpu.ripLow + i.length
   cpu.setRip(next >>> 0, cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))
   return true
 }
 
 /** Whether the guest's I/O privilege level lets it use ports and the interrupt flag: a kernel is level 1, or 0 where it says. */
-function hasPorts({ domain, vcpu }: Place): boolean {
-  if (!vcpu.kernelMode) return domain.iopl >= 3
-  return hasOwnLevel(domain) || domain.iopl >= 1
+function hasPorts({ pv, vcpu }: Place): boolean {
+  if (!vcpu.kernelMode) return pv.iopl >= 3
+  return hasOwnLevel(pv.domain) || pv.iopl >= 1
 }
 
 /** cli and sti: the flag is Xen's and stays; the guest masks events in its vcpu_info. */
@@ -68,16 +68,16 @@ const clearTaskSwitched: Emulation = ({ cpu }) => {
 /** Caches need no flush. */
 const nothing: Emulation = () => true
 
-const readModelSpecific: Emulation = ({ cpu, xen, domain, vcpu }) => {
-  const value = readMsr(xen, domain, vcpu, cpu, cpu.register(RCX))
+const readModelSpecific: Emulation = ({ cpu, xen, pv }) => {
+  const value = readMsr(xen, pv, cpu, cpu.register(RCX))
   if (value === null) return false
   cpu.setRegister(RAX, value[0], 0)
   cpu.setRegister(RDX, value[1], 0)
   return true
 }
 
-const writeModelSpecific: Emulation = ({ cpu, xen, domain, vcpu }) =>
-  writeMsr(xen, domain, vcpu, cpu, cpu.register(RCX), cpu.register(RAX), cpu.register(RDX))
+const writeModelSpecific: Emulation = ({ cpu, xen, pv }) =>
+  writeMsr(xen, pv, cpu, cpu.register(RCX), cpu.register(RAX), cpu.register(RDX))
 
 // ---- control and debug registers ----
 
@@ -127,7 +127,7 @@ function readControl({ cpu, vcpu }: Place, n: number): readonly [number, number]
 }
 
 function writeControl(at: Place, n: number, lo: number, hi: number): boolean {
-  const { cpu, xen, domain, vcpu } = at
+  const { cpu, xen, vcpu } = at
   switch (n) {
     case 0:
       // Of cr0 only TS may change.
@@ -140,7 +140,7 @@ function writeControl(at: Place, n: number, lo: number, hi: number): boolean {
       return true
     }
     case 3:
-      return newBaseptr(xen, domain, vcpu, Math.floor((hi * 2 ** 32 + lo) / PAGE)) === 0
+      return newBaseptr(xen.callOf(vcpu), Math.floor((hi * 2 ** 32 + lo) / PAGE)) === 0
     case 4:
       return true
     default:

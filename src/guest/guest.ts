@@ -3,9 +3,9 @@ import { Cpu, type Exit } from '../cpu/cpu.ts'
 import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
-import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
+import type { PvVcpu } from '../xen/pv-vcpu.ts'
 import { deliverEvents } from '../xen/sched/events.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
@@ -20,7 +20,7 @@ import { segmentInstruction } from './segments.ts'
  */
 export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped' | 'idle'
 
-/** Instructions after which a run looks whether its owner wants it to go on. */
+/** Instructions after which Xen looks after a guest at the latest, and a run whether its owner wants it to go on. */
 const SLICE = 200_000
 
 const [CS, SS] = [1, 2]
@@ -38,13 +38,18 @@ const WALL_CLOCK = 1_767_225_600
 export class Guest {
   readonly cpu: Cpu
   private readonly xen: Hypervisor
-  private readonly domain: Domain
+  private readonly pv: PvVcpu
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
   /** Called whenever the core has come back, to say how far it is. */
   onReturn: (() => void) | null = null
   private isStopped = false
+  /**
+   * Whether Xen has the guest, behind an exit, and what happens before it goes on is still to happen. Where a budget has cut
+   * the run nothing happens: a run comes to the same however it is cut. Null before the first run.
+   */
+  private isOutside: boolean | null = null
   /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
   stopAt = Infinity
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
@@ -57,8 +62,8 @@ export class Guest {
   constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
     this.xen = xen
     this.vcpu = vcpu
-    this.domain = xen.domainOf(vcpu)
-    this.cpu = new Cpu(xen.memory, { id: this.domain.vcpus.indexOf(vcpu) })
+    this.pv = xen.vcpuOf(vcpu)
+    this.cpu = new Cpu(xen.memory, { id: vcpu.id })
     this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
@@ -66,7 +71,7 @@ export class Guest {
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
     this.cpu.tscOffset = xen.clock.now
-    initTime(xen, this.domain, wallClock)
+    initTime(xen, this.pv, wallClock)
     // The machine whose recordings judge this one is QEMU's.
     this.cpu.port.readsFirst = true
     vcpu.code = this.cpu
@@ -93,22 +98,30 @@ export class Guest {
 
   /** Execute at most `budget` instructions of the guest. */
   run(budget: number): GuestEnd {
+    this.catchUp()
     try {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
+      // A guest that goes on from a snapshot was left where it had been entered, or asleep.
+      this.isOutside ??= this.cpu.instructions === 0 || this.pv.blocked
       while (left > 0 && this.xen.clock.now < this.stopAt) {
-        if (this.xen.work.stop?.isSet === true) return 'stopped'
-        if (this.domain.blocked) {
+        if (this.xen.work.stop?.isSet === true) {
+          this.enter()
+          return 'stopped'
+        }
+        if (this.pv.blocked) {
+          this.isOutside = true
           if (!this.waitForTimer(mayWait)) return 'idle'
           left--
-          if (this.domain.blocked) continue
+          if (this.pv.blocked) continue
         }
         mayWait = this.whenIdle === 'skip'
-        const untilDeadline = this.enter()
+        this.enter()
         const before = this.cpu.instructions
         this.cpu.port.root = this.vcpu.root
-        const exit = this.cpu.run(Math.min(left, SLICE, untilDeadline, this.stopAt - this.xen.clock.now))
+        const exit = this.cpu.run(Math.min(left, this.untilEntry(), this.stopAt - this.xen.clock.now))
         this.xen.clock.now = this.cpu.tsc
+        this.isOutside = exit.reason !== 'budget' || this.isEntryDue
         const goesOn = this.handle(exit)
         this.xen.work.charge(this.xen.clock)
         if (this.onReturn !== null) this.onReturn()
@@ -120,10 +133,11 @@ export class Guest {
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
+      this.enter()
       return 'budget'
     } catch (error) {
       if (!(error instanceof DomainCrash)) throw error
-      return this.domain.shutdown === null ? 'crash' : 'shutdown'
+      return this.pv.domain.shutdown === null ? 'crash' : 'shutdown'
     }
   }
 
@@ -134,22 +148,41 @@ export class Guest {
 
   /** When the guest's next timer is due, in nanoseconds of the machine's clock; Infinity for never. */
   get deadline(): number {
-    return nextDeadline(this.domain)
+    return nextDeadline(this.pv)
   }
 
-  /**
-   * What happens before the guest goes on: timers that are due go off, and pending events are delivered. Instructions until
-   * the next timer, at least one.
-   */
-  private enter(): number {
-    if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.domain)
-    deliverEvents(this.xen, this.domain, this.vcpu)
-    return Math.max(1, this.deadline - this.xen.clock.now)
+  /** What happens before the guest goes on: timers that are due go off, and pending events are delivered. */
+  private enter(): void {
+    if (!this.isOutside || this.pv.blocked) return
+    this.isOutside = false
+    if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.pv)
+    deliverEvents(this.xen, this.pv)
+  }
+
+  /** Instructions until Xen looks after a guest that does not come by itself: for its next timer, and now and then. */
+  private untilEntry(): number {
+    const untilDeadline = Math.max(1, this.deadline - this.xen.clock.now)
+    return Math.min(SLICE - (this.cpu.instructions % SLICE), untilDeadline)
+  }
+
+  private get isEntryDue(): boolean {
+    return this.cpu.instructions % SLICE === 0 || this.deadline <= this.xen.clock.now
   }
 
   /** The core's counter follows the machine's clock. */
   private synchronise(): void {
     this.cpu.tscOffset += this.xen.clock.now - this.cpu.tsc
+  }
+
+  /** Time has passed while another vCPU ran. */
+  private catchUp(): void {
+    if (this.pv.blocked) this.pv.blockedNs += this.xen.clock.now - this.cpu.tsc
+    this.synchronise()
+  }
+
+  /** Whether the guest would execute something if it ran now. */
+  get isRunnable(): boolean {
+    return !this.pv.blocked || this.deadline <= this.xen.clock.now
   }
 
   /**
@@ -161,12 +194,12 @@ export class Guest {
     const { deadline } = this
     if (deadline > clock.now) {
       if (!mayWait || deadline === Infinity) return false
-      this.domain.blockedNs += deadline - clock.now
+      this.pv.blockedNs += deadline - clock.now
       clock.now = deadline
       this.synchronise()
     }
-    fireTimers(this.xen, this.domain)
-    updateRunstate(this.xen, this.domain)
+    fireTimers(this.xen, this.pv)
+    updateRunstate(this.xen, this.pv)
     return true
   }
 
@@ -174,7 +207,7 @@ export class Guest {
   passTime(nanoseconds: number): void {
     const { clock } = this.xen
     const until = Math.min(clock.now + Math.floor(nanoseconds), Math.max(clock.now, this.deadline))
-    if (this.domain.blocked) this.domain.blockedNs += until - clock.now
+    if (this.pv.blocked) this.pv.blockedNs += until - clock.now
     clock.now = until
     this.synchronise()
   }
@@ -218,7 +251,7 @@ export class Guest {
 
   /** int n: the gates are Xen's, which goes by the privilege that the guest gave the vector. False: #GP it is. */
   private softwareInterrupt(vector: number): boolean {
-    const handler = this.domain.traps.get(vector)
+    const handler = this.pv.traps.get(vector)
     const privilege = this.vcpu.kernelMode ? 1 : 3
     if (handler === undefined || (handler.flags & 3) < privilege) return false
     const next = this.cpu.ripLow + INT_BYTES

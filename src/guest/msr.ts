@@ -1,12 +1,13 @@
 import { vaOf } from '../bits/address.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import type { Cpu } from '../cpu/cpu.ts'
-import { type Vcpu, VECTOR_GP } from '../machine/vcpu/vcpu.ts'
+import { VECTOR_GP } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { getPageType, putPageAndType } from '../xen/mm/frame-type.ts'
 import { getPage, putPage } from '../xen/mm/references.ts'
 import { HYPERCALL_PAGE } from '../xen/pv/hypercall-page.ts'
+import type { PvVcpu } from '../xen/pv-vcpu.ts'
 
 /** Model-specific registers as a PV guest finds them. A value is two halves; null is a general protection fault. */
 type Value = readonly [lo: number, hi: number]
@@ -80,13 +81,7 @@ const CONSTANT = new Map<number, Value>([
 ])
 
 /** Read a register. Xen: guest_rdmsr(), read_msr(). */
-export function readMsr(
-  xen: Hypervisor,
-  domain: Domain,
-  _vcpu: Vcpu,
-  cpu: Cpu,
-  number: number,
-): Value | null {
+export function readMsr(xen: Hypervisor, vcpu: PvVcpu, cpu: Cpu, number: number): Value | null {
   switch (number) {
     case MSR.TSC:
       return [cpu.tsc >>> 0, Math.floor(cpu.tsc / 2 ** 32) >>> 0]
@@ -95,7 +90,7 @@ export function readMsr(
     case MSR.GS_BASE:
       return cpu.segmentBase('gs')
     case MSR.KERNEL_GS_BASE:
-      return domain.otherGsBase
+      return vcpu.otherGsBase
   }
   const constant = CONSTANT.get(number)
   if (constant !== undefined) return constant
@@ -105,14 +100,13 @@ export function readMsr(
     return isControl ? [0xffff_ffff, 0xffff_ffff] : [0, 0]
   }
   // Of what there is none, nothing can be read; and a guest that cannot take the fault yet is told zero.
-  return xen.version.rules.unknownMsrsPass || !domain.traps.has(VECTOR_GP) ? [0, 0] : null
+  return xen.version.rules.unknownMsrsPass || !vcpu.traps.has(VECTOR_GP) ? [0, 0] : null
 }
 
 /** Write a register; false is a general protection fault. Xen: guest_wrmsr(), write_msr(). */
 export function writeMsr(
   xen: Hypervisor,
-  domain: Domain,
-  vcpu: Vcpu,
+  vcpu: PvVcpu,
   cpu: Cpu,
   number: number,
   lo: number,
@@ -127,10 +121,10 @@ export function writeMsr(
       if (isAddress) cpu.setSegmentBase('gs', lo, hi)
       return isAddress
     case MSR.KERNEL_GS_BASE:
-      if (isAddress) domain.otherGsBase = [lo, hi]
+      if (isAddress) vcpu.otherGsBase = [lo, hi]
       return isAddress
     case MSR.XEN_HYPERCALL:
-      return fillHypercallPage(xen, domain, vcpu, lo, hi)
+      return fillHypercallPage(xen, vcpu.domain, lo, hi)
     case MSR.EFER:
       return lo === EFER[0] && hi === EFER[1]
     case MSR.MISC_ENABLE:
@@ -145,7 +139,7 @@ export function writeMsr(
 }
 
 /** Write the hypercall page into the frame at a guest's physical address, which must be able to be written. */
-function fillHypercallPage(xen: Hypervisor, domain: Domain, _vcpu: Vcpu, lo: number, hi: number): boolean {
+function fillHypercallPage(xen: Hypervisor, domain: Domain, lo: number, hi: number): boolean {
   // The low bits are the number of the page, and there is one only.
   if ((lo & 0xfff) !== 0) return false
   const mfn = (hi * 2 ** 32 + lo) / 4096

@@ -76,7 +76,7 @@ function loadsSegment(at: Place, i: Instruction): boolean {
   }
   cpu.setSelector(to.number, selector)
   if (to.number === FS || to.number === GS) {
-    const [lo, hi] = descriptorOf(xen, vcpu, selector) ?? [0, 0]
+    const [lo, hi] = descriptorOf(xen, xen.vcpuOf(vcpu), selector) ?? [0, 0]
     const base = (lo >>> 16) | ((hi & 0xff) << 16) | (hi & 0xff00_0000)
     cpu.setSegmentBase(to.number === FS ? 'fs' : 'gs', base >>> 0, 0)
   }
@@ -90,7 +90,7 @@ function looksAtSegment(at: Place, i: Instruction): boolean {
   const asked = i.operands[i.operands.length - 1]
   const selector = operandValue(at, i, asked)
   if (selector === null) return true
-  const descriptor = descriptorOf(xen, vcpu, selector)
+  const descriptor = descriptorOf(xen, xen.vcpuOf(vcpu), selector)
   const value = descriptor === null ? null : answer(i.name, ...descriptor)
   const [to] = i.operands
   if (value !== null && i.operands.length === 2 && to.kind === 'register') {
@@ -164,7 +164,7 @@ function interruptReturn(at: Place, i: Instruction): boolean {
 
 /** Whether a selector names code that this core runs: present, of ring 3, with 64 bits. Else the trap has been delivered. */
 function entersCode({ xen, vcpu }: Place, selector: number): boolean {
-  const hi = descriptorOf(xen, vcpu, selector)?.[1] ?? 0
+  const hi = descriptorOf(xen, xen.vcpuOf(vcpu), selector)?.[1] ?? 0
   const WANTED = PRESENT | DPL_3 | CODE_OR_DATA | CODE | LONG
   const isCode = (selector & 3) === 3 && (hi & WANTED) === WANTED
   if (!isCode) xen.deliver(vcpu, VECTOR_GP, selector & 0xfffc)

@@ -20,17 +20,6 @@ export type CodeWatcher = {
   isDecoded(page: number, offset: number, bytes: number): boolean
 }
 
-/** What the machine's memory held, as plain data: pages that are zero are left out. */
-export type SavedMemory = {
-  readonly nextPage: number
-  readonly groups: Uint32Array
-  readonly voidPage: number
-  readonly devices: ReadonlyMap<number, number>
-  /** Numbers of the pages, and their bytes one after the other. */
-  readonly pages: Uint32Array
-  readonly bytes: Uint8Array
-}
-
 /** What one machine can have of memory that is in use: all that 32-bit addresses reach. */
 export const MACHINE_BYTES = 2 ** 32
 
@@ -131,56 +120,13 @@ export class Memory {
     this.decoded = null
   }
 
-  /** Everything that is in use but for the pages of `skipped`, which are somebody's who makes them again. */
-  save(skipped: FrameRange): SavedMemory {
-    const pages: number[] = []
-    for (let page = 0; page < this.nextPage; page++) {
-      if (page === skipped.start) page = skipped.end
-      if (page < this.nextPage && !this.isZero(page)) pages.push(page)
-    }
-    const bytes = new Uint8Array(pages.length * PAGE_WORDS * 4)
-    for (const [i, page] of pages.entries()) bytes.set(this.pageBytes(page), i * PAGE_WORDS * 4)
-    return {
-      nextPage: this.nextPage,
-      groups: this.groups.slice(),
-      voidPage: this.voidPage,
-      devices: new Map(this.devices),
-      pages: Uint32Array.from(pages),
-      bytes,
-    }
-  }
-
-  /** Be as when it was saved, for a machine that has been made anew with the same RAM, and gets its cores behind this. */
-  restore(saved: SavedMemory): void {
-    if (saved.nextPage > this.pages || saved.groups.length !== this.groups.length) {
-      throw new BadInput('the snapshot is of a machine with another memory')
-    }
-    this.forgetCores()
-    this.u8.fill(0, 0, this.nextPage * PAGE_WORDS * 4)
-    this.nextPage = saved.nextPage
-    this.groups = saved.groups.slice()
-    this.voidPage = saved.voidPage
-    this.devices.clear()
-    for (const [mfn, page] of saved.devices) this.devices.set(mfn, page)
-    this.restorePages(saved)
-  }
-
-  /** Only the bytes of the pages that were saved. */
-  restorePages({ pages, bytes, nextPage }: SavedMemory): void {
-    for (const [i, page] of pages.entries()) {
-      if (page >= nextPage) throw new BadInput('the snapshot names a page that it does not have')
-      this.pageBytes(page).set(bytes.subarray(i * PAGE_WORDS * 4, (i + 1) * PAGE_WORDS * 4))
-    }
-  }
-
-  private pageBytes(page: number): Uint8Array {
-    return this.u8.subarray(page * PAGE_WORDS * 4, (page + 1) * PAGE_WORDS * 4)
-  }
-
-  private isZero(page: number): boolean {
+  /** Whether a frame, by its record's word index, has bytes that are not zero. */
+  hasContent(record: number): boolean {
+    const page = this.u32[record + BACKING_WORD]
+    if (page === 0) return false
     const end = (page + 1) * PAGE_WORDS
-    for (let at = page * PAGE_WORDS; at < end; at++) if (this.i32[at] !== 0) return false
-    return true
+    for (let at = page * PAGE_WORDS; at < end; at++) if (this.i32[at] !== 0) return true
+    return false
   }
 
   /** Let a core know of what happens to pages that code lies in. */

@@ -3,7 +3,7 @@ import { BadInput } from '../bits/bad-input.ts'
 import { A, D, entryHi, entryLo, HI_GUEST_KERNEL, P, RW, US } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { REF_ALLOCATED, REFS_WORD, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
-import { RSI, RSP, Vcpu } from '../machine/vcpu/vcpu.ts'
+import { RSI, RSP, type Vcpu } from '../machine/vcpu/vcpu.ts'
 import { type E820Entry, SIF, START_INFO } from '../xen/abi.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
@@ -52,8 +52,7 @@ export function buildDomain(xen: Hypervisor, plan: DomainPlan): { domain: Domain
   writeP2mList(xen, p2m, layout, nrPages)
   writeStartInfo(xen, domain, p2m, plan)
 
-  const vcpu = new Vcpu(xen.memory, xen, plan.id)
-  xen.addVcpu(domain, vcpu)
+  const { port: vcpu } = xen.addVcpu(domain)
   vcpu.root = root
   vcpu.setVa(RSP, REGION.kernelMap + layout.bootStack + PAGE)
   vcpu.setVa(RSI, REGION.kernelMap + layout.startInfo)

@@ -1,4 +1,4 @@
-import { ENTRY_BYTES, hex, PAGE, pagesOf, roundUp } from '../bits/address.ts'
+import { ENTRY_BYTES, hex, PAGE, pagesOf, REGION, roundUp } from '../bits/address.ts'
 import { BadInput } from '../bits/bad-input.ts'
 import type { Image } from './image/image.ts'
 
@@ -51,6 +51,8 @@ export type TableRun = {
 /** Bytes of an address space, and what one table of a level maps. */
 const ADDRESSES = 2 ** 48
 const tableBytes = (level: TableRun['level']): number => (level === 4 ? ADDRESSES : ENTRY_BYTES[level + 1])
+/** Slots 256 to 271 of every L4 are Xen's, and nobody can map anything there. */
+const XEN_ADDRESSES = { start: REGION.xenStart, end: REGION.xenStart + 16 * 2 ** 39 }
 /** The initial mapping ends on a multiple of 4 MiB, with at least 512 KiB behind the last part. */
 const MAPPING_UNIT = 4 << 20
 const SLACK_PAGES = (512 << 10) / PAGE
@@ -91,6 +93,7 @@ export function layoutStartOfDay(image: Image, initrdBytes: number, nrPages: num
     take(tables.reduce((sum, run) => sum + run.count, 0))
     mfnListFrames = next - mfnList
   }
+  checkAddresses(mappings)
   if (next > nrPages) {
     const needs = `${mib(next)}, of which the kernel takes ${mib(kernelPages)} and the initrd ${mib(initrdPages)}`
     throw new BadInput(`${mib(nrPages)} of memory are too little: the guest needs ${needs}; give it more`)
@@ -107,6 +110,18 @@ export function layoutStartOfDay(image: Image, initrdBytes: number, nrPages: num
     mfnListFrames,
     mappings,
     end: next,
+  }
+}
+
+/** Where Xen would overwrite a mapping, or one the other, no domain can be built. Throws BadInput. */
+function checkAddresses(mappings: readonly Mapping[]): void {
+  const ranges = mappings.map(({ va, pages }) => ({ start: va, end: va + pages * PAGE }))
+  for (const [i, range] of ranges.entries()) {
+    for (const other of [XEN_ADDRESSES, ...ranges.slice(0, i)]) {
+      if (range.start >= other.end || other.start >= range.end) continue
+      const what = other === XEN_ADDRESSES ? "Xen's" : 'used twice'
+      throw new BadInput(`the kernel wants to be mapped at ${hex(range.start)}, where addresses are ${what}`)
+    }
   }
 }
 

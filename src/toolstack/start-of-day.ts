@@ -3,7 +3,7 @@ import { BadInput } from '../bits/bad-input.ts'
 import { A, D, entryHi, entryLo, HI_GUEST_KERNEL, P, RW, US } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { REF_ALLOCATED, REFS_WORD, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
-import { RSI, RSP, Vcpu } from '../machine/vcpu/vcpu.ts'
+import { RSI, RSP, type Vcpu } from '../machine/vcpu/vcpu.ts'
 import { SIF, START_INFO } from '../xen/abi.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
@@ -80,13 +80,13 @@ export function buildStartOfDay(xen: Hypervisor, plan: StartOfDayPlan): StartOfD
   writeStartInfo(xen, p2m, layout, plan, domain.sharedInfo)
   const root = buildTables(xen, p2m, layout)
 
-  const vcpu = new Vcpu(xen.memory, xen, plan.id)
-  xen.addVcpu(domain, vcpu)
+  const pv = xen.addVcpu(domain)
+  const vcpu = pv.port
   vcpu.root = root
   // The boot stack serves, too, when the kernel is entered from a process.
   const stack = image.virtBase + (layout.bootStack + 1) * PAGE
-  domain.kernelSs = FLAT_SS
-  domain.kernelSp = stack
+  pv.kernelSs = FLAT_SS
+  pv.kernelSp = stack
   vcpu.setVa(RSP, stack)
   vcpu.setVa(RSI, image.virtBase + layout.startInfo * PAGE)
   return {

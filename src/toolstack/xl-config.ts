@@ -12,7 +12,10 @@ export type XlConfig = {
   readonly ignored: readonly string[]
 }
 
-type Value = string | number | readonly Value[]
+type Value = string | Value[]
+
+/** Lists in lists: xl itself has use for two. */
+const DEEPEST = 8
 
 /** Words that are of no consequence: they say what is the case anyway. */
 const SILENT = new Set([
@@ -29,6 +32,7 @@ const SILENT = new Set([
 ])
 /** What a bare word may hold: a number, or what Python once took for a constant. */
 const BARE = /[\w.+-]+/y
+const BLANK = /\s/
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v' }
 
 /**
@@ -103,20 +107,21 @@ class Reader {
     return values
   }
 
-  private value(): Value {
+  private value(depth = 0): Value {
     const first = this.text[this.at]
     if (first === '"' || first === "'") return this.string(first)
-    if (first === '[') return this.list()
+    if (first === '[') return this.list(depth + 1)
     return this.match(BARE) ?? this.fail('a value is expected: a number, "a string" or [ a list ]')
   }
 
-  private list(): Value[] {
+  private list(depth: number): Value[] {
+    if (depth > DEEPEST) this.fail('lists lie too deep in lists')
     this.at++
     const values: Value[] = []
     for (;;) {
       this.skip(true)
       if (this.match(/\]/y) !== undefined) return values
-      values.push(this.value())
+      values.push(this.value(depth))
       this.skip(true)
       if (this.match(/,/y) === undefined && this.text[this.at] !== ']') this.fail('a list has no end')
     }
@@ -140,7 +145,15 @@ class Reader {
 
   /** Blanks and comments; newlines and semicolons too where they mean nothing. */
   private skip(lines: boolean): void {
-    this.match(lines ? /(?:\s|;|#[^\n]*|\\\n)+/y : /(?:[^\S\n]|#[^\n]*|\\\n)+/y)
+    const { text } = this
+    for (; this.at < text.length; this.at++) {
+      const c = text[this.at]
+      if (c === '#') {
+        const end = text.indexOf('\n', this.at)
+        this.at = end === -1 ? text.length - 1 : end - 1
+      } else if (c === '\\' && text[this.at + 1] === '\n') this.at++
+      else if (c === '\n' || c === ';' ? !lines : !BLANK.test(c)) return
+    }
   }
 
   private match(pattern: RegExp): string | undefined {
@@ -157,6 +170,7 @@ class Reader {
 }
 
 function joined(before: Value, value: Value): Value {
-  if (Array.isArray(before)) return [...before, ...(Array.isArray(value) ? value : [value])]
-  return `${String(before)}${String(value)}`
+  if (!Array.isArray(before)) return `${before}${String(value)}`
+  for (const one of Array.isArray(value) ? value : [value]) before.push(one)
+  return before
 }

@@ -21,10 +21,11 @@ import {
   type Host,
   RAX,
   type Trap,
-  type Vcpu,
+  Vcpu,
 } from '../machine/vcpu/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
+import type { Call } from './call.ts'
 import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
 import { type Facts, format, type MessageId, printedBy } from './console/messages.ts'
@@ -38,6 +39,7 @@ import { M2p } from './mm/m2p.ts'
 import { fixupPageFault } from './mm/ptwr.ts'
 import { deliverException } from './pv/exceptions.ts'
 import { stepBack, systemCall } from './pv/system-call.ts'
+import { newVcpu, type PvVcpu } from './pv-vcpu.ts'
 import { COST_NS, Work } from './sched/work.ts'
 import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
@@ -76,7 +78,6 @@ export type XenFrames = {
 /** What `Hypervisor.save` gives. */
 export type SavedXen = {
   readonly now: number
-  readonly nextXenHeap: number
   readonly heap: SavedHeap
   readonly log: readonly [number, number, number]
   readonly work: readonly [number, number]
@@ -105,7 +106,7 @@ export class Hypervisor implements Host {
   readonly maxPage: number
   sink: Sink | null = null
   /** The vCPU whose hypercall or fault is being handled; messages name it. */
-  current: Vcpu | null = null
+  current: PvVcpu | null = null
   /** Slot at which the last promotion failed, for its message and for what it leaves behind. */
   failedSlot = 0
   /** The last frame whose type stood in the way of a request: what `Bad type` prints, kept for the account. */
@@ -122,7 +123,8 @@ export class Hypervisor implements Host {
   userModeCalls = 0
   /** A multicall is running: it may not contain another. */
   inMulticall = false
-  private readonly domainOfVcpu: Domain[] = []
+  /** By the number of the port. */
+  private readonly calls: Call[] = []
   private nextXenHeap: number
 
   constructor(version: XenVersion, host: HostMemory, memory: Memory, frames: XenFrames = {}) {
@@ -218,7 +220,6 @@ export class Hypervisor implements Host {
   save(): SavedXen {
     return {
       now: this.clock.now,
-      nextXenHeap: this.nextXenHeap,
       heap: this.heap.save(),
       log: this.logLimit.save(),
       work: this.work.save(),
@@ -228,7 +229,6 @@ export class Hypervisor implements Host {
 
   restore(saved: SavedXen): void {
     this.clock.now = saved.now
-    this.nextXenHeap = saved.nextXenHeap
     this.heap.restore(saved.heap)
     this.logLimit.restore(saved.log)
     this.work.restore(saved.work)
@@ -248,18 +248,31 @@ export class Hypervisor implements Host {
     return domain
   }
 
-  addVcpu(domain: Domain, vcpu: Vcpu): void {
+  /** The next vCPU of a domain; its port has a number of its own in the machine. */
+  addVcpu(domain: Domain): PvVcpu {
+    const port = new Vcpu(this.memory, this, this.calls.length)
+    const vcpu = newVcpu(domain, port)
     domain.vcpus.push(vcpu)
-    this.domainOfVcpu[vcpu.id] = domain
+    this.calls.push({ xen: this, domain, vcpu, port })
+    return vcpu
   }
 
-  domainOf(vcpu: Vcpu): Domain {
-    return this.domainOfVcpu[vcpu.id]
+  /** Who asks by a port. */
+  callOf(port: Vcpu): Call {
+    return this.calls[port.id]
+  }
+
+  vcpuOf(port: Vcpu): PvVcpu {
+    return this.calls[port.id].vcpu
+  }
+
+  domainOf(port: Vcpu): Domain {
+    return this.calls[port.id].domain
   }
 
   /** The vCPU of the guest that a run is about: the last domain that was made. */
   get guestVcpu(): Vcpu {
-    const vcpu = this.owners.at(-1)?.vcpus[0]
+    const vcpu = this.owners.at(-1)?.vcpus[0]?.port
     if (vcpu === undefined) throw new Error('no domain has been built')
     return vcpu
   }
@@ -313,70 +326,71 @@ export class Hypervisor implements Host {
   // ---- the host interface ----
 
   /** A driver without code makes a call that is put off again at once; code is led back to its instruction. */
-  hypercall(vcpu: Vcpu): void {
-    if (vcpu.code !== null) {
-      if (this.callOnce(vcpu)) stepBack(vcpu)
+  hypercall(port: Vcpu): void {
+    if (port.code !== null) {
+      if (this.callOnce(port)) stepBack(port)
       return
     }
     do this.work.done = 0
-    while (this.callOnce(vcpu))
+    while (this.callOnce(port))
   }
 
   /** A hypercall, or a part of it. True when there is more to do. */
-  private callOnce(vcpu: Vcpu): boolean {
+  private callOnce(port: Vcpu): boolean {
+    const call = this.callOf(port)
+    const { domain, vcpu } = call
     this.current = vcpu
     this.clock.advance(HYPERCALL_NS)
-    const domain = this.domainOf(vcpu)
     if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
-    if (!vcpu.kernelMode) {
-      systemCall(this, domain, vcpu)
+    if (!port.kernelMode) {
+      systemCall(this, vcpu)
       return false
     }
-    const number = vcpu.regs[RAX * 2]
-    const handler = hypercallOf(number, vcpu.regs[RAX * 2 + 1])
-    const rc = handler === undefined ? ENOSYS : handler.call(this, domain, vcpu)
+    const number = port.regs[RAX * 2]
+    const handler = hypercallOf(number, port.regs[RAX * 2 + 1])
+    const rc = handler === undefined ? ENOSYS : handler.call(call)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {
       throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
     }
     if (rc === PREEMPTED) {
-      vcpu.set(RAX, number)
+      port.set(RAX, number)
       return true
     }
     const { clobber } = this.version.abi
     if (clobber !== null && handler !== undefined) {
-      for (let i = 0; i < handler.arguments; i++) vcpu.set(ARGUMENTS[i], clobber[0], clobber[1])
+      for (let i = 0; i < handler.arguments; i++) port.set(ARGUMENTS[i], clobber[0], clobber[1])
     }
     if (this.sink !== null) traceHypercall(this.sink, number, rc)
-    if (handler?.leavesResult !== true) vcpu.setNumber(RAX, rc)
+    if (handler?.leavesResult !== true) port.setNumber(RAX, rc)
     return false
   }
 
   pageFault(
-    vcpu: Vcpu,
+    port: Vcpu,
     va: number,
     error: number,
     store: FaultingStore | undefined,
   ): 'emulated' | 'retry' | 'deliver' {
-    this.current = vcpu
+    this.current = this.vcpuOf(port)
     this.work.done += COST_NS.trap
-    return fixupPageFault(this, this.domainOf(vcpu), vcpu, va, error, store)
+    return fixupPageFault(this, this.current.domain, port, va, error, store)
   }
 
-  deliver(vcpu: Vcpu, vector: number, error: number): void {
-    this.current = vcpu
-    deliverException(this, this.domainOf(vcpu), vcpu, vector, error)
+  deliver(port: Vcpu, vector: number, error: number): void {
+    this.current = this.vcpuOf(port)
+    deliverException(this, this.current, vector, error)
   }
 
   /** int n of a vector that the guest allows: like an exception, but without an error code. */
-  deliverSoftware(vcpu: Vcpu, vector: number): void {
-    this.current = vcpu
-    deliverException(this, this.domainOf(vcpu), vcpu, vector, null)
+  deliverSoftware(port: Vcpu, vector: number): void {
+    this.current = this.vcpuOf(port)
+    deliverException(this, this.current, vector, null)
   }
 
-  loadSegment(vcpu: Vcpu, selector: number): Trap | null {
-    this.current = vcpu
-    return loadSelector(this, vcpu, selector)
+  loadSegment(port: Vcpu, selector: number): Trap | null {
+    this.current = this.vcpuOf(port)
+    return loadSelector(this, this.current, selector)
   }
 
   // ---- translations ----
@@ -399,7 +413,7 @@ export class Hypervisor implements Host {
       return
     }
     for (const domain of this.owners) {
-      if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flushEntry(at)
+      if (domain !== undefined) for (const { port } of domain.vcpus) port.tlb.flushEntry(at)
     }
   }
 
@@ -427,8 +441,8 @@ export class Hypervisor implements Host {
   }
 
   /** Forget the translation of one page. */
-  flushPage(vcpu: Vcpu, va: number): void {
-    vcpu.tlb.flushPage(va)
+  flushPage(port: Vcpu, va: number): void {
+    port.tlb.flushPage(va)
   }
 
   /** Forget all translations. */
@@ -436,13 +450,13 @@ export class Hypervisor implements Host {
     this.work.done += COST_NS.flush
     this.tlbClock++
     for (const domain of this.owners) {
-      if (domain !== undefined) for (const vcpu of domain.vcpus) vcpu.tlb.flush()
+      if (domain !== undefined) for (const { port } of domain.vcpus) port.tlb.flush()
     }
   }
 
   /** The pfn that the tables in use have at an address, or -1. */
-  pfnAt(vcpu: Vcpu, va: number): number {
-    const found = walk(this.memory, vcpu.root, va, new Walk())
+  pfnAt(port: Vcpu, va: number): number {
+    const found = walk(this.memory, port.root, va, new Walk())
     return found.missing === 0 ? this.m2p.get(found.mfn) : -1
   }
 
@@ -464,9 +478,8 @@ export class Hypervisor implements Host {
 
   private who(): string {
     if (this.current === null) return 'd[IDLE]v0'
-    const domain = this.domainOf(this.current)
-    const vcpu = domain.vcpus.indexOf(this.current)
-    return this.version.messages.namesVcpu ? `d${domain.id}v${vcpu}` : `d${domain.id}`
+    const { domain, id } = this.current
+    return this.version.messages.namesVcpu ? `d${domain.id}v${id}` : `d${domain.id}`
   }
 
   /** A type word as this version prints it, from the packed one. */

@@ -147,6 +147,38 @@ test('a breakpoint stops each time around, also where its page is decoded again 
   assert.equal(m.run().reason, 'privileged')
 })
 
+test('an instruction that faulted behind its breakpoint stops there again', () => {
+  const m = checked()
+  m.code('8b07 f4')
+  m.code('90 0f0b', 0x20)
+  m.cpu.setBreakpoints([CODE])
+  m.set({ [RDI]: DATA + 0x10000 })
+  for (let n = 0; n < 2; n++) {
+    m.cpu.setRip(CODE, 0)
+    assert.equal(m.run().reason, 'breakpoint')
+    assert.equal(m.run().reason, 'exception')
+    // Its handler executes something, and faults itself.
+    m.cpu.setRip(CODE + 0x20, 0)
+    assert.equal(m.run().reason, 'exception')
+    assert.equal(m.at, 0x21)
+  }
+})
+
+test('a repeated instruction is stopped at once, however often its slice ends', () => {
+  const m = checked()
+  m.code('90 f3ac ebfb')
+  m.set({ [RSI]: DATA, [RCX]: 20 })
+  m.cpu.setBreakpoints([CODE + 1])
+  for (let n = 0; n < 3; n++) {
+    assert.equal(m.run(2).reason, 'breakpoint')
+    // All of its repeats, and the jump back to it.
+    for (let i = 0; i < 7; i++) assert.equal(m.run(3).reason, 'budget')
+    assert.equal(m.cpu.register(RCX), 0)
+    m.set({ [RCX]: 20 })
+    m.cpu.setRip(CODE, 0)
+  }
+})
+
 test('breakpoints stop before what is no instruction', () => {
   for (const at of [0x10, 0xfff]) {
     const m = checked()

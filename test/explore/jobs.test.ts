@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import * as v from 'valibot'
 import { readCheckpoint, writeCheckpoint } from '../../src/explore/jobs/checkpoint.ts'
 import { openPool, runInOrder } from '../../src/explore/jobs/pool.ts'
 import { Progress, progressText } from '../../src/explore/jobs/progress.ts'
@@ -68,20 +69,28 @@ test('a checkpoint comes back as it was, and one that is damaged or of another k
   const file = join(folder, 'run')
   try {
     const head = { depth: 3, done: [1, 2] }
+    const form = {
+      kind: 'explore',
+      head: v.strictObject({ depth: v.number(), done: v.array(v.number()) }),
+      parts: ['states', 'none', 'more'],
+    }
     const parts = { states: Uint8Array.of(1, 2, 3), none: new Uint8Array(0), more: Uint8Array.of(10, 13) }
     writeCheckpoint(file, 'explore', { head, parts })
-    assert.deepEqual(readCheckpoint(file, 'explore'), { head, parts })
-    assert.throws(() => readCheckpoint(file, 'sweep'), /is no checkpoint of xenolith sweep/)
+    assert.deepEqual(readCheckpoint(file, form), { head, parts })
+    assert.throws(
+      () => readCheckpoint(file, { ...form, kind: 'sweep' }),
+      /is no checkpoint of xenolith sweep/,
+    )
     const whole = readFileSync(file)
     for (const cut of [0, 1, 20, whole.length - 1]) {
       writeFileSync(file, whole.subarray(0, cut))
-      assert.throws(() => readCheckpoint(file, 'explore'), /damaged|is no checkpoint/)
+      assert.throws(() => readCheckpoint(file, form), /damaged|is no checkpoint/)
     }
     const changed = Buffer.from(whole)
     changed[whole.length - 1] ^= 1
     writeFileSync(file, changed)
-    assert.throws(() => readCheckpoint(file, 'explore'), /damaged/)
-    assert.throws(() => readCheckpoint(join(folder, 'other'), 'explore'), /no such file/)
+    assert.throws(() => readCheckpoint(file, form), /damaged/)
+    assert.throws(() => readCheckpoint(join(folder, 'other'), form), /no such file/)
     assert.throws(
       () => writeCheckpoint(join(folder, 'no', 'run'), 'explore', { head, parts }),
       /cannot write/,

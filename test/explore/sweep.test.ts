@@ -15,15 +15,8 @@ import {
   readResults,
   rowLine,
 } from '../../src/explore/sweep/results.ts'
-import {
-  isComplete,
-  loadSweep,
-  machinesOf,
-  openWorkers,
-  runSweep,
-  saveSweep,
-  sweepJob,
-} from '../../src/explore/sweep/run-sweep.ts'
+import { isComplete, machinesOf, openWorkers, runSweep, sweepJob } from '../../src/explore/sweep/run-sweep.ts'
+import { loadSweep, saveSweep } from '../../src/explore/sweep/saved-sweep.ts'
 import { shrink } from '../../src/explore/sweep/shrink.ts'
 import { countOf, machineAt, machineCount } from '../../src/explore/sweep/space.ts'
 import { sameMachines, summarize } from '../../src/explore/sweep/summary.ts'
@@ -101,9 +94,12 @@ test('a sweep file has the names of the options; what is wrong in it is named', 
     () => parseSweepFile('{"v-ends": "1"}', 'm.json'),
     /no option is named "v-ends" \(did you mean v-end\?\)/,
   )
-  assert.throws(() => parseSweepFile('{"domu": 1}', 'm.json'), /"domu" is neither true nor false/)
-  assert.throws(() => parseSweepFile('{"linux": [{}]}', 'm.json'), /"linux" holds something/)
-  assert.throws(() => parseSweepFile('{"memory-cap": ["1G", "2G"]}', 'm.json'), /"memory-cap" has one value/)
+  assert.throws(() => parseSweepFile('{"domu": 1}', 'm.json'), /"domu": it is neither true nor false/)
+  assert.throws(() => parseSweepFile('{"linux": [{}]}', 'm.json'), /"linux": it holds something/)
+  assert.throws(
+    () => parseSweepFile('{"memory-cap": ["1G", "2G"]}', 'm.json'),
+    /"memory-cap": it has one value/,
+  )
 })
 
 test('about 2 % are checked, by seed and number alone', () => {
@@ -223,7 +219,7 @@ test('the border is named exactly: 1 to 18 pages above a 2 MiB boundary', () => 
   const options = { linux: 'B', domain: 'domU' as const, memory: 0xbf801, vEnd: 32 << 20 }
   const { signature } = bootOutcome(options)
   assert.equal(signature, 'refused: pinning a table (L1), call 1 of init_memory_mapping')
-  const { boundaries, map, command } = shrink(options, signature)
+  const { boundaries, map, command } = shrink(options, signature)!
   assert.equal(map, null)
   assert.equal(command, 'xenolith boot --linux B --domu --memory 0x40201p --v-end 0x1800000')
   assert.equal(boundaries[0].says, 'refused for 1 to 18 pages above a 2 MiB boundary')
@@ -235,7 +231,7 @@ test('the border is named exactly: 1 to 18 pages above a 2 MiB boundary', () => 
 test('a failure shrinks to a machine that fails alike, and is no larger', () => {
   const options = { linux: 'B', map: 'msi-h61m-p23-8g', memory: 0xc0000, vEnd: 96 << 20 }
   const { signature } = bootOutcome(options)
-  const { map, boundaries } = shrink(options, signature)
+  const { map, boundaries } = shrink(options, signature)!
   assert.ok(map !== null && map.entries.length < findMap('msi-h61m-p23-8g').entries.length)
   const [memory] = boundaries
   assert.ok(memory.from < options.memory)

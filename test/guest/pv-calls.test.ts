@@ -21,7 +21,7 @@ test('a channel of a domain with itself: what one end sends is pending at the ot
   const [pending] = m.frame(m.domain.sharedInfo, SHARED_INFO.evtchn_pending, 1)
   // Binding makes the own end pending, sending the other.
   assert.equal(pending, (1 << 1) | (1 << 2))
-  assert.equal(eventsPending(m.xen, m.domain), true)
+  assert.equal(eventsPending(m.xen, m.pv), true)
   assert.equal(m.frame(m.domain.sharedInfo, VCPU_INFO.pending_sel, 1)[0], 1)
   assert.equal(m.op(event_channel_op, EVTCHNOP.close, [2]).rc, 0)
   assert.deepEqual(m.op(event_channel_op, EVTCHNOP.status, [SELF, 1]).words.slice(2, 3), [1])
@@ -34,9 +34,9 @@ test('a port that the guest has masked waits until it is unmasked', () => {
   const at = m.xen.memory.frameWords(m.domain.sharedInfo) + SHARED_INFO.evtchn_mask / 4
   m.xen.memory.u32[at] = 1 << words[1]
   assert.equal(m.op(event_channel_op, EVTCHNOP.send, [words[1]]).rc, 0)
-  assert.equal(eventsPending(m.xen, m.domain), false)
+  assert.equal(eventsPending(m.xen, m.pv), false)
   assert.equal(m.op(event_channel_op, EVTCHNOP.unmask, [words[1]]).rc, 0)
-  assert.equal(eventsPending(m.xen, m.domain), true)
+  assert.equal(eventsPending(m.xen, m.pv), true)
 })
 
 test('interrupts of Xen have one port each, and what is not there has none', () => {
@@ -52,33 +52,33 @@ test('interrupts of Xen have one port each, and what is not there has none', () 
 
 test('ports run out', () => {
   const m = new PvMachine()
-  for (let i = 1; i < 4096; i++) m.domain.ports[i] = { kind: 'ipi' }
+  for (let i = 1; i < 4096; i++) m.domain.ports[i] = { kind: 'ipi', vcpu: 0 }
   assert.equal(m.op(event_channel_op, EVTCHNOP.bind_ipi, [0]).rc, -28)
 })
 
 test('timers: the earliest is the deadline, and going off makes the port of the timer pending', () => {
   const m = new PvMachine()
-  assert.equal(nextDeadline(m.domain), Infinity)
+  assert.equal(nextDeadline(m.pv), Infinity)
   m.op(event_channel_op, EVTCHNOP.bind_virq, [0, 0])
-  assert.equal(nextDeadline(m.domain), 10_000_000)
+  assert.equal(nextDeadline(m.pv), 10_000_000)
   assert.equal(m.call(vcpu_op, VCPUOP.stop_periodic_timer, 0, 0), 0)
-  assert.equal(nextDeadline(m.domain), Infinity)
+  assert.equal(nextDeadline(m.pv), Infinity)
   m.vcpu.store64(m.data, 500_000, 0)
   assert.equal(m.call(vcpu_op, VCPUOP.set_periodic_timer, 0, m.data), -22)
   m.vcpu.store64(m.data, 5_000_000, 0)
   assert.equal(m.call(vcpu_op, VCPUOP.set_singleshot_timer, 0, m.data), 0)
-  assert.equal(nextDeadline(m.domain), 5_000_000)
+  assert.equal(nextDeadline(m.pv), 5_000_000)
   m.xen.clock.now = 4_999_999
-  fireTimers(m.xen, m.domain)
-  assert.equal(eventsPending(m.xen, m.domain), false)
+  fireTimers(m.xen, m.pv)
+  assert.equal(eventsPending(m.xen, m.pv), false)
   m.xen.clock.now = 5_000_000
-  fireTimers(m.xen, m.domain)
-  assert.equal(eventsPending(m.xen, m.domain), true)
-  assert.equal(nextDeadline(m.domain), Infinity)
+  fireTimers(m.xen, m.pv)
+  assert.equal(eventsPending(m.xen, m.pv), true)
+  assert.equal(nextDeadline(m.pv), Infinity)
   assert.equal(m.call(set_timer_op, 7_000_000), 0)
-  assert.equal(nextDeadline(m.domain), 7_000_000)
+  assert.equal(nextDeadline(m.pv), 7_000_000)
   assert.equal(m.call(set_timer_op, 0), 0)
-  assert.equal(nextDeadline(m.domain), Infinity)
+  assert.equal(nextDeadline(m.pv), Infinity)
 })
 
 test('a deadline that has passed is due at once in 4.17; in 2011 a guest could ask to be told', () => {
@@ -107,12 +107,12 @@ test('the guest moves its vcpu_info once, to a page of its own that can be writt
   assert.equal(register(0x7fff_ffff, 0), -22)
   assert.equal(register(mfn, 0x40), 0)
   assert.equal(register(mfn, 0x40), -22)
-  assert.equal(vcpuInfoWords(m.xen, m.domain), m.xen.memory.frameWords(mfn) + 0x10)
+  assert.equal(vcpuInfoWords(m.xen, m.pv), m.xen.memory.frameWords(mfn) + 0x10)
   assert.deepEqual(m.frame(mfn, 0x40 + VCPU_INFO.pending_sel, 2), [0xffff_ffff, 0xffff_ffff])
-  assert.equal(eventsMasked(m.xen, m.domain), true)
+  assert.equal(eventsMasked(m.xen, m.pv), true)
   // What becomes pending now shows there.
   m.xen.memory.u8[m.xen.memory.frameWords(mfn) * 4 + 0x40] = 0
-  m.domain.ports[9] = { kind: 'ipi' }
+  m.domain.ports[9] = { kind: 'ipi', vcpu: 0 }
   setPending(m.xen, m.domain, 9)
   assert.equal(m.vcpu.load8(m.data + 0x1040), 1)
 })
@@ -123,7 +123,7 @@ test('vcpu_op knows one vCPU, and tells how long it ran and waited', () => {
   assert.equal(m.call(vcpu_op, VCPUOP.is_up, 1, 0), -2)
   assert.equal(m.call(vcpu_op, VCPUOP.initialise, 0, 0), -17)
   m.xen.clock.now = 9_000_000
-  m.domain.blockedNs = 2_000_000
+  m.pv.blockedNs = 2_000_000
   assert.equal(m.call(vcpu_op, VCPUOP.get_runstate_info, 0, m.data), 0)
   // The hypercalls have taken a microsecond each.
   const now = m.xen.clock.now
@@ -143,12 +143,12 @@ test('poll returns when a port is pending, and waits for it or its timeout other
     return m.call(sched_op, 3, m.data)
   }
   assert.equal(poll(), 0)
-  assert.deepEqual([m.domain.blocked, nextDeadline(m.domain)], [true, 8_000_000])
+  assert.deepEqual([m.pv.blocked, nextDeadline(m.pv)], [true, 8_000_000])
   m.op(event_channel_op, EVTCHNOP.send, [words[1]])
-  assert.equal(m.domain.blocked, false)
-  m.domain.timers.poll = Infinity
+  assert.equal(m.pv.blocked, false)
+  m.pv.timers.poll = Infinity
   assert.equal(poll(), 0)
-  assert.equal(m.domain.blocked, false)
+  assert.equal(m.pv.blocked, false)
 })
 
 test('xen_version: numbers, features and texts of both profiles', () => {

@@ -87,11 +87,11 @@ const NOWHERE: Readonly<
   'the same, with a stack without end': { source: 'start: lea rsp, [rip + 0x800]\n ud2', vectors: [6] },
   'a handler of #PF that cannot be fetched': {
     source: 'start: mov eax, [0]',
-    ready: (m) => m.domain.traps.set(14, { flags: 0, cs: 0xe033, address: 0x1000 }),
+    ready: (m) => m.pv.traps.set(14, { flags: 0, cs: 0xe033, address: 0x1000 }),
   },
   'a handler of #PF at an address that is none': {
     source: 'start: mov eax, [0]',
-    ready: (m) => m.domain.traps.set(14, { flags: 0, cs: 0xe033, address: 2 ** 47 }),
+    ready: (m) => m.pv.traps.set(14, { flags: 0, cs: 0xe033, address: 2 ** 47 }),
   },
   'a stack that cannot be pushed to': { source: 'start: mov rsp, 0x1000\n ud2', vectors: [6] },
   'a handler of #GP that is privileged': { source: 'start: hlt', vectors: [13] },
@@ -119,7 +119,7 @@ const NOWHERE: Readonly<
   'events whose callback cannot be fetched': {
     source: 'start: jmp start',
     ready: (m) => {
-      m.domain.callbacks.set(CALLBACK.event, { flags: 0, address: 0x1000 })
+      m.pv.callbacks.set(CALLBACK.event, { flags: 0, address: 0x1000 })
       shareCodePage(m)
       m.vcpu.store8(m.code + INFO + VCPU_INFO.upcall_mask, 0)
     },
@@ -134,7 +134,7 @@ const NOWHERE: Readonly<
              jmp start`,
     ready: (m) => {
       shareCodePage(m)
-      m.domain.callbacks.set(CALLBACK.event, { flags: 0, address: m.code })
+      m.pv.callbacks.set(CALLBACK.event, { flags: 0, address: m.code })
     },
   },
   'hypercalls that there are none of': { source: 'start: mov eax, 999\n syscall\n jmp start' },

@@ -106,7 +106,7 @@ test('whatever code a guest executes, it ends in the guest’s own end, and no c
     }
     for (const type of [CALLBACK.event, CALLBACK.syscall]) {
       if (random.between(0, 2) > 0) {
-        m.domain.callbacks.set(type, {
+        m.pv.callbacks.set(type, {
           flags: random.between(0, 2),
           address: m.code + random.between(0, CODE_BYTES),
         })

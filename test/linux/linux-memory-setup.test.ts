@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { resolveGeneration } from '../../src/linux/generations.ts'
 import { ramLimits, trimBiosRange } from '../../src/linux/memory/e820.ts'
@@ -8,13 +6,9 @@ import { applyMapOptions, memparse } from '../../src/linux/memory/memory-map-opt
 import { type MemorySetup, xenMemorySetup } from '../../src/linux/memory/xen-memory-setup.ts'
 import { deniedMmio, hostMapForDom0 } from '../../src/toolstack/machine-map.ts'
 import type { E820Entry, E820Type } from '../../src/xen/abi.ts'
-import { sharedData } from '../tools/shared-data.ts'
+import { recorded, recordings } from '../tools/recordings.ts'
 
-const fixture = JSON.parse(
-  readFileSync(join(import.meta.dirname, '..', 'data', 'memory-setup-boots.json'), 'utf8'),
-)
-
-/** What a recorded boot of a dom0 says, whichever file it comes from. */
+/** What a recorded boot of a dom0 says. */
 type Boot = {
   name: string
   generation: string
@@ -53,26 +47,12 @@ function checkBoot(boot: Boot): void {
   assert.deepEqual([...counts, ...limits.lines], boot.lines, `${boot.name}: the lines`)
 }
 
-test('ten real boots: the map, the counts, max_pfn and max_low_pfn', () => {
-  assert.equal(fixture.boots.length, 10)
-  for (const boot of fixture.boots)
-    checkBoot({
-      ...boot,
-      nrPages: Number(boot.nrPages),
-      machine: boot.machine.map(entry),
-      guest: boot.guest.map(entry),
-    })
-})
-
 type RawEntry = { start: string; end: string; type: E820Type }
 const fromRaw = (raw: RawEntry[]): E820Entry[] =>
   raw.map(({ start, end, type }) => ({ start: Number(start), end: Number(end), type }))
 
-const bootsFile = sharedData('real-boots', 'boots.json')
-const noData = 'shared data is not here: set XENOLITH_SHARED to judge with all recordings'
-
-test('all recorded boots', { skip: bootsFile ? false : noData }, () => {
-  const { boots } = JSON.parse(readFileSync(bootsFile!, 'utf8'))
+test('all recorded boots: the map, the counts, max_pfn and max_low_pfn', () => {
+  const { boots } = JSON.parse(recorded('real-boots/boots.json'))
   assert.equal(boots.length, 72)
   for (const boot of boots)
     checkBoot({
@@ -90,13 +70,11 @@ test('all recorded boots', { skip: bootsFile ? false : noData }, () => {
     })
 })
 
-const logsFolder = sharedData('real-boots', 'logs')
-
-test('whole consoles: every memory line in its order', { skip: logsFolder ? false : noData }, () => {
+test('whole consoles: every memory line in its order', () => {
   const ours = /^(released|Set \d|BIOS-prov|user-def| Xen: | user: |e820 |last_pfn)/
   let compared = 0
-  for (const file of readdirSync(logsFolder!)) {
-    const console = readFileSync(join(logsFolder!, file), 'utf8').split(/\r?\n/)
+  for (const { path: file, text } of recordings('real-boots/logs')) {
+    const console = text.split(/\r?\n/)
     const from = console.findIndex((line) => line.startsWith('Command line: '))
     // A kernel that died before its console leaves Xen's lines only: nothing to compare.
     if (from < 0) continue

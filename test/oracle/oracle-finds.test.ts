@@ -50,7 +50,7 @@ test('without a callback a system call is an undefined instruction in 4.17, and 
     runScript(script, {
       xen,
       after: (machine, line) => {
-        if (line.op === 'ubaseptr U') for (const domain of machine.owners) domain?.callbacks.clear()
+        if (line.op === 'ubaseptr U') for (const domain of machine.owners) domain?.vcpus[0]?.callbacks.clear()
       },
     })
   const modern = run('4.17')

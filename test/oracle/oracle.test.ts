@@ -170,7 +170,7 @@ test('frames of a p2m are used, and a list that is none is refused in one line',
     runScript('page A B\nget A[0]', { frames: { ...frames, lines: [] } }).header.syms.B.mfn,
     '3fff',
   )
-  assert.throws(() => parseRecording(text({ ...header, p2m: [[1, 2]] })), /:1: "p2m" is no list of runs/)
+  assert.throws(() => parseRecording(text({ ...header, p2m: [[1, 2]] })), /:1: no recording, p2m\.0/)
 })
 
 test('shrinking finds the lines that matter, and asks no more than it may', async () => {

@@ -22,7 +22,7 @@ writeFileSync(
 const asOld = ['--import', old, bin]
 
 function bundle(script: string) {
-  const place = join(folder, 'node_modules/node/bin')
+  const place = join(folder, 'node_modules/.bin')
   mkdirSync(place, { recursive: true })
   writeFileSync(join(place, 'node'), script)
   chmodSync(join(place, 'node'), 0o755)

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,8 +14,11 @@ export type Server = {
   remove(): Promise<void>
 }
 
-export async function natsServer(): Promise<Server> {
+/** @param config what stands in its configuration beside port and store; `FOLDER` in it is the server's own folder */
+export async function natsServer(config = ''): Promise<Server> {
   const store = mkdtempSync(join(tmpdir(), 'xenolith-nats-'))
+  const file = join(store, 'server.conf')
+  writeFileSync(file, config.replaceAll('FOLDER', store))
   const port = await freePort()
   let child: ChildProcess | null = null
   const kill = async (): Promise<void> => {
@@ -26,9 +29,13 @@ export async function natsServer(): Promise<Server> {
     child = null
   }
   const start = async (): Promise<void> => {
-    child = spawn('nats-server', ['-js', '-sd', store, '-a', '127.0.0.1', '-p', String(port)], {
-      stdio: 'ignore',
-    })
+    child = spawn(
+      'nats-server',
+      ['-c', file, '-js', '-sd', join(store, 'js'), '-a', '127.0.0.1', '-p', String(port)],
+      {
+        stdio: 'ignore',
+      },
+    )
     await answers(port)
   }
   await start()

@@ -6,6 +6,7 @@ import { buildDomain } from '../../src/toolstack/domain-builder.ts'
 import { layoutFor } from '../../src/toolstack/domain-layout.ts'
 import type { Domain } from '../../src/xen/domain.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
+import type { PvVcpu } from '../../src/xen/pv-vcpu.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
 
 /** Pages of the guest that tests use: two for data, one for code, one for a stack. Pseudo-physical frames. */
@@ -17,6 +18,8 @@ const STACK = 0x220
 export class PvMachine {
   readonly xen: Hypervisor
   readonly domain: Domain
+  readonly pv: PvVcpu
+  /** Its port. */
   readonly vcpu: Vcpu
   readonly data = REGION.kernelMap + DATA * PAGE
   readonly code = REGION.kernelMap + CODE * PAGE
@@ -37,6 +40,7 @@ export class PvMachine {
     })
     this.domain = domain
     this.vcpu = vcpu
+    this.pv = this.xen.vcpuOf(vcpu)
   }
 
   /** A hypercall whose arguments are numbers; addresses are 48-bit ones. */
@@ -82,7 +86,7 @@ export class PvMachine {
 
   /** A handler for an exception of the guest: code at an offset of the code page. */
   handle(vector: number, offset: number, flags = 0): void {
-    this.domain.traps.set(vector, { flags, cs: 0xe033, address: this.code + offset })
+    this.pv.traps.set(vector, { flags, cs: 0xe033, address: this.code + offset })
   }
 }
 

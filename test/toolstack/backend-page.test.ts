@@ -17,6 +17,7 @@ import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
 import { updateRunstate } from '../../src/xen/sched/time.ts'
 import { assemble } from '../tools/assemble.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { StoreClient, XS } from '../tools/store-client.ts'
 import { BASE, TEXT, tinyKernel } from '../tools/tiny-kernel.ts'
@@ -196,12 +197,12 @@ test('the run state is written by its address: not into a page that has become a
   assert.equal(m.call(HYPERCALL.vcpu_op, register, 0, m.data + PAGE), 0)
   assert.notEqual(m.vcpu.load32(m.data + 8), 0)
   m.vcpu.clearPage(m.data)
-  updateRunstate(m.xen, m.domain)
+  updateRunstate(m.xen, m.pv)
   assert.notEqual(m.vcpu.load32(m.data + 8), 0)
   m.vcpu.clearPage(m.data)
   assert.equal(calls.map(m.data, mfn, RO), 0)
   assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
-  updateRunstate(m.xen, m.domain)
+  updateRunstate(m.xen, m.pv)
   assert.deepEqual(m.words(m.data, 12), Array(12).fill(0))
   assert.deepEqual(auditMachine(m.xen), [])
 })
@@ -405,8 +406,9 @@ over:   jmp over`
   const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
   const held = (mfn: number): string[] => {
     const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)
-    const io = { out: () => {}, err: () => {}, colour: false }
-    return whoLines(result, io).filter((line) => /dom0|vcpu_info|since event/.test(line))
+    return whoLines(result, listeningIo().io)
+      .map(String)
+      .filter((line) => /dom0|vcpu_info|since event/.test(line))
   }
   assert.deepEqual(held(storeMfn), ['  dom0, which has it mapped for the xenstore'])
   const lines = held(consoleMfn)

@@ -144,9 +144,9 @@ test('code is led back to its instruction, and takes its events in between', () 
   fill(m, [entryLo(m.mfnOf(m.data), 1), 0, 0x200, 0])
   m.op(HYPERCALL.event_channel_op, 1, [VIRQ.TIMER, 0])
   fill(m, [entryLo(m.mfnOf(m.data), 1), 0, 0x200, 0])
-  m.domain.timers.period = 0
-  m.domain.timers.singleshot = m.xen.clock.now + 1500
-  m.domain.callbacks.set(CALLBACK.event, { flags: 0, address: m.code + 0x100 })
+  m.pv.timers.period = 0
+  m.pv.timers.singleshot = m.xen.clock.now + 1500
+  m.pv.callbacks.set(CALLBACK.event, { flags: 0, address: m.code + 0x100 })
   const program = code(
     `      mov eax, ${HYPERCALL.mmu_update}
             mov rdi, list

@@ -359,7 +359,7 @@ test('iret takes rax and the stack pointer from the frame; without user tables i
   guest.vcpu.setVa(RSP, guest.at(0x200))
   assert.equal(guest.call(HYPERCALL.iret), 7)
   assert.equal(guest.vcpu.regs[RSP * 2], Number(guest.va(0x300) & 0xffffffffn))
-  assert.equal(eventsMasked(guest.xen, guest.domain), false)
+  assert.equal(eventsMasked(guest.xen, guest.xen.vcpuOf(guest.vcpu)), false)
   guest.put(0x200, frame(0xe033))
   guest.vcpu.setVa(RSP, guest.at(0x200))
   const lines = guest.lines(() => assert.throws(() => guest.call(HYPERCALL.iret), DomainCrash))

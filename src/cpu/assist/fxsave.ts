@@ -11,7 +11,7 @@ import { at, DONE, FAULT, finish, operandAddress, raise, read, write } from './a
  *              32 st(0) to st(7), 16 bytes each | 160 xmm0 to xmm15 | 416 not used, not written
  */
 const MXCSR_MASK = 0xffff
-const IMAGE_BYTES = 416
+export const IMAGE_BYTES = 416
 
 /** Load `bytes` bytes from the memory operand, 16 at a time; null after a fault. */
 export function loadImage(cpu: Cpu, bytes: number): Uint8Array<ArrayBuffer> | null {
@@ -44,51 +44,36 @@ export function storeImage(cpu: Cpu, image: Uint8Array): boolean {
 
 const top = (cpu: Cpu): number => (cpu.word(FIELD.statusWord) >>> 11) & 7
 
-function save(cpu: Cpu): number {
-  if ((operandAddress(cpu)[0] & 15) !== 0) return raise(cpu, 13)
+const POINTERS = [FIELD.lastInstruction, FIELD.lastInstruction + 4, FIELD.lastData, FIELD.lastData + 4]
+
+/** The registers of x87 and SSE as fxsave stores them. */
+export function fpuImage(cpu: Cpu): Uint8Array {
   const image = new Uint8Array(IMAGE_BYTES)
   const view = new DataView(image.buffer)
   view.setUint16(0, cpu.word(FIELD.controlWord), true)
   view.setUint16(2, cpu.word(FIELD.statusWord), true)
   view.setUint8(4, cpu.word(FIELD.tagWord))
   view.setUint16(6, cpu.word(FIELD.lastOpcode), true)
-  for (const [n, field] of [
-    FIELD.lastInstruction,
-    FIELD.lastInstruction + 4,
-    FIELD.lastData,
-    FIELD.lastData + 4,
-  ].entries()) {
-    view.setUint32(8 + n * 4, cpu.word(field), true)
-  }
+  for (const [n, field] of POINTERS.entries()) view.setUint32(8 + n * 4, cpu.word(field), true)
   view.setUint32(24, cpu.mxcsr, true)
   view.setUint32(28, MXCSR_MASK, true)
   for (let n = 0; n < 8; n++) image.set(cpu.x87((n + top(cpu)) & 7).subarray(0, 10), 32 + n * 16)
   for (let n = 0; n < 16; n++) {
     for (const [w, word] of cpu.xmm(n).entries()) view.setUint32(160 + n * 16 + w * 4, word, true)
   }
-  return storeImage(cpu, image) ? DONE : FAULT
+  return image
 }
 
-function restore(cpu: Cpu): number {
-  if ((operandAddress(cpu)[0] & 15) !== 0) return raise(cpu, 13)
-  const image = loadImage(cpu, IMAGE_BYTES)
-  if (image === null) return FAULT
-  const view = new DataView(image.buffer)
-  if ((view.getUint32(24, true) & ~MXCSR_MASK) !== 0) return raise(cpu, 13)
-  cpu.mxcsr = view.getUint32(24, true)
+/** Load an image of 416 bytes. Bits of mxcsr that there are not are left out. */
+export function loadFpuImage(cpu: Cpu, image: Uint8Array): void {
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength)
+  cpu.mxcsr = view.getUint32(24, true) & MXCSR_MASK
   setControl(cpu, view.getUint16(0, true))
   cpu.setWord(FIELD.statusWord, view.getUint16(2, true))
   summarize(cpu)
   cpu.setWord(FIELD.tagWord, view.getUint8(4))
   cpu.setWord(FIELD.lastOpcode, view.getUint16(6, true))
-  for (const [n, field] of [
-    FIELD.lastInstruction,
-    FIELD.lastInstruction + 4,
-    FIELD.lastData,
-    FIELD.lastData + 4,
-  ].entries()) {
-    cpu.setWord(field, view.getUint32(8 + n * 4, true))
-  }
+  for (const [n, field] of POINTERS.entries()) cpu.setWord(field, view.getUint32(8 + n * 4, true))
   for (let n = 0; n < 8; n++) {
     const register = cpu.x87((n + top(cpu)) & 7)
     register.set(image.subarray(32 + n * 16, 42 + n * 16))
@@ -97,6 +82,20 @@ function restore(cpu: Cpu): number {
     const words = cpu.xmm(n)
     for (let w = 0; w < 4; w++) words[w] = view.getUint32(160 + n * 16 + w * 4, true)
   }
+}
+
+function save(cpu: Cpu): number {
+  if ((operandAddress(cpu)[0] & 15) !== 0) return raise(cpu, 13)
+  return storeImage(cpu, fpuImage(cpu)) ? DONE : FAULT
+}
+
+function restore(cpu: Cpu): number {
+  if ((operandAddress(cpu)[0] & 15) !== 0) return raise(cpu, 13)
+  const image = loadImage(cpu, IMAGE_BYTES)
+  if (image === null) return FAULT
+  const mxcsr = new DataView(image.buffer).getUint32(24, true)
+  if ((mxcsr & ~MXCSR_MASK) !== 0) return raise(cpu, 13)
+  loadFpuImage(cpu, image)
   return DONE
 }
 

@@ -82,11 +82,6 @@ export class CodeCache {
     this.writer = new RecordWriter(views, state)
   }
 
-  /** Whether a page of the machine's memory has decoded instructions. */
-  isCode(page: number): boolean {
-    return this.pages.get(page)?.isActive === true
-  }
-
   /** The address of a page's table, made if there is none. */
   mapOf(page: number): number {
     return this.pageOf(page).map

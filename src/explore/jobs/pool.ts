@@ -23,16 +23,18 @@ export function coreCount(): number {
  * @param name the module's address without its ending, relative to `from`: workers are TypeScript in the clone and
  *   JavaScript in the published package
  * @param from the caller's import.meta
+ * @param runtime whether each is a thread, or a process of its own, whose death is an error like any other
  */
 export function openPool<Task, Result>(
   name: string,
   from: { readonly url: string; readonly filename: string },
   threads: number,
+  runtime: 'worker_threads' | 'child_process' = 'worker_threads',
 ): Pool<Task, Result> {
   const filename = new URL(`${name}${extname(from.filename)}`, from.url).href
   const pool = new Tinypool({
     filename,
-    runtime: 'worker_threads',
+    runtime,
     minThreads: threads,
     maxThreads: threads,
     idleTimeout: 2 ** 31 - 1,

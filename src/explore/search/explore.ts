@@ -1,8 +1,10 @@
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from '../jobs/checkpoint.ts'
+import { writeCheckpoint } from '../jobs/checkpoint.ts'
 import { type Job, piecesOf, type Shard } from '../jobs/job.ts'
 import { openPool, type Pool, runInOrder } from '../jobs/pool.ts'
 import type { Done } from '../jobs/progress.ts'
+import { Saves } from '../jobs/saves.ts'
 import { type Finding, shrink, signatureOf } from './finding.ts'
+import { readSearch, type SavedSearch } from './saved-search.ts'
 import { type Space, walkerOf } from './space.ts'
 import { Visited } from './visited.ts'
 import { WALKS_A_PIECE, type WalksSpec, walksJob, walksOf, walkTask } from './walk-piece.ts'
@@ -40,8 +42,10 @@ export type Explored = {
   /** The last depth of which every state was looked at. */
   readonly depth: number
   readonly walks: number
-  /** `interrupted` can go on from its checkpoint. */
+  /** `interrupted` can go on from its checkpoint, where that could be written. */
   readonly ended: 'found' | 'done' | 'interrupted'
+  /** Whether it was interrupted and its checkpoint says so. */
+  readonly saved: boolean
 }
 
 /** How a search is run: nothing here changes what it finds. */
@@ -52,16 +56,23 @@ export type ExploreRun = {
   readonly checkpoint?: string
   /** Save there every half minute as well. */
   readonly savesNowAndThen?: boolean
+  /** Told why a checkpoint could not be written. The search goes on. */
+  readonly notSaved?: (why: string) => void
   /** Told when the plan is a good one and the checkpoint can be written. */
   readonly started?: () => void
   readonly progress?: (done: Done) => void
-  /** Who carries out the walks, other than threads of this machine: as `coordinate` does. */
+  /**
+   * Who carries out the walks, other than threads of this machine: as `coordinate` does. `take` is told of the results in
+   * their order, and returns false where no more are wanted; `enough` makes what looks ahead, and returns true there.
+   */
   readonly walksBy?: (
     job: Job,
     shard: Shard,
     from: number,
-    signal: AbortSignal,
-    take: (result: unknown) => boolean,
+    watch: {
+      readonly take: (result: unknown) => boolean
+      readonly enough: () => (result: unknown) => boolean
+    },
   ) => Promise<void>
   /** Told of every finding at once. */
   readonly found?: (finding: Finding) => void
@@ -70,17 +81,6 @@ export type ExploreRun = {
 const SEQUENCES_A_TASK = 64
 const WHOLE: Shard = { index: 1, of: 1 }
 const SAVE_EVERY_MS = 30_000
-
-/** What a checkpoint says in JSON; the sets of states lie behind it. */
-type Head = {
-  readonly plan: ExplorePlan
-  readonly findings: readonly Finding[]
-  readonly steps: number
-  readonly depth: number
-  /** States of the depth at hand whose moves have been made. */
-  readonly expanded: number
-  readonly walks: number
-}
 
 /** Search. Throws BadInput for a space that there cannot be. */
 export function explore(plan: ExplorePlan, run: ExploreRun): Promise<Explored> {
@@ -91,15 +91,14 @@ export function explore(plan: ExplorePlan, run: ExploreRun): Promise<Explored> {
 
 /** The plan of a checkpoint. */
 export function planOf(file: string): ExplorePlan {
-  return readCheckpoint<Head>(file, 'explore').head.plan
+  return readSearch(file).plan
 }
 
 /** Go on where a checkpoint was written. Throws BadInput for a file that is none. */
 export function resume(file: string, run: ExploreRun): Promise<Explored> {
-  const checkpoint = readCheckpoint<Head>(file, 'explore')
-  walkerOf(checkpoint.head.plan.space)
-  const search = new Search(checkpoint.head.plan, run)
-  search.load(checkpoint)
+  const saved = readSearch(file)
+  const search = new Search(saved.plan, run)
+  search.load(saved)
   return search.go()
 }
 
@@ -116,11 +115,16 @@ class Search {
   private depth = 0
   private expanded = 0
   private walks = 0
-  private saved = performance.now()
+  private readonly saves: Saves
 
   constructor(plan: ExplorePlan, run: ExploreRun) {
     this.plan = plan
     this.run = run
+    this.saves = new Saves(
+      () => this.save(),
+      SAVE_EVERY_MS,
+      (why) => run.notSaved?.(why),
+    )
     this.level = new Sequences(0, 1)
     this.next = new Sequences(1)
     const walker = walkerOf(plan.space)
@@ -131,7 +135,7 @@ class Search {
 
   async go(): Promise<Explored> {
     // A place that cannot be written is found before the work and not after it.
-    if (this.run.savesNowAndThen) this.save()
+    if (this.run.savesNowAndThen) this.saves.first()
     this.run.started?.()
     const pool = openPool<LevelTask | WalkTask, LevelResult | WalkResult>(
       './worker',
@@ -145,7 +149,7 @@ class Search {
       await pool.close()
     }
     const isOver = this.isEnough || !this.run.signal.aborted
-    if (!isOver) this.save()
+    const saved = !isOver && this.run.checkpoint !== undefined && this.saves.now()
     return {
       plan: this.plan,
       findings: this.findings,
@@ -154,13 +158,18 @@ class Search {
       depth: this.depth,
       walks: this.walks,
       ended: this.isEnough ? 'found' : isOver ? 'done' : 'interrupted',
+      saved,
     }
   }
 
   /** Whether there is nothing left to look for: each open hole has a finding; without holes, one is enough. */
   private get isEnough(): boolean {
-    if (this.plan.all || this.findings.length === 0) return false
-    const blamed = new Set(this.findings.flatMap(({ holes }) => holes))
+    return this.areEnough(this.findings)
+  }
+
+  private areEnough(findings: readonly Finding[]): boolean {
+    if (this.plan.all || findings.length === 0) return false
+    const blamed = new Set(findings.flatMap(({ holes }) => holes))
     return walkerOf(this.plan.space).machine.open.every((hole) => blamed.has(hole))
   }
 
@@ -242,7 +251,14 @@ class Search {
     }
     const job = walksJob(spec)
     if (this.run.walksBy !== undefined) {
-      await this.run.walksBy(job, shard, from, this.run.signal, (result) => take(result as WalkResult))
+      const enough = () => {
+        const found = [...this.findings]
+        return (result: unknown): boolean => {
+          found.push(...(result as WalkResult).findings)
+          return this.areEnough(found)
+        }
+      }
+      await this.run.walksBy(job, shard, from, { take: (result) => take(result as WalkResult), enough })
       return
     }
     await runInOrder(pool, walkTasks(spec, piecesOf(job, shard, from)), this.run.signal, take)
@@ -263,16 +279,17 @@ class Search {
   }
 
   private saveNowAndThen(): void {
-    if (this.run.savesNowAndThen && performance.now() - this.saved > SAVE_EVERY_MS) this.save()
+    if (this.run.savesNowAndThen) this.saves.nowAndThen()
   }
 
   private save(): void {
-    this.saved = performance.now()
     if (this.run.checkpoint === undefined) return
     const { plan, findings, steps, depth, expanded, walks } = this
-    const head: Head = { plan, findings, steps, depth, expanded, walks }
     writeCheckpoint(this.run.checkpoint, 'explore', {
-      head,
+      head: { plan, findings, steps, depth, expanded, walks } satisfies Omit<
+        SavedSearch,
+        'visited' | 'level' | 'next'
+      >,
       parts: {
         visited: bytesOf(this.visited.keys()),
         level: bytesOf(this.level.all),
@@ -281,13 +298,11 @@ class Search {
     })
   }
 
-  load({ head, parts }: Checkpoint<Head>): void {
-    const { findings, steps, depth, expanded, walks } = head
-    Object.assign(this, { findings: [...findings], steps, depth, expanded, walks })
+  load({ findings, steps, depth, expanded, walks, visited, level, next }: SavedSearch): void {
+    Object.assign(this, { findings: [...findings], steps, depth, expanded, walks, visited })
     for (const finding of findings) this.signatures.add(signatureOf(finding))
-    this.visited = Visited.of(new Int32Array(parts.visited.buffer))
-    this.level = Sequences.of(depth, new Uint16Array(parts.level.buffer))
-    this.next = Sequences.of(depth + 1, new Uint16Array(parts.next.buffer))
+    this.level = Sequences.of(depth, level)
+    this.next = Sequences.of(depth + 1, next)
   }
 }
 

@@ -21,13 +21,13 @@ export function brokenBy(
   { machine, moves }: Walker,
   sequence: readonly number[],
   holes: readonly string[],
-): { readonly property: string; readonly says: string } | null {
+): Pick<Finding, 'property' | 'says'> | null {
   machine.openHoles(holes)
   machine.reset()
   for (const move of sequence) {
     if (!machine.move(moves.lines[move])) return null
     const [broken] = machine.broken()
-    if (broken !== undefined) return broken
+    if (broken !== undefined) return { property: broken.property, says: broken.says }
   }
   return null
 }

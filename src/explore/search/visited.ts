@@ -70,11 +70,32 @@ export class Visited {
     return keys
   }
 
-  static of(keys: Int32Array): Visited {
+  /**
+   * A set with these keys, which `keys` gave; null for keys that no search has. They lie in the set as chance has it: where
+   * many of them want the same slot, somebody has chosen them, and to look for one would take for ever.
+   */
+  static of(keys: Int32Array): Visited | null {
     const visited = new Visited()
-    for (let n = 0; n < keys.length; n += 2) visited.add(keys[n], keys[n + 1])
+    let looks = MOST_LOOKS * (keys.length / 2 + 1024)
+    for (let n = 0; n < keys.length; n += 2) {
+      looks -= visited.looksFor(keys[n])
+      if (looks < 0) return null
+      visited.add(keys[n], keys[n + 1])
+    }
     return visited
+  }
+
+  /** How many slots are in use from the one on that a key with this low half wants. */
+  private looksFor(lo: number): number {
+    const { words } = this
+    const mask = words.length - 2
+    const first = (lo << 1) & mask
+    let at = first
+    while (words[at] !== 0) at = (at + 2) & mask
+    return ((at - first) & mask) >> 1
   }
 }
 
 const FIRST_BYTES = 2 ** 20
+/** A set that is at most half full takes one or two looks for a key on the average. */
+const MOST_LOOKS = 16

@@ -66,7 +66,8 @@ function expand({ space, sequences, count, depth, visited }: LevelTask): LevelRe
   for (let from = 0; from < count; from++) {
     const sequence = [...sequences.subarray(from * depth, (from + 1) * depth)]
     machine.reset()
-    for (const move of sequence) machine.move(moves.lines[move])
+    // No search goes on behind a guest that is dead, but a checkpoint may say so.
+    if (!sequence.every((move) => machine.move(moves.lines[move]))) continue
     machine.save(before)
     for (let move = 0; move < moves.lines.length; move++) {
       machine.restore(before)

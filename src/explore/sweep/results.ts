@@ -1,19 +1,28 @@
+import * as v from 'valibot'
 import { BadInput } from '../../bits/bad-input.ts'
+import { checked, text, whole } from '../../files/checked.ts'
 import type { Shard } from '../jobs/job.ts'
+import { ShardForm } from '../jobs/shard-form.ts'
+import { RowForm, SpecForm } from './forms.ts'
 import type { Row, SweepSpec } from './piece.ts'
-import { machineCount } from './space.ts'
+import { checkSpace } from './read-space.ts'
+import { MOST_MACHINES, machineCount } from './space.ts'
 
 /** The results of a sweep, whole or a shard's. */
 export type Results = { readonly spec: SweepSpec; readonly rows: readonly Row[] }
 
-type Header = {
-  readonly xenolith: 'sweep'
-  readonly schema: 1
-  readonly version: string
-  readonly machines: number
-  readonly shard: Shard
-  readonly spec: SweepSpec
-}
+const HeaderForm = v.strictObject({
+  xenolith: v.literal('sweep'),
+  schema: v.literal(1),
+  version: text(64),
+  machines: whole(1, MOST_MACHINES),
+  shard: ShardForm,
+  spec: SpecForm,
+})
+type Header = v.InferOutput<typeof HeaderForm>
+
+/** More ways of failing than kernels have. */
+const MOST_SIGNATURES = 1000
 
 /** The first line of results: what was swept, so that shards that belong together are known. */
 export function headerLine(spec: SweepSpec, shard: Shard, version: string): string {
@@ -28,20 +37,33 @@ export function rowLine(row: Row): string {
 
 /** Results out of a file that `--jsonl` or `--out` wrote. Throws BadInput, which names file and line. */
 export function readResults(lines: readonly string[], file: string): Results {
-  const header = parse(lines[0] ?? '') as Partial<Header> | null
-  if (header?.xenolith !== 'sweep' || header.schema !== 1 || header.spec === undefined)
-    throw new BadInput(`${file} is no result of a sweep; give a file that 'xenolith sweep --out' wrote`)
-  const machines = machineCount(header.spec.space)
+  const { spec, machines } = readHeader(lines[0] ?? '', file)
   const rows: Row[] = []
+  const signatures = new Set<string>()
   for (const [i, line] of lines.entries()) {
     if (i === 0 || line === '') continue
-    const row = parse(line) as Row | null
-    const known = row !== null && typeof row.outcome === 'string' && typeof row.signature === 'string'
-    if (!known || !Number.isInteger(row.n) || row.n < 0 || row.n >= machines)
+    const row = v.safeParse(RowForm, parse(line), { abortEarly: true })
+    if (!row.success || row.output.n >= machines)
       throw new BadInput(`${file}: line ${i + 1} is no result of this sweep; is the file cut short?`)
-    rows.push(row)
+    rows.push(row.output)
+    signatures.add(row.output.signature)
   }
-  return { spec: header.spec, rows }
+  if (signatures.size > MOST_SIGNATURES)
+    throw new BadInput(
+      `${file} has ${signatures.size} ways of failing; no sweep has more than ${MOST_SIGNATURES}`,
+    )
+  return { spec, rows }
+}
+
+function readHeader(line: string, file: string): Header {
+  const value = parse(line)
+  if ((value as Partial<Header> | null)?.xenolith !== 'sweep')
+    throw new BadInput(`${file} is no result of a sweep; give a file that 'xenolith sweep --out' wrote`)
+  const header = checked({ value, schema: HeaderForm, what: `${file}: line 1` })
+  checkSpace(header.spec.space)
+  if (header.machines !== machineCount(header.spec.space))
+    throw new BadInput(`${file}: line 1 says ${header.machines} machines, but its axes have others`)
+  return header
 }
 
 function parse(line: string): unknown {

@@ -1,9 +1,8 @@
-import { readCheckpoint, writeCheckpoint } from '../jobs/checkpoint.ts'
 import { type Job, type PieceTask, pieceCountOf, runShard, type Shard } from '../jobs/job.ts'
 import { openPool, type Pool } from '../jobs/pool.ts'
 import type { Done } from '../jobs/progress.ts'
 import { PIECE, pieceCount, type Row, type SweepSpec } from './piece.ts'
-import { type Results, rowLine } from './results.ts'
+import type { Results } from './results.ts'
 import type { ShrinkSpec, Smallest } from './shrink.ts'
 import { machineCount } from './space.ts'
 import { isFailure } from './summary.ts'
@@ -26,35 +25,14 @@ export type SweepState = {
   readonly rows: Row[]
 }
 
-type Head = { readonly spec: SweepSpec; readonly shard: Shard; readonly done: number }
-
-export function saveSweep(file: string, { spec, shard, done, rows }: SweepState): void {
-  const text = rows.map(rowLine).join('\n')
-  writeCheckpoint(file, 'sweep', {
-    head: { spec, shard, done },
-    parts: { rows: new TextEncoder().encode(text) },
-  })
-}
-
-/** A state that `saveSweep` wrote. Throws BadInput for a file that is none. */
-export function loadSweep(file: string): SweepState {
-  const { head, parts } = readCheckpoint<Head>(file, 'sweep')
-  const text = new TextDecoder().decode(parts.rows)
-  const rows = text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Row)
-  return { ...head, rows }
-}
-
 /** Who is told while a sweep runs. */
 export type SweepWatch = {
   /** Of every row, in the order of the machines. */
   readonly row?: (row: Row) => void
   readonly progress?: (done: Done) => void
-  /** Now and then, of a state to save. */
-  readonly save?: (state: SweepState) => void
+  /** Of the state after every piece: it can be saved. */
+  readonly state?: (state: SweepState) => void
 }
-
-/** Milliseconds between two savings. */
-const SAVE_EVERY = 10_000
 
 /**
  * Boot the machines of a shard, from a state on, on threads. Ends early, with what is done, when the signal is aborted.
@@ -63,13 +41,12 @@ export async function runSweep(
   pool: Pool<PieceTask, unknown>,
   from: SweepState,
   signal: AbortSignal,
-  { row: tell, progress, save }: SweepWatch = {},
+  { row: tell, progress, state: tellState }: SweepWatch = {},
 ): Promise<SweepState> {
   const job = sweepJob(from.spec)
   const machines = machinesOf(from)
   const state = { ...from, rows: [...from.rows], done: from.done }
   let failures = state.rows.filter(isFailure).length
-  let saved = performance.now()
   const report = (): void =>
     progress?.({ stage: 'sweep', done: state.rows.length, of: machines, unit: 'machines', found: failures })
   for (const row of state.rows) tell?.(row)
@@ -82,9 +59,7 @@ export async function runSweep(
     }
     state.done++
     report()
-    if (save === undefined || performance.now() - saved < SAVE_EVERY) return
-    saved = performance.now()
-    save(state)
+    tellState?.(state)
   })
   return state
 }
@@ -119,7 +94,7 @@ export async function shrinkGroups(
   }
   const smallest = new Map<string, Smallest>()
   await runShard(pool, job, { index: 1, of: 1 }, 0, signal, (result, piece) => {
-    smallest.set(failures[piece].signature, result as Smallest)
+    if (result !== null) smallest.set(failures[piece].signature, result as Smallest)
     progress?.({
       stage: 'shrink',
       done: piece + 1,

@@ -32,7 +32,7 @@ const SHRUNK_FILE = 'shrunk.txt'
 /** v_end and kernel sizes move in steps of 4 MiB. */
 const MIB_4 = 4 << 20
 
-export function run({ space, failures }: ShrinkSpec, piece: number): Smallest {
+export function run({ space, failures }: ShrinkSpec, piece: number): Smallest | null {
   const { n, signature } = failures[piece]
   return shrink(machineAt(space, n), signature)
 }
@@ -42,13 +42,19 @@ export function run({ space, failures }: ShrinkSpec, piece: number): Smallest {
  * ranges in its map, a shorter initial mapping. Then say from where to where it fails.
  *
  * @param signature as `bootOutcome` gives it for these options
+ * @returns null for a machine that does not fail so, whatever a file of results says
  */
-export function shrink(options: BootOptions, signature: string): Smallest {
+export function shrink(options: BootOptions, signature: string): Smallest | null {
+  let outcome = bootOutcome(options)
+  if (outcome.signature !== signature) return null
   let boots = 0
   const fails = (candidate: BootOptions): boolean => {
     if (boots >= MOST_BOOTS) return false
     boots++
-    return bootOutcome(candidate).signature === signature
+    const its = bootOutcome(candidate)
+    if (its.signature !== signature) return false
+    outcome = its
+    return true
   }
   let current = withoutExtras(explicit(options), fails)
   for (let before = ''; before !== JSON.stringify(current) && boots < MOST_BOOTS; ) {
@@ -59,7 +65,7 @@ export function shrink(options: BootOptions, signature: string): Smallest {
     current = withLess(current, 'kernelSize', MIB_4, fails)
     current = withFewerRanges(current, fails)
   }
-  const { pfn, detail }: Outcome = bootOutcome(current)
+  const { pfn, detail }: Outcome = outcome
   const map = typeof current.map === 'object' ? current.map : null
   return {
     command: bootCommand(current),

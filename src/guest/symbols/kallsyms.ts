@@ -24,10 +24,30 @@ const SEQUENCE_BYTES = 3
 const MOST_NAMES = 2 ** 20
 /** Room for tokens that are longer than any are. */
 const LONGEST_TOKEN = 128
+/** Linux: KSYM_NAME_LEN. A kernel has a million of them at most, of thirty letters or so. */
+const LONGEST_NAME = 512
+const MOST_LETTERS = 2 ** 26
+/**
+ * Looks at the file that a search for the symbols takes, by its bytes: a kernel's are found with a handful, and what is made to
+ * look like them all over must not take for ever.
+ */
+const LOOKS_A_BYTE = 64
+const FREE_LOOKS = 2 ** 24
 
 /** The kernel's own symbols, or null when it has none or keeps them in a way that is not known. */
 export function readKallsyms(elf: Uint8Array): SymbolTable | null {
-  const file = new Reader(elf)
+  try {
+    return search(new Reader(elf))
+  } catch (error) {
+    if (error instanceof NoSymbols) return null
+    throw error
+  }
+}
+
+/** The search has come to its end, one way or the other. */
+class NoSymbols extends Error {}
+
+function search(file: Reader): SymbolTable | null {
   for (let index = findIndex(file, 0); index !== -1; index = findIndex(file, index + 4)) {
     const tokens = findTokens(file, index)
     if (tokens === -1) continue
@@ -44,10 +64,12 @@ export function readKallsyms(elf: Uint8Array): SymbolTable | null {
 class Reader {
   readonly bytes: Uint8Array
   private readonly view: DataView
+  private looksLeft: number
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.looksLeft = FREE_LOOKS + bytes.length * LOOKS_A_BYTE
   }
 
   u16(at: number): number {
@@ -55,7 +77,14 @@ class Reader {
   }
 
   u32(at: number): number {
+    if (at < 0 || at + 4 > this.bytes.length || --this.looksLeft < 0) throw new NoSymbols()
     return this.view.getUint32(at, true)
+  }
+
+  /** So many looks are taken at once. */
+  look(count: number): void {
+    this.looksLeft -= count
+    if (this.looksLeft < 0) throw new NoSymbols()
   }
 
   /** Of a number of 4 or 8 bytes; -1 for one that no table of names can have. */
@@ -129,7 +158,8 @@ function findNames(file: Reader, { at: end, count, last, second }: Markers): Nam
   const farthest = end - last - NAMES_PER_MARKER * LONGEST_TOKEN
   for (let at = Math.floor((end - last) / 4) * 4; at >= Math.max(ALIGN, farthest); at -= 4) {
     const n = file.u32(at - ALIGN)
-    if (Math.ceil(n / NAMES_PER_MARKER) !== count) continue
+    if (Math.ceil(n / NAMES_PER_MARKER) !== count || n > MOST_NAMES) continue
+    file.look(NAMES_PER_MARKER)
     let next = at
     for (let i = 0; i < NAMES_PER_MARKER; i++) next = afterName(file, next)
     if (next === at + second) return { at, count: n }
@@ -138,6 +168,7 @@ function findNames(file: Reader, { at: end, count, last, second }: Markers): Nam
 }
 
 function nameLength(file: Reader, at: number): readonly [length: number, header: number] {
+  if (at + 1 >= file.bytes.length) throw new NoSymbols()
   const first = file.bytes[at]
   return first < 0x80 ? [first, 1] : [(first & 0x7f) | (file.bytes[at + 1] << 7), 2]
 }
@@ -185,15 +216,21 @@ function readNames(
 ): (readonly [number, string])[] {
   const text = Array.from({ length: TOKENS }, (_, i) => {
     const start = tokens + file.u16(index + i * 2)
-    return Buffer.from(file.bytes.subarray(start, file.bytes.indexOf(0, start))).toString('latin1')
+    const token = file.bytes.subarray(start, start + LONGEST_TOKEN)
+    const end = token.indexOf(0)
+    return Buffer.from(end === -1 ? token : token.subarray(0, end)).toString('latin1')
   })
+  let letters = 0
   const symbols: (readonly [number, string])[] = []
   let at = names.at
   for (let i = 0; i < names.count; i++) {
     const [length, header] = nameLength(file, at)
+    if (length > LONGEST_NAME || at + header + length > file.bytes.length) throw new NoSymbols()
     let name = ''
     for (let n = 0; n < length; n++) name += text[file.bytes[at + header + n]]
     at += header + length
+    letters += name.length
+    if (name.length > LONGEST_NAME || letters > MOST_LETTERS) throw new NoSymbols()
     // The first letter is the symbol's type.
     if (addresses[i] !== -1) symbols.push([addresses[i], name.slice(1)])
   }

@@ -7,7 +7,9 @@ export class SymbolTable {
 
   /** @param symbols 48-bit addresses with names, in any order; of several names of an address the first counts */
   constructor(symbols: readonly (readonly [va: number, name: string])[]) {
-    const sorted = symbols.toSorted((a, b) => a[0] - b[0])
+    const sorted = symbols
+      .toSorted((a, b) => a[0] - b[0])
+      .filter(([va], i, all) => i === 0 || all[i - 1][0] !== va)
     this.addresses = Float64Array.from(sorted, ([va]) => va)
     this.names = sorted.map(([, name]) => name)
   }
@@ -27,10 +29,8 @@ export class SymbolTable {
     }
     if (low === 0) return null
     const start = addresses[low - 1]
-    let first = low - 1
-    while (first > 0 && addresses[first - 1] === start) first--
     const end = low < addresses.length ? addresses[low] : start
-    return { name: this.names[first], offset: va - start, bytes: end - start }
+    return { name: this.names[low - 1], offset: va - start, bytes: end - start }
   }
 
   /** As a System.map; what is not known of a symbol's kind is T. */
@@ -46,14 +46,22 @@ export class SymbolTable {
   }
 }
 
+/** An address, and a name of 512 letters at most: Linux's KSYM_NAME_LEN. */
+const LONGEST_LINE = 600
+
 /**
  * Read a System.map, or /proc/kallsyms: an address in hexadecimal, a letter and a name a line. Null for what is none, as
  * where distributions ship a file that only says where the real one is.
  */
 export function readSystemMap(text: string): SymbolTable | null {
   const symbols: [number, string][] = []
-  for (const line of text.split('\n')) {
-    const match = /^([0-9a-f]{8})([0-9a-f]{8}) (\w) ([^\s]+)/.exec(line)
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf('\n', at)
+    const end = newline === -1 ? text.length : newline
+    const match = /^([0-9a-f]{8})([0-9a-f]{8}) (\w) (\S+)/.exec(
+      text.slice(at, Math.min(end, at + LONGEST_LINE)),
+    )
+    at = end + 1
     if (match === null) continue
     const va = vaOf(Number.parseInt(match[2], 16), Number.parseInt(match[1], 16) | 0)
     // Addresses below the kernel's are offsets into the area of each CPU.

@@ -14,6 +14,7 @@ import {
 import type { BackendPage } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { isXenSlot } from '../../xen/mm/tables.ts'
+import { kernelRootOf } from '../../xen/pv-vcpu.ts'
 
 /** Somebody who keeps a reference on a frame. */
 export type FrameHolder =
@@ -105,10 +106,12 @@ function frameHolders(xen: Hypervisor, mfn: number): { holders: FrameHolder[]; m
   for (const domain of xen.owners) {
     if (domain === undefined) continue
     const id = domain.id
-    if (domain.gdtFrames.includes(mfn)) holders.push({ kind: 'descriptors', domain: id, table: 'gdt' })
-    if ([...domain.ldtFrames.values()].includes(mfn))
-      holders.push({ kind: 'descriptors', domain: id, table: 'ldt' })
-    if (domain.vcpuInfo?.mfn === mfn) holders.push({ kind: 'vcpu-info', domain: id })
+    for (const { gdtFrames, ldtFrames, vcpuInfo } of domain.vcpus) {
+      if (gdtFrames.includes(mfn)) holders.push({ kind: 'descriptors', domain: id, table: 'gdt' })
+      if ([...ldtFrames.values()].includes(mfn))
+        holders.push({ kind: 'descriptors', domain: id, table: 'ldt' })
+      if (vcpuInfo?.mfn === mfn) holders.push({ kind: 'vcpu-info', domain: id })
+    }
     for (const page of domain.backendPages) {
       if (page.mfn === mfn) holders.push({ kind: 'backend', user: page.user })
     }
@@ -202,11 +205,9 @@ function rootsOf(xen: Hypervisor): Root[] {
   const roots: Root[] = []
   for (const domain of xen.owners) {
     for (const vcpu of domain?.vcpus ?? []) {
-      const mfn = vcpu.kernelMode ? vcpu.root : (domain?.kernelRoot ?? 0)
-      roots.push({ mfn, domain: domain?.id ?? 0, mode: 'kernel' })
-    }
-    if (domain !== undefined && domain.userRoot !== 0) {
-      roots.push({ mfn: domain.userRoot, domain: domain.id, mode: 'user' })
+      const { id } = vcpu.domain
+      roots.push({ mfn: kernelRootOf(vcpu), domain: id, mode: 'kernel' })
+      if (vcpu.userRoot !== 0) roots.push({ mfn: vcpu.userRoot, domain: id, mode: 'user' })
     }
   }
   return roots

@@ -182,7 +182,7 @@ function forget(watched: Watched): void {
 
 /** Whether a vCPU's record lies in a frame. */
 function hasVcpuInfo(xen: Hypervisor, mfn: number): boolean {
-  return xen.owners.some((domain) => domain?.vcpuInfo?.mfn === mfn)
+  return xen.owners.some((domain) => domain?.vcpus.some(({ vcpuInfo }) => vcpuInfo?.mfn === mfn))
 }
 
 /** Which of the watched entries an event wrote, as `table:slot`. */

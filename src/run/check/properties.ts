@@ -1,5 +1,6 @@
 import { type Broken, brokenProperties, type Changed } from '../../audit/properties.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { kernelRootOf } from '../../xen/pv-vcpu.ts'
 
 export type { Broken, Changed, PropertyName } from '../../audit/properties.ts'
 
@@ -11,12 +12,14 @@ export type { Broken, Changed, PropertyName } from '../../audit/properties.ts'
 export function brokenPropertiesOf(xen: Hypervisor, changed?: Changed): Broken[] {
   const guests = xen.owners.flatMap((domain) => {
     if (domain === undefined || domain.vcpus.length === 0) return []
-    const kernel = domain.vcpus.map((vcpu) => (vcpu.kernelMode ? vcpu.root : domain.kernelRoot))
-    const roots = domain.userRoot === 0 ? kernel : [...kernel, domain.userRoot]
-    const { owner, privileged: mayMapOthers, ldtEntries, ldtFrames } = domain
-    return [{ owner, mayMapOthers, roots, ldtEntries, ldtFrames }]
+    const { owner, privileged: mayMapOthers } = domain
+    return domain.vcpus.map((vcpu) => {
+      const kernel = kernelRootOf(vcpu)
+      const roots = vcpu.userRoot === 0 ? [kernel] : [kernel, vcpu.userRoot]
+      return { owner, mayMapOthers, roots, ldtEntries: vcpu.ldtEntries, ldtFrames: vcpu.ldtFrames }
+    })
   })
-  const tlbs = xen.owners.flatMap((domain) => domain?.vcpus.map(({ tlb }) => tlb) ?? [])
+  const tlbs = xen.owners.flatMap((domain) => domain?.vcpus.map(({ port }) => port.tlb) ?? [])
   return brokenProperties({
     memory: xen.memory,
     guests,

@@ -1,6 +1,7 @@
 import { recount } from '../../audit/recount.ts'
 import type { Holders, Miscount } from '../../audit/tally.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { kernelRootOf } from '../../xen/pv-vcpu.ts'
 
 /** Count every frame's references again from the tables, and give the frames whose records differ. */
 export function recountMachine(xen: Hypervisor): Miscount[] {
@@ -18,11 +19,12 @@ export function holdersOf(xen: Hypervisor): Holders {
   const shared: number[] = []
   for (const domain of xen.owners) {
     if (domain === undefined) continue
-    // While a process runs, its root is in the register and the kernel's is kept.
-    roots.push(...domain.vcpus.map((vcpu) => (vcpu.kernelMode ? vcpu.root : domain.kernelRoot)))
-    if (domain.userRoot !== 0) roots.push(domain.userRoot)
-    descriptors.push(...domain.gdtFrames, ...domain.ldtFrames.values())
-    if (domain.vcpuInfo !== null) writable.push(domain.vcpuInfo.mfn)
+    for (const vcpu of domain.vcpus) {
+      roots.push(kernelRootOf(vcpu))
+      if (vcpu.userRoot !== 0) roots.push(vcpu.userRoot)
+      descriptors.push(...vcpu.gdtFrames, ...vcpu.ldtFrames.values())
+      if (vcpu.vcpuInfo !== null) writable.push(vcpu.vcpuInfo.mfn)
+    }
     writable.push(...domain.backendPages.map(({ mfn }) => mfn))
     // Domains that are only names own no shared_info.
     if (domain.sharedInfo !== 0) shared.push(domain.sharedInfo, ...domain.grantFrames)

@@ -9,10 +9,9 @@ import {
   buildKernelMachine,
   type KernelMachine,
   type KernelOptions,
-  type NamedFile,
   type Progress,
 } from './kernel-machine.ts'
-import { restoreSnapshot, saveSnapshot } from './kernel-snapshot.ts'
+import { restoreSnapshot, type SnapshotFile, snapshotParts } from './kernel-snapshot.ts'
 import { STOP_OUTCOMES } from './stop.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, because nothing more was to come of it, or for lack of something. */
@@ -68,7 +67,7 @@ export type KernelRunOptions = {
 export type KernelSpec = (KernelOptions | RestoreOptions) & KernelRunOptions
 
 /** Instead of a kernel: the machine that a snapshot holds. */
-export type RestoreOptions = { readonly restore: NamedFile }
+export type RestoreOptions = { readonly restore: SnapshotFile }
 
 /** Who is told while a kernel runs. */
 export type KernelWatch = {
@@ -130,7 +129,7 @@ export class KernelRun {
     const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
       'restore' in options
-        ? restoreSnapshot(options.restore.bytes, options.restore.name, onOutput, memory)
+        ? restoreSnapshot(options.restore, onOutput, memory)
         : buildKernelMachine(options, onOutput, watch.progress, memory)
     const { guest, xen } = this.machine
     const { pulse } = watch
@@ -222,9 +221,14 @@ export class KernelRun {
     return !crashed && shutdown === null && this.isWhole
   }
 
-  /** The machine as it is, for `restore`. */
+  /** The machine as it is, for `restore`, as the parts of a file: it must not run before the last one is taken. */
+  snapshotParts(): Iterable<Uint8Array> {
+    return snapshotParts(this.machine, this.symbols().toSystemMap())
+  }
+
+  /** The same in one piece. */
   snapshot(): Uint8Array {
-    return saveSnapshot(this.machine, this.symbols().toSystemMap())
+    return Buffer.concat([...this.snapshotParts()].map((part) => Uint8Array.from(part)))
   }
 
   /** What the run has come to. */
@@ -310,3 +314,4 @@ export function guestRun(spec: KernelSpec): GuestRun {
 
 export { MACHINE_BYTES } from '../../machine/memory.ts'
 export type { KernelOptions, NamedFile, Progress } from './kernel-machine.ts'
+export type { SnapshotFile } from './kernel-snapshot.ts'

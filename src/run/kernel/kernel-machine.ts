@@ -40,6 +40,8 @@ const LEAST_FRAME_BYTES = 32
 export const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
 const FIRST_FRAME = 0x100
+/** What a kernel may have, unpacked, however small its guest is: not all of it is loaded. */
+const LEAST_KERNEL_ROOM = 2 ** 28
 /** A prime number of nanoseconds: many seeds, many moments. */
 const SEED_STEP = 654_435_761
 /** The toolstack allocates these first, in this order. */
@@ -85,16 +87,14 @@ export function buildKernelMachine(
   const nrPages = options.memory ?? USUAL_PAGES
   const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
   progress('unpack')
-  const elf = unpackKernel(kernel.bytes, kernel.name)
+  const memoryBytes = nrPages * 4096
+  const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))
   progress('read')
   const image = readImage(elf, kernel.name)
-  const initrd = ramdisk === undefined || ramdisk.bytes.length === 0 ? null : unpackInitrd(ramdisk.bytes)
-  if (initrd !== null && initrd.length > nrPages * 4096) {
-    const [has, takes] = [nrPages * 4096, initrd.length].map((n) => Math.ceil(n / 2 ** 20))
-    throw new BadInput(
-      `${ramdisk?.name}: unpacked it has ${takes} MiB, more than the guest's memory of ${has} MiB; give the guest more`,
-    )
-  }
+  const initrd =
+    ramdisk === undefined || ramdisk.bytes.length === 0
+      ? null
+      : unpackInitrd(ramdisk.bytes, ramdisk.name, memoryBytes)
   const least = nrPages * LEAST_FRAME_BYTES
   if (least > memory.size) {
     const [needs, has] = [least, memory.size].map((n) => Math.ceil(n / 2 ** 20))

@@ -1,129 +1,207 @@
-import { deserialize, serialize } from 'node:v8'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { createHash } from 'node:crypto'
 import { BadInput } from '../../bits/bad-input.ts'
-import type { SavedCpu } from '../../cpu/cpu.ts'
+import type { Cpu } from '../../cpu/cpu.ts'
+import { restoreCpu, saveCpu } from '../../cpu/saved-cpu.ts'
+import { checkedJson } from '../../files/checked.ts'
 import { Guest } from '../../guest/guest.ts'
-import { Memory, type SavedMemory } from '../../machine/memory.ts'
-import { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { Memory } from '../../machine/memory.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
-import { type SavedXenstore, Xenstore } from '../../toolstack/xenstore.ts'
+import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain } from '../../xen/domain.ts'
-import { Hypervisor, type SavedXen } from '../../xen/hypervisor.ts'
+import { grantFrames } from '../../xen/hypercalls/grant-table-op.ts'
+import { Hypervisor } from '../../xen/hypervisor.ts'
+import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import type { Port } from '../../xen/sched/event-channels.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
-import { DOMAIN_ID, hostFor, type KernelMachine } from './kernel-machine.ts'
+import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
+import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
+import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
+import { machineFault } from './snapshot/machine-fault.ts'
+import { PackedReader, packed } from './snapshot/packed-stream.ts'
 
 /**
- * A machine in a file: what it is made of, its memory, and what its parts keep outside of that. What can be computed from
- * the memory, as decoded instructions and translations, is not in it.
+ * A machine in a file: what it is made of, the bytes of its frames, and what its parts keep outside of them. What can be
+ * computed from that, as decoded instructions and translations, is not in it. The same machine makes the same file.
+ *
+ *     "xenolith snapshot 4", hash of the head | the head, a line of JSON | symbols and frames, packed
  */
-const MAGIC = 'xenolith snapshot 2\n'
+const MAGIC = 'xenolith snapshot 4 '
+/** Free memory of a guest that was fragmented as far as can be; ordinary ones take some thousand bytes. */
+const LARGEST_HEAD = 2 ** 28
 
-type Snapshot = {
-  readonly xenName: string
-  /** What the domain is called. */
-  readonly name: string
-  readonly nrPages: number
-  readonly memory: SavedMemory
-  readonly xen: SavedXen
-  readonly cpu: SavedCpu
-  readonly vcpu: { readonly root: number; readonly kernelMode: boolean; readonly faultAddress: number }
-  /** The domain's fields but for its vCPUs, and for the ends of its ports that are dom0's. */
-  readonly domain: Omit<Domain, 'vcpus' | 'ports'> & { readonly ports: readonly (Port | null)[] }
-  readonly console: readonly number[]
-  readonly xenstore: SavedXenstore
-  readonly storeMfn: number
-  readonly consoleMfn: number
-  /** The kernel's symbols, as a System.map. */
-  readonly symbols: string
+/** A snapshot's file: its bytes, or how to read them part by part, as often as asked. */
+export type SnapshotFile = NamedFile | { readonly name: string; readonly parts: () => Iterable<Uint8Array> }
+
+/** The machine as it is, as the parts of a file. Its guest must be alive, and not run until the last part is taken. */
+export function* snapshotParts(machine: KernelMachine, symbols: string): Generator<Uint8Array> {
+  const { xen, start } = machine
+  const saved = framesOf(xen, start.domain)
+  const names = Buffer.from(symbols)
+  const head = JSON.stringify(headOf(machine, saved.groups, saved.frames.length, names.length))
+  yield Buffer.from(`${MAGIC}${sha256(head)}\n${head}\n`)
+  yield* packed(
+    (function* () {
+      yield names
+      yield* frameParts(xen, start.domain, saved)
+    })(),
+  )
 }
 
-/** The machine as it is, as a file. Its guest must be alive. */
-export function saveSnapshot(machine: KernelMachine, symbols: string): Uint8Array {
-  const { xen, start, guest, console, xenstore } = machine
-  const { vcpus, ports, ...rest } = start.domain
-  const [vcpu] = vcpus
-  const snapshot: Snapshot = {
-    xenName: xen.version.name,
-    name: machine.name,
-    nrPages: machine.nrPages,
-    memory: xen.memory.save(guest.cpu.ownPages),
-    xen: xen.save(),
-    cpu: guest.cpu.save(),
-    vcpu: { root: vcpu.root, kernelMode: vcpu.kernelMode, faultAddress: vcpu.faultAddress },
-    domain: { ...rest, ports: Array.from(ports, (port) => savedPort(port)) },
-    console: console.save(),
-    xenstore: xenstore.save(),
-    storeMfn: start.storeMfn,
-    consoleMfn: start.consoleMfn,
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/** What of the head is not plain data by itself: bytes are text, maps are lists, and no time is null. */
+type Written = Omit<Head, 'console' | 'vcpus'> & {
+  readonly console: string
+  readonly vcpus: readonly WrittenVcpu[]
+}
+type SavedVcpu = Head['vcpus'][number]
+type WrittenVcpu = Omit<SavedVcpu, 'cpu' | MapName> &
+  Record<MapName, unknown> & { readonly cpu: Omit<SavedVcpu['cpu'], 'fpu'> & { readonly fpu: string } }
+type MapName = 'traps' | 'callbacks' | 'ldtFrames'
+
+function headOf(
+  { xen, name, start, guest, console, xenstore, nrPages }: KernelMachine,
+  groups: readonly number[],
+  frames: number,
+  symbols: number,
+): Written {
+  const { domain, storeMfn, consoleMfn } = start
+  const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
+  const { sharedInfo, memoryMap, grantFrames, backendPages, ...rest } = more
+  return {
+    xen: xen.version.name,
+    name,
+    nrPages,
+    groups,
+    frames,
     symbols,
+    storeMfn,
+    consoleMfn,
+    console: Buffer.from(console.save()).toString('base64'),
+    vcpus: vcpus.map((vcpu) => writtenVcpu(vcpu, guest.cpu)),
+    xenstore: xenstore.save(),
+    hypervisor: xen.save(),
+    domain: {
+      ...rest,
+      ports: Array.from(rest.ports, savedPort),
+      grants: grantFrames.length,
+    },
   }
-  return Buffer.concat([Buffer.from(MAGIC), gzipSync(serialize(snapshot), { level: 1 })])
 }
 
-/** The toolstack's ends are made anew with the machine; a domU without company has no port to another guest's. */
-function savedPort(port: Port | undefined): Port | null {
-  return port === undefined || port.kind === 'backend' || port.kind === 'interdomain' ? null : port
+function writtenVcpu({ id: _id, domain: _domain, port, ...rest }: PvVcpu, core: Cpu): WrittenVcpu {
+  const cpu = saveCpu(core)
+  return {
+    ...rest,
+    port: { root: port.root, kernelMode: port.kernelMode, faultAddress: port.faultAddress },
+    cpu: { ...cpu, fpu: Buffer.from(cpu.fpu).toString('base64') },
+    traps: [...rest.traps],
+    callbacks: [...rest.callbacks],
+    ldtFrames: [...rest.ldtFrames],
+  }
+}
+
+function savedPort(port: Port | undefined): SavedPort {
+  if (port === undefined) return null
+  if (port.kind === 'backend') return { kind: 'backend' }
+  // The only other domain is dom0, which is no guest here and binds nothing.
+  if (port.kind !== 'interdomain') return port
+  return { kind: 'interdomain', port: port.port, vcpu: port.vcpu }
 }
 
 /**
- * The machine that a file holds, about to go on.
+ * The machine that a file holds, about to go on. Nothing of the file is believed: its hashes tell damage, and what could
+ * not have come about by a guest's own doing is refused, as anybody can write a file and its hashes.
  *
  * @param onOutput gets what the guest writes to its console
  * @throws BadInput for a file that is none, or is damaged
  */
 export function restoreSnapshot(
-  file: Uint8Array,
-  source: string,
+  file: SnapshotFile,
   onOutput: (bytes: Uint8Array) => void,
   memory = new Memory(),
 ): KernelMachine {
-  const snapshot = read(file, source)
-  const { domain: saved, nrPages } = snapshot
-  const xen = new Hypervisor(xenVersion(snapshot.xenName), hostFor(nrPages), memory)
+  const source = file.name
+  const reader = new PackedReader('bytes' in file ? [file.bytes] : file.parts(), source)
+  const head = readHead(reader, source)
+  const symbols = new Uint8Array(head.symbols)
+  reader.read(symbols)
+  const { name, nrPages, storeMfn, consoleMfn } = head
+  const xen = new Hypervisor(xenVersion(head.xen), hostFor(nrPages), memory)
   const domain = xen.addDomain(DOMAIN_ID, false)
-  const vcpu = new Vcpu(xen.memory, xen, DOMAIN_ID)
-  xen.addVcpu(domain, vcpu)
-  const { ports, ...fields } = saved
-  Object.assign(domain, fields)
-  xen.restore(snapshot.xen)
-  xen.memory.restore(snapshot.memory)
-  // The toolstack's ends find their pages mapped, and take the first ports, as when the machine was built.
-  const xenstore = new Xenstore(xen, domain, snapshot.storeMfn, new Map())
-  const console = new ConsoleRing(xen, domain, snapshot.consoleMfn, onOutput)
-  for (const [n, port] of ports.entries()) if (port !== null) domain.ports[n] = port
+  const vcpu = xen.addVcpu(domain).port
+  domain.sharedInfo = xen.allocateXenFrame(domain.owner)
+  grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
-  // The core has begun with registers of its own and told the guest the time: what was saved counts.
-  xen.memory.restorePages(snapshot.memory)
-  guest.cpu.restore(snapshot.cpu)
-  Object.assign(vcpu, snapshot.vcpu)
-  xenstore.restore(snapshot.xenstore)
-  console.restore(snapshot.console)
-  const start = { domain, vcpu, storeMfn: snapshot.storeMfn, consoleMfn: snapshot.consoleMfn }
-  const { name } = snapshot
-  return {
-    xen,
-    name,
-    start,
-    guest,
-    console,
-    xenstore,
-    nrPages,
-    layout: null,
-    elf: null,
-    symbols: snapshot.symbols,
-  }
+  const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
+  // What came to harm on the way is no lie.
+  if (misplaced === null) reader.end()
+  else reader.skip()
+  const fault = misplaced ?? restoreState(head, xen, domain)
+  if (fault !== null) throw impossible(source, fault)
+  const xenstore = new Xenstore(xen, domain, storeMfn, new Map())
+  const console = new ConsoleRing(xen, domain, consoleMfn, onOutput)
+  if (!restorePorts(head.domain.ports, domain)) throw impossible(source, 'its ports are none')
+  xenstore.restore(head.xenstore)
+  console.restore([...head.console])
+  restoreCpu(guest.cpu, head.vcpus[0].cpu, xen.clock.now)
+  const start = { domain, vcpu, storeMfn, consoleMfn }
+  const text = Buffer.from(symbols).toString('utf8')
+  return { xen, name, start, guest, console, xenstore, nrPages, layout: null, elf: null, symbols: text }
 }
 
-function read(file: Uint8Array, source: string): Snapshot {
-  const magic = Buffer.from(file.subarray(0, MAGIC.length)).toString('latin1')
-  if (magic !== MAGIC) {
+function readHead(reader: PackedReader, source: string): Head {
+  const first = reader.line(MAGIC.length + 64)
+  if (first?.startsWith(MAGIC) !== true) {
     throw new BadInput(`${source}: no snapshot of this version; make one by --snapshot FILE`)
   }
-  try {
-    return deserialize(gunzipSync(file.subarray(MAGIC.length))) as Snapshot
-  } catch (error) {
-    if (!(error instanceof Error)) throw error
-    throw new BadInput(`${source}: the snapshot is cut off or damaged; make it again`)
+  const text = reader.line(LARGEST_HEAD)
+  if (text === null || first !== MAGIC + sha256(text)) throw reader.damaged()
+  const head = checkedJson({ text, schema: HeadForm, what: `${source}: the snapshot` })
+  const { nrPages, groups, frames } = head
+  const isAscending = groups.every((group, i) => i === 0 || groups[i - 1] < group)
+  if (!isAscending) throw impossible(source, 'its records are in no order')
+  // Beside RAM there are the M2P, a frame for 512, and what is shared.
+  if (frames > nrPages * 1.01 + MOST_OTHER_FRAMES) throw impossible(source, 'it has more frames than memory')
+  return head
+}
+
+/** Frames of the M2P's last group, and of the grant table. */
+const MOST_OTHER_FRAMES = 1024
+
+function impossible(source: string, why: string): BadInput {
+  return new BadInput(`${source}: the snapshot cannot be: ${why}; make it again`)
+}
+
+/** What Xen knows of the domain and its vCPUs. Null, or what cannot be. */
+function restoreState(head: Head, xen: Hypervisor, domain: Domain): string | null {
+  const { ports, grants, ...fields } = head.domain
+  Object.assign(domain, fields)
+  xen.restore(head.hypervisor)
+  for (const [n, { port, cpu: _cpu, ...saved }] of head.vcpus.entries()) {
+    Object.assign(domain.vcpus[n], saved)
+    Object.assign(domain.vcpus[n].port, port)
   }
+  // The toolstack's ends have their pages mapped, and find them so.
+  domain.backendPages.push(
+    { mfn: head.storeMfn, user: 'xenstore' },
+    { mfn: head.consoleMfn, user: 'console' },
+  )
+  return machineFault(xen, domain)
+}
+
+/** The toolstack's ends of ports are made with the machine; those that the guest has closed are so again. */
+function restorePorts(ports: readonly SavedPort[], domain: Domain): boolean {
+  const made = [...domain.ports]
+  domain.ports.length = 0
+  for (const [n, port] of ports.entries()) {
+    if (port === null) continue
+    const isBackend = port.kind === 'backend'
+    if (isBackend && made[n] === undefined) return false
+    domain.ports[n] = isBackend ? made[n] : port.kind === 'interdomain' ? { ...port, domain } : port
+  }
+  domain.ports.length = ports.length
+  return true
 }

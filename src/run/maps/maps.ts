@@ -1,7 +1,10 @@
+import * as v from 'valibot'
 // biome-ignore lint/style/noRestrictedImports: data/ is no room: it holds facts, and nothing in it imports anything.
 import data from '../../../data/memory-maps.json' with { type: 'json' }
 import { BadInput, nearest } from '../../bits/bad-input.ts'
+import { foreignText } from '../../bits/foreign-text.ts'
 import { E820, type E820Entry, type E820Type } from '../../xen/abi.ts'
+import { MapRecordForm, MOST_RANGES } from './map-form.ts'
 import { parseMapLog } from './map-log.ts'
 
 /** A machine's or a guest's physical memory map, with what its log says about the kernel that ran there. */
@@ -67,6 +70,8 @@ export function checkMap(map: MemoryMap): MemoryMap {
 function checkEntries(entries: readonly E820Entry[], file: string, where: (i: number) => string): void {
   if (entries.length === 0)
     throw new BadInput(`${file}: the map is empty; it needs at least one range of RAM`)
+  if (entries.length > MOST_RANGES)
+    throw new BadInput(`${file}: the map has more than ${MOST_RANGES} ranges; is it one map?`)
   const range = (i: number) => `0x${entries[i].start.toString(16)}-0x${entries[i].end.toString(16)}`
   for (const [i, entry] of entries.entries()) {
     if (entry.end <= entry.start)
@@ -140,45 +145,41 @@ function lineOfError(error: Error, text: string): number {
 }
 
 function fromRecord(json: unknown, file: string, what: string): MemoryMap {
-  const record = (json ?? {}) as Record<string, unknown>
-  if (!Array.isArray(record.entries)) throw new BadInput(`${file}: ${what} has no list "entries"`)
+  const read = v.safeParse(MapRecordForm, json, { abortEarly: true })
+  if (!read.success) throw new BadInput(`${file}: ${wrong(read.issues[0], what)}`)
+  const { name, kind, entries, partial, source, era, nrPages, vEnd, append } = read.output
   const notes = new Set<string>()
-  const entries = record.entries.map((raw, i) => fromEntry(raw, `${file}: entry ${i + 1}`, notes))
-  const kind = String(record.kind ?? 'host')
-  if (!/^(host|guest)(-e820)?$/.test(kind))
-    throw new BadInput(`${file}: kind "${kind}" is neither host nor guest`)
-  const number = (key: string) =>
-    record[key] === undefined ? {} : { [key]: toNumber(record[key], `${file}: "${key}"`) }
-  const string = (key: string) => (record[key] === undefined ? {} : { [key]: String(record[key]) })
   return {
-    name: String(record.name ?? baseName(file)),
+    name: name ?? baseName(file),
     kind: kind.startsWith('host') ? 'host' : 'guest',
-    entries,
-    partial: record.partial === true,
-    source: [String(record.source ?? file), ...notes].join('; '),
-    ...string('era'),
-    ...number('nrPages'),
-    ...number('vEnd'),
-    ...string('append'),
+    entries: entries.map(({ start, end, type }) => {
+      if (Object.hasOwn(E820, type)) return { start, end, type: type as E820Type }
+      notes.add(`${type} taken as reserved`)
+      return { start, end, type: 'reserved' }
+    }),
+    partial: partial === true,
+    source: [source ?? file, ...notes].join('; '),
+    ...(era === undefined ? {} : { era }),
+    ...(nrPages === undefined ? {} : { nrPages }),
+    ...(vEnd === undefined ? {} : { vEnd }),
+    ...(append === undefined ? {} : { append }),
   }
 }
 
-function fromEntry(raw: unknown, where: string, notes: Set<string>): E820Entry {
-  const entry = (raw ?? {}) as Record<string, unknown>
-  const start = toNumber(entry.start, `${where}: "start"`)
-  const end = toNumber(entry.end, `${where}: "end"`)
-  if (typeof entry.type !== 'string') throw new BadInput(`${where}: "type" is missing`)
-  if (Object.hasOwn(E820, entry.type)) return { start, end, type: entry.type as E820Type }
-  notes.add(`${entry.type} taken as reserved`)
-  return { start, end, type: 'reserved' }
-}
+const A_NUMBER = 'must be a number of bytes or frames, or a string such as "0x100000"'
 
-/** A JSON number, or a string as people write addresses: `0x100000`. */
-function toNumber(value: unknown, where: string): number {
-  const number = typeof value === 'string' && /^(0x[0-9a-f]+|\d+)$/i.test(value) ? Number(value) : value
-  if (typeof number !== 'number' || !Number.isInteger(number) || number < 0)
-    throw new BadInput(`${where} must be a number of bytes or frames, or a string such as "0x100000"`)
-  return number
+/** What is wrong with a record, by its first field that is. */
+function wrong({ path, input }: v.BaseIssue<unknown>, what: string): string {
+  const keys = path?.map(({ key }) => key) ?? ['entries']
+  const field = keys.at(-1)
+  const where = keys.length > 1 ? `entry ${Number(keys[1]) + 1}` : ''
+  if (field === 'entries' && Array.isArray(input)) return `${what} has more than ${MOST_RANGES} ranges`
+  if (field === 'entries') return `${what} has no list "entries"`
+  if (field === 'kind') return `kind "${foreignText(String(input))}" is neither host nor guest`
+  if (field === 'start' || field === 'end') return `${where}: "${field}" ${A_NUMBER}`
+  if (field === 'type') return `${where}: "type" is missing`
+  if (field === 'nrPages' || field === 'vEnd') return `"${field}" ${A_NUMBER}`
+  return where === '' ? `"${String(field)}" must be a string, and not so long` : `${where} is no range`
 }
 
 function baseName(fileName: string): string {

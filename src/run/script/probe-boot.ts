@@ -155,7 +155,7 @@ class Toolstack {
     this.console = console
     this.asker = new Probe(dom0, new Symbols(() => {}))
     this.asker.start()
-    xen.current = vcpu
+    xen.current = xen.vcpuOf(vcpu)
     xen.console.lines.length = 0
   }
 
@@ -174,7 +174,7 @@ class Toolstack {
       this.console.print(Buffer.from(text).toString('latin1'))
     } else if (state === FRAME) {
       this.asker.askAbout(u32[words + MAIL.frame / 4 + 1] * TWO_32 + u32[words + MAIL.frame / 4])
-      this.xen.current = this.vcpu
+      this.xen.current = this.xen.vcpuOf(this.vcpu)
       this.console.drain()
     }
     u32[words + MAIL.state / 4] = NOTHING

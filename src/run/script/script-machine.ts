@@ -11,7 +11,7 @@ import {
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import { Memory } from '../../machine/memory.ts'
-import { RSI, RSP, Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { RSI, RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { PROBE } from '../../script/layout.ts'
 import { SIF, START_INFO } from '../../xen/abi.ts'
 import type { Domain } from '../../xen/domain.ts'
@@ -94,6 +94,9 @@ function dom0Layout(tables: number): Layout {
   return { list: tables - 17, startInfo: tables - 1, tables, order: DOM0_ORDER }
 }
 
+/** dom0 maps its script, with what lies behind it: 17 pages and its page tables. */
+const MOST_SCRIPT_BYTES = (MAPPED_PAGES - SCRIPT_START - 17 - DOM0_ORDER.length) * PAGE
+
 let memory: Memory | null = null
 
 /**
@@ -124,6 +127,11 @@ export function scriptMachine(
     directMap: frame('XDIRL3'),
   }
   checkFrames(syms, isDomU)
+  if (!isDomU && scriptBytes > MOST_SCRIPT_BYTES) {
+    throw new BadInput(
+      `a script of ${scriptBytes} bytes does not fit dom0's first 8 MiB; at most ${MOST_SCRIPT_BYTES} do`,
+    )
+  }
   const host = { ram: RAM, map: [], addressBits: 40 }
   const version = xenVersion(profile)
   const xen = new Hypervisor(withHoles(version, holesOf(version, holes)), host, memory, frames)
@@ -270,9 +278,9 @@ function buildProbe(
   writeTables(xen, p2m, layout, privileged)
   writeStartInfo(xen, domain, p2m[layout.startInfo], layout, nrPages)
 
-  const vcpu = new Vcpu(xen.memory, xen, id)
-  xen.addVcpu(domain, vcpu)
-  xen.current = vcpu
+  const pv = xen.addVcpu(domain)
+  const vcpu = pv.port
+  xen.current = pv
   const root = p2m[layout.tables]
   const record = xen.memory.record(root)
   // The tables are validated by the rules themselves; one reference is the pin's and one the vCPU's.

@@ -9,28 +9,12 @@ import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN } from '../../xen/versions/index.ts'
-import { type FrameRun, type RecordedSyms, scriptMachine } from './script-machine.ts'
+import type { Recording } from './recording.ts'
+import { type RecordedSyms, scriptMachine } from './script-machine.ts'
 
 export type { CallResult } from '../../script/multi.ts'
 export type { TranscriptLine } from '../../script/transcript.ts'
-
-/** A recording of a script: what its first line and its other lines say. */
-export type Recording = {
-  readonly header: {
-    readonly domain?: string
-    /** The build: `debug` or `release`. */
-    readonly xen?: string
-    /** The hypervisor's version, as in `4.14.6`. */
-    readonly version?: string
-    readonly status?: string
-    /** The build whose frames these are, when it is not the one whose results are. */
-    readonly frames?: 'debug'
-    readonly syms: RecordedSyms
-    /** All frames of the domain, in recordings that say so. */
-    readonly p2m?: readonly FrameRun[]
-  }
-  readonly lines: readonly (TranscriptLine & { readonly sym?: Record<string, string> })[]
-}
+export { parseRecording, type Recording } from './recording.ts'
 
 export type ScriptOptions = {
   /** The version profile of Xen, default 4.17. */
@@ -61,65 +45,6 @@ export type ScriptResult = {
     readonly syms: RecordedSyms
   }
   readonly lines: readonly TranscriptLine[]
-}
-
-/** The recording in a text: JSON lines, the first one a header. Throws BadInput for what is none. */
-export function parseRecording(text: string, source = 'recording'): Recording {
-  const rows = text
-    .trim()
-    .split('\n')
-    .map((line, i) => {
-      try {
-        return JSON.parse(line) as unknown
-      } catch {
-        throw new BadInput(`${source}:${i + 1}: not a line of JSON; a recording has one object a line`)
-      }
-    })
-  const [header, ...lines] = rows
-  if (!isObject(header) || !isObject(header.syms) || !Object.values(header.syms).every(isPlace)) {
-    throw new BadInput(
-      `${source}:1: no header of a recording; it needs "syms" with the mfn and pfn of every name`,
-    )
-  }
-  if (header.p2m !== undefined && !(Array.isArray(header.p2m) && header.p2m.every(isRun))) {
-    throw new BadInput(`${source}:1: "p2m" is no list of runs [pfn, mfn, how many, 1 or -1]`)
-  }
-  if (header.version !== undefined && typeof header.version !== 'string') {
-    throw new BadInput(`${source}:1: "version" is not the name of a version, as in "4.14.6"`)
-  }
-  const bad = lines.findIndex((line) => !isObject(line) || typeof line.op !== 'string' || !isSym(line.sym))
-  if (bad !== -1) throw new BadInput(`${source}:${bad + 2}: no line of a recording; it needs "op"`)
-  return { header, lines } as unknown as Recording
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isPlace(value: unknown): boolean {
-  if (!isObject(value)) return false
-  const { mfn, pfn } = value
-  return isHex(mfn) && (pfn === '-' || isHex(pfn))
-}
-
-function isHex(value: unknown): boolean {
-  return typeof value === 'string' && /^[0-9a-f]{1,10}$/.test(value)
-}
-
-function isRun(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length !== 4 || !value.every(Number.isInteger)) return false
-  const [pfn, mfn, count, step] = value as number[]
-  return (
-    pfn >= 0 && mfn > 0 && count > 0 && pfn + count <= 2 ** 20 && mfn < 2 ** 28 && (step === 1 || step === -1)
-  )
-}
-
-function isSym(value: unknown): boolean {
-  return (
-    value === undefined ||
-    (isObject(value) &&
-      Object.values(value).every((v) => typeof v === 'string' && /^[0-9a-f]{1,10}(=|$)/.test(v)))
-  )
 }
 
 /** Run a script on a machine of its own. Throws BadInput for a script that cannot be read. */

@@ -82,6 +82,9 @@ export function defaultMoves(pageCount: number, isDomU: boolean): string {
   ].join('\n')
 }
 
+/** A search keeps a move in sixteen bits. */
+export const MOST_MOVES = 2 ** 16
+
 /** Verbs that no search can take back, or that change what names mean. */
 const NOT_FOR_SEARCHES = new Set(['decr', 'incr', 'popp', 'exch', 'hc', 'sym', 'assist'])
 /** Verbs that do nothing to the machine. */
@@ -95,6 +98,7 @@ export function parseMoves(text: string, source: string): Moves {
   const setup: ScriptLine[] = []
   const lines: ScriptLine[] = []
   const pages: string[] = []
+  const known = new Set<string>()
   for (const line of parseScript(text)) {
     const at = `${source}:${line.n}`
     if (line.op === null) throw new BadInput(`${at}: ${line.error}`)
@@ -102,13 +106,18 @@ export function parseMoves(text: string, source: string): Moves {
     if (verb === 'page') {
       if (lines.length > 0) throw new BadInput(`${at}: pages come before the first move`)
       setup.push(line)
-      pages.push(...line.op.names)
+      for (const name of line.op.names) pages.push(name)
     } else if (NOT_FOR_SEARCHES.has(verb)) {
       throw new BadInput(`${at}: '${verb}' is no move of a search, which must be able to take its moves back`)
-    } else if (!NO_MOVES.has(verb) && !lines.some(({ text }) => text === line.text)) lines.push(line)
+    } else if (!NO_MOVES.has(verb) && !known.has(line.text)) {
+      known.add(line.text)
+      lines.push(line)
+    }
   }
   if (lines.length === 0)
     throw new BadInput(`${source}: there is no move in it; give script lines, one a line`)
+  if (lines.length > MOST_MOVES)
+    throw new BadInput(`${source}: ${lines.length} moves are too many for a search; at most ${MOST_MOVES}`)
   if (pages.length > MOST_PAGES) {
     throw new BadInput(`${source}: ${pages.length} pages are too many for a search; at most ${MOST_PAGES}`)
   }
@@ -138,5 +147,5 @@ function symmetricPages(pages: readonly string[], lines: readonly ScriptLine[]):
 const WORD = /(?<![\w|])[A-Za-z]\w*/g
 
 function normal(text: string): string {
-  return text.replace(/\s*([,=])\s*|\s+/g, (_, sign?: string) => ` ${sign ?? ''} `).replace(/ +/g, ' ')
+  return text.replace(/[,=]/g, ' $& ').replace(/\s+/g, ' ')
 }

@@ -6,8 +6,8 @@ import { PROBE } from '../../script/layout.ts'
 import type { ScriptLine } from '../../script/parse.ts'
 import { Probe } from '../../script/probe.ts'
 import { Symbols } from '../../script/symbols.ts'
-import type { Domain } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { kernelRootOf, type PvVcpu } from '../../xen/pv-vcpu.ts'
 import { setEventsMasked } from '../../xen/sched/vcpu-info.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
@@ -45,7 +45,7 @@ export class SearchMachine {
   readonly xen: Hypervisor
   private readonly probe: Probe
   private readonly vcpu: Vcpu
-  private readonly domain: Domain
+  private readonly pv: PvVcpu
   private readonly version: XenVersion
   private readonly holes: readonly string[]
   /** Word index in memory of every number of the state's first two parts. */
@@ -61,7 +61,7 @@ export class SearchMachine {
     const { xen, vcpu } = scriptMachine(spec.xen, spec.domain === 'domU', 0, null, new Set())
     this.xen = xen
     this.vcpu = vcpu
-    this.domain = xen.domainOf(vcpu)
+    this.pv = xen.vcpuOf(vcpu)
     this.openHoles(this.holes)
     this.probe = new Probe(vcpu, new Symbols(() => {}))
     this.probe.start()
@@ -129,24 +129,23 @@ export class SearchMachine {
 
   save(state: Int32Array): void {
     const { i32 } = this.xen.memory
-    const { at, domain, vcpu, places, frames } = this
+    const { at, pv, vcpu, places, frames } = this
     let n = at.length
     for (let i = 0; i < n; i++) state[i] = i32[at[i]]
-    const kernelRoot = vcpu.kernelMode ? vcpu.root : domain.kernelRoot
-    state[n++] = kernelRoot
-    state[n++] = domain.userRoot
+    state[n++] = kernelRootOf(pv)
+    state[n++] = pv.userRoot
     state[n++] = vcpu.kernelMode ? 1 : 0
     state[n++] = this.xen.userModeCalls > 0 ? 1 : 0
-    state[n++] = domain.ldtEntries
-    state[n++] = Math.floor(domain.ldtBase / 2 ** 32)
-    state[n++] = domain.ldtBase | 0
-    state[n++] = domain.gdtEntries
-    state[n++] = domain.gdtFrames[0] ?? 0
-    state[n++] = domain.gdtFrames[1] ?? 0
+    state[n++] = pv.ldtEntries
+    state[n++] = Math.floor(pv.ldtBase / 2 ** 32)
+    state[n++] = pv.ldtBase | 0
+    state[n++] = pv.gdtEntries
+    state[n++] = pv.gdtFrames[0] ?? 0
+    state[n++] = pv.gdtFrames[1] ?? 0
     let cached = 0
     for (let i = 0; i < frames.length; i++) if (this.xen.mayBeCached(frames[i])) cached |= 1 << i
     state[n++] = cached
-    for (const page of places.ldtPages) state[n++] = domain.ldtFrames.get(page) ?? 0
+    for (const page of places.ldtPages) state[n++] = pv.ldtFrames.get(page) ?? 0
     for (const region of places.regions) state[n++] = vcpu.tlb.cachedL1(region)
     const { readTag, writeTag, words } = vcpu.tlb
     for (const va of places.addresses) {
@@ -158,26 +157,27 @@ export class SearchMachine {
 
   restore(state: Int32Array): void {
     const { i32 } = this.xen.memory
-    const { at, domain, vcpu, places, frames } = this
+    const { at, pv, vcpu, places, frames } = this
+    const { domain } = pv
     let n = at.length
     for (let i = 0; i < n; i++) i32[at[i]] = state[i]
     const kernelRoot = state[n++]
-    domain.kernelRoot = kernelRoot
-    domain.userRoot = state[n++]
+    pv.kernelRoot = kernelRoot
+    pv.userRoot = state[n++]
     vcpu.kernelMode = state[n++] === 1
-    vcpu.root = vcpu.kernelMode ? kernelRoot : domain.userRoot
+    vcpu.root = vcpu.kernelMode ? kernelRoot : pv.userRoot
     this.xen.userModeCalls = state[n++]
-    domain.ldtEntries = state[n++]
-    domain.ldtBase = state[n] * 2 ** 32 + (state[n + 1] >>> 0)
+    pv.ldtEntries = state[n++]
+    pv.ldtBase = state[n] * 2 ** 32 + (state[n + 1] >>> 0)
     n += 2
-    domain.gdtEntries = state[n++]
-    domain.gdtFrames = [state[n], state[n + 1]].filter((mfn) => mfn !== 0)
+    pv.gdtEntries = state[n++]
+    pv.gdtFrames = [state[n], state[n + 1]].filter((mfn) => mfn !== 0)
     n += 2
     const cached = state[n++]
     this.xen.setMayBeCached(frames.filter((_, i) => (cached & (1 << i)) !== 0))
-    domain.ldtFrames.clear()
+    pv.ldtFrames.clear()
     for (const page of places.ldtPages) {
-      if (state[n] !== 0) domain.ldtFrames.set(page, state[n])
+      if (state[n] !== 0) pv.ldtFrames.set(page, state[n])
       n++
     }
     vcpu.tlb.flush()
@@ -191,7 +191,7 @@ export class SearchMachine {
     }
     domain.crashed = false
     domain.shutdown = null
-    setEventsMasked(this.xen, domain, true)
+    setEventsMasked(this.xen, pv, true)
     vcpu.setVa(RSP, PROBE.stack)
   }
 

@@ -19,23 +19,26 @@ const SETUP_MAGIC = 0x5372_6448
 /** The first version of the boot protocol that says where the packed kernel is: Linux 2.6.26. */
 const WITH_PAYLOAD = 0x208
 const SECTOR = 512
-/** More than any kernel has, unpacked, and than fits before its own mappings. */
+/** What the toolstack unpacks at most, kernels and initrds. Xen: XC_DOM_DECOMPRESS_MAX. */
 const MOST_BYTES = 2 ** 30
 
 /**
  * The ELF file in a kernel's file, be it that, the same packed by gzip, or a bzImage, which has it packed inside of a
  * program that unpacks it. Throws BadInput for what is none of these, and for what is cut off or damaged.
+ *
+ * @param room bytes that it may have, unpacked
  */
-export function unpackKernel(file: Uint8Array, source: string): Uint8Array {
+export function unpackKernel(file: Uint8Array, source: string, room = MOST_BYTES): Uint8Array {
   if (isElf(file)) return file
-  const kernel = isGzip(file) ? named(source, () => gunzip(file, MOST_BYTES)) : unpackBzImage(file, source)
+  const most = Math.min(room, MOST_BYTES)
+  const kernel = isGzip(file) ? named(source, () => gunzip(file, most)) : unpackBzImage(file, source, most)
   if (isElf(kernel)) return kernel
   throw new BadInput(
     `${source}: what is packed in it is no ELF file; give a kernel for x86-64 with Xen's notes`,
   )
 }
 
-function unpackBzImage(file: Uint8Array, source: string): Uint8Array {
+function unpackBzImage(file: Uint8Array, source: string, most: number): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   const isBzImage =
     file.length >= SETUP.end &&
@@ -59,8 +62,8 @@ function unpackBzImage(file: Uint8Array, source: string): Uint8Array {
   }
   // The payload ends with the size of its content. gzip has it there anyway, as part of itself.
   const size = view.getUint32(start + length - 4, true)
-  if (size > MOST_BYTES)
-    throw new BadInput(`${source}: its kernel says to have ${size} bytes; the file is damaged`)
+  if (size > most)
+    throw new BadInput(`${source}: its kernel says to have ${size} bytes; the guest has room for ${most}`)
   const packed = packing.name === 'gzip' ? payload : payload.subarray(0, -4)
   return named(source, () => packing.unpack(packed, size), packing.name)
 }
@@ -75,14 +78,29 @@ function named(source: string, unpack: () => Uint8Array, packing = 'gzip'): Uint
   }
 }
 
-/** An initrd as the toolstack gives it to the guest: unpacked if it is gzip, else as it is. Xen: xc_dom_build_module(). */
-export function unpackInitrd(file: Uint8Array): Uint8Array {
-  if (!isGzip(file)) return file
+/**
+ * An initrd as the toolstack gives it to the guest: unpacked if it is gzip, else as it is. Xen: xc_dom_build_module().
+ *
+ * @param room bytes that it may have, unpacked: what the guest has of memory
+ * @throws BadInput for more
+ */
+export function unpackInitrd(file: Uint8Array, source: string, room: number): Uint8Array {
+  const tooLarge = (): BadInput => {
+    const mib = Math.ceil(room / 2 ** 20)
+    return new BadInput(
+      `${source}: unpacked it has more than the guest's memory of ${mib} MiB; give the guest more`,
+    )
+  }
+  if (!isGzip(file)) {
+    if (file.length > room) throw tooLarge()
+    return file
+  }
   try {
-    return gunzip(file, MOST_BYTES)
+    return gunzip(file, Math.min(room, MOST_BYTES))
   } catch (error) {
-    // What does not unpack is the guest's affair.
-    if (error instanceof BadPayload) return file
-    throw error
+    if (!(error instanceof BadPayload)) throw error
+    if (error.isTooLong && room <= MOST_BYTES) throw tooLarge()
+    // What does not unpack is the guest's affair, and so is what the toolstack does not unpack.
+    return file
   }
 }

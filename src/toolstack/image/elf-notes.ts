@@ -14,6 +14,9 @@ export const NOTE = {
   modStartPfn: 16,
 } as const
 
+/** Texts of notes, and the section of former times, are a few words. */
+const MOST_TEXT = 4096
+
 /** What an image says of itself to Xen, by the types of its notes. */
 export class XenNotes {
   private readonly contents = new Map<number, Uint8Array>()
@@ -85,11 +88,12 @@ export class XenNotes {
 }
 
 function textOf(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0)
-  return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end)).toString('latin1')
+  const text = bytes.subarray(0, MOST_TEXT)
+  const end = text.indexOf(0)
+  return Buffer.from(end === -1 ? text : text.subarray(0, end)).toString('latin1')
 }
 
 /** A number as C writes it, or null for none. */
 function integer(text: string | undefined): bigint | null {
-  return text !== undefined && /^(0x[0-9a-f]+|\d+)$/i.test(text) ? BigInt(text) : null
+  return text !== undefined && /^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(text) ? BigInt(text) : null
 }

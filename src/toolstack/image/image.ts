@@ -37,6 +37,8 @@ const HEADER_BYTES = 64
 const PROGRAM_HEADER_BYTES = 56
 const SECTION_HEADER_BYTES = 64
 const TWO_48 = 2 ** 48
+/** Texts of notes are a word or a few. */
+const MOST_SHOWN = 40
 
 /** Whether a file is ELF of whatever kind. */
 export function isElf(file: Uint8Array): boolean {
@@ -57,15 +59,13 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
   const loads = headers.filter((h) => h.type === PT.load && h.memoryBytes > 0)
   if (headers.some((h) => h.offset + h.bytes > file.length)) bad('cut off in a segment')
   if (loads.length === 0) bad('nothing in it is to be loaded')
-  const notes = notesOf(elf, headers)
+  const notes = notesOf(elf, headers) ?? bad('its notes lie over each other')
   const version = notes.text(NOTE.xenVersion)
   if (version !== 'xen-3.0')
-    bad(
-      version === undefined ? "it has no notes of Xen's" : `made for ${JSON.stringify(version)}, not xen-3.0`,
-    )
+    bad(version === undefined ? "it has no notes of Xen's" : `made for ${quoted(version)}, not xen-3.0`)
   const loader = notes.text(NOTE.loader)
   const isGeneric = loader === 'generic' || notes.text(NOTE.guestOs)?.startsWith('linux') === true
-  if (loader !== undefined && !isGeneric) bad(`it wants the loader ${JSON.stringify(loader)}`)
+  if (loader !== undefined && !isGeneric) bad(`it wants the loader ${quoted(loader)}`)
   if (/!auto_translated_physmap/.test(notes.text(NOTE.features) ?? '')) bad('no PV kernel')
 
   // The image's physical addresses say where it goes: the virtual ones may be those of another part of its life.
@@ -76,11 +76,16 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
     bytes: file.subarray(offset, offset + bytes),
     memoryBytes,
   }))
-  const start = Math.min(...segments.map((s) => s.va))
-  const end = Math.max(...segments.map((s) => s.va + s.memoryBytes))
+  const start = segments.reduce((least, { va }) => Math.min(least, va), TWO_48)
+  const end = segments.reduce((most, { va, memoryBytes }) => Math.max(most, va + memoryBytes), 0)
+  const taken = segments.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0)
   const entry = notes.address(NOTE.entry) ?? elf.entry
   const isCut = segments.some((s) => s.va === -1 || s.memoryBytes < s.bytes.length)
-  if (isCut || virtBase === -1 || start < virtBase || end > TWO_48) bad('a segment lies nowhere')
+  if (isCut || virtBase === -1 || virtBase % PAGE !== 0 || start < virtBase || end > TWO_48) {
+    bad('a segment lies nowhere')
+  }
+  // Who loads them all writes each place twice at most.
+  if (taken > 2 * (end - start)) bad('its segments lie over each other')
   if (entry < start || entry >= end) bad('its entry lies outside of it')
   const hypercallPage = notes.address(NOTE.hypercallPage) ?? null
   if (
@@ -104,17 +109,31 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
   }
 }
 
-/** Notes are where the program headers say; else in sections of that type; else there is the section of former times. */
-function notesOf(elf: ElfReader, headers: readonly ProgramHeader[]): XenNotes {
+/**
+ * Notes are where the program headers say; else in sections of that type; else there is the section of former times. Null
+ * where they have more bytes than the file: then they lie over each other, and to read them all could take for ever.
+ */
+function notesOf(elf: ElfReader, headers: readonly ProgramHeader[]): XenNotes | null {
   const notes = new XenNotes()
-  for (const { type, offset, bytes } of headers) if (type === PT.note) notes.read(elf.part(offset, bytes))
+  let left = elf.bytes
+  const read = (parts: readonly { readonly offset: number; readonly bytes: number }[]): void => {
+    for (const { offset, bytes } of parts) {
+      const part = elf.part(offset, bytes)
+      left -= part.length
+      if (left >= 0) notes.read(part)
+    }
+  }
+  read(headers.filter(({ type }) => type === PT.note))
+  if (notes.isEmpty) read(elf.sections().filter(({ type }) => type === SHT_NOTE))
+  if (left < 0) return null
   if (!notes.isEmpty) return notes
-  const sections = elf.sections()
-  for (const { type, offset, bytes } of sections) if (type === SHT_NOTE) notes.read(elf.part(offset, bytes))
-  if (!notes.isEmpty) return notes
-  const legacy = sections.find((s) => s.name === '__xen_guest')
+  const legacy = elf.sections().find(({ name }) => elf.isText(name, '__xen_guest'))
   if (legacy !== undefined) notes.readLegacy(elf.part(legacy.offset, legacy.bytes))
   return notes
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text)
 }
 
 type ProgramHeader = {
@@ -127,7 +146,8 @@ type ProgramHeader = {
 }
 
 type Section = {
-  readonly name: string
+  /** Where in the file its name begins. */
+  readonly name: number
   readonly type: number
   readonly offset: number
   readonly bytes: number
@@ -141,6 +161,10 @@ class ElfReader {
   constructor(file: Uint8Array) {
     this.file = file
     this.view = new DataView(file.buffer, file.byteOffset, file.byteLength)
+  }
+
+  get bytes(): number {
+    return this.file.length
   }
 
   get machine(): number {
@@ -182,16 +206,19 @@ class ElfReader {
     const names = headers[this.view.getUint16(62, true)]
     const strings = names === undefined ? 0 : this.number(names + 24)
     return headers.map((header) => ({
-      name: this.text(strings + this.view.getUint32(header, true)),
+      name: strings + this.view.getUint32(header, true),
       type: this.view.getUint32(header + 4, true),
       offset: this.number(header + 24),
       bytes: this.number(header + 32),
     }))
   }
 
-  private text(at: number): string {
-    const end = this.file.indexOf(0, at)
-    return Buffer.from(this.file.subarray(at, end === -1 ? at : end)).toString('latin1')
+  /** Whether a text and the zero behind it stand at a place. */
+  isText(at: number, text: string): boolean {
+    for (let i = 0; i <= text.length; i++) {
+      if (this.file[at + i] !== (text.charCodeAt(i) || 0)) return false
+    }
+    return true
   }
 
   private number(at: number): number {

@@ -1,10 +1,10 @@
 import { hex64, hexVa, slotAt, vaOf } from '../../bits/address.ts'
 import { entryFrame, P, PSE } from '../../bits/pte.ts'
 import { RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, isGuestAddress } from '../mm/guest-copy.ts'
 import { CR0, CR4, TASK_SWITCHED } from '../pv/control-registers.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { eventsMasked } from '../sched/vcpu-info.ts'
 
 /**
@@ -56,47 +56,48 @@ function selectorText(selector: number): string {
 }
 
 /** Banner, registers and stack: show_registers() and show_guest_stack(). */
-export function dumpGuest(xen: Hypervisor, domain: Domain, vcpu: Vcpu): void {
+export function dumpGuest(xen: Hypervisor, vcpu: PvVcpu): void {
+  const { domain, port } = vcpu
   const line = (text: string): void => xen.console.xen(text)
   const value = (register: number): string =>
-    vcpu.has(register) || vcpu.code !== null
-      ? hex64(vcpu.regs[register * 2], vcpu.regs[register * 2 + 1])
+    port.has(register) || port.code !== null
+      ? hex64(port.regs[register * 2], port.regs[register * 2 + 1])
       : UNKNOWN
   const field = (name: string, digits: string): string => `${`${name}:`.padEnd(4)} ${digits}`
   const { messages } = xen.version
-  const named = messages.namesVcpu ? ` (d${domain.id}v${domain.vcpus.indexOf(vcpu)})` : ''
+  const named = messages.namesVcpu ? ` (d${domain.id}v${vcpu.id})` : ''
 
   line(`----[ ${xen.version.banner} ]----`)
   line('CPU:    0')
-  const rip = vcpu.code === null ? vcpu.rip : hex64(vcpu.code.ripLow, vcpu.code.ripHigh)
+  const rip = port.code === null ? port.rip : hex64(port.code.ripLow, port.code.ripHigh)
   line(`RIP:    e033:[<${rip === '' ? UNKNOWN : rip}>]`)
-  const { code } = vcpu
+  const { code } = port
   const flags = code === null ? UNKNOWN : hex64(code.getFlags(), 0)
-  line(`RFLAGS: ${flags}   EM: ${eventsMasked(xen, domain) ? 1 : 0}   CONTEXT: pv guest${named}`)
+  line(`RFLAGS: ${flags}   EM: ${eventsMasked(xen, vcpu) ? 1 : 0}   CONTEXT: pv guest${named}`)
   for (const row of ROWS) line(row.map(([name, register]) => field(name, value(register))).join('   '))
   const cr0 = code === null ? UNKNOWN : hex64(CR0 | (code.fpuTraps ? TASK_SWITCHED : 0), 0)
   const cr4 = code === null ? UNKNOWN : hex64(CR4, 0)
   line([field('r15', value(15)), field('cr0', cr0), field('cr4', cr4)].join('   '))
-  const cr3 = vcpu.root * 4096
+  const cr3 = port.root * 4096
   line(
     [
       field('cr3', hex64(cr3 >>> 0, Math.floor(cr3 / 0x1_0000_0000))),
-      field('cr2', hexVa(vcpu.faultAddress)),
+      field('cr2', hexVa(port.faultAddress)),
     ].join('   '),
   )
   if (messages.dumpsSegmentBases) {
     const [fs, gs] = [code?.segmentBase('fs'), code?.segmentBase('gs')]
     const base = (words: readonly [number, number] | undefined): string =>
       words === undefined ? UNKNOWN : hex64(...words)
-    const other = code === null ? undefined : domain.otherGsBase
+    const other = code === null ? undefined : vcpu.otherGsBase
     line(`fsb: ${base(fs)}   gsb: ${base(gs)}   gss: ${base(other)}`)
   }
   line(
     SELECTORS.map(([name, n, usual]) => `${name}: ${selectorText(code?.selector(n) ?? usual)}`).join('   '),
   )
   line(`Guest stack trace from rsp=${value(RSP)}:`)
-  if (!vcpu.has(RSP)) line('  unknown: the guest has no stack pointer')
-  else guestStack(xen, vcpu)
+  if (!port.has(RSP)) line('  unknown: the guest has no stack pointer')
+  else guestStack(xen, port)
 }
 
 /** A stack of a kernel is at most 32 KiB: where the block that holds the stack pointer ends, the trace does. */
@@ -105,8 +106,8 @@ const ROWS_OF_STACK = 20
 const WORDS_IN_ROW = 4
 
 /** The words on the guest's stack, from the stack pointer up: show_guest_stack(). */
-function guestStack(xen: Hypervisor, vcpu: Vcpu): void {
-  let va = vaOf(vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1])
+function guestStack(xen: Hypervisor, port: Vcpu): void {
+  let va = vaOf(port.regs[RSP * 2], port.regs[RSP * 2 + 1])
   if (!isGuestAddress(va)) {
     xen.console.xen('  Guest-inaccessible memory.')
     return
@@ -117,7 +118,7 @@ function guestStack(xen: Hypervisor, vcpu: Vcpu): void {
   for (; words < ROWS_OF_STACK * WORDS_IN_ROW; words++, va += 8) {
     // The test looks back by a byte, so a pointer that is the very end of a block has nothing above it.
     if (Math.floor((va - 1) / STACK_BLOCK) !== Math.floor((va + 7) / STACK_BLOCK)) break
-    if (!copyFromGuest(vcpu, va, out, 2)) {
+    if (!copyFromGuest(port, va, out, 2)) {
       if (words > 0) xen.console.xen(row)
       xen.console.xen(`${words > 0 ? '    ' : '  '}Fault while accessing guest memory.`)
       return
@@ -132,10 +133,10 @@ function guestStack(xen: Hypervisor, vcpu: Vcpu): void {
 }
 
 /** The path of an address through the tables in use: show_page_walk(). */
-export function pageWalk(xen: Hypervisor, vcpu: Vcpu, va: number): void {
+export function pageWalk(xen: Hypervisor, port: Vcpu, va: number): void {
   xen.console.xen(`Pagetable walk from ${hexVa(va)}:`)
   const { memory } = xen
-  let table = vcpu.root
+  let table = port.root
   for (const level of [4, 3, 2, 1] as const) {
     const record = memory.record(table)
     if (record === -1) return

@@ -13,7 +13,7 @@ export const PREEMPTED = -ERRNO.ERESTART
 export const GOES_ON = 1 << 31
 
 /** Ask for the rest of a call by its first arguments; addresses have 48 bits. Returns `PREEMPTED`. */
-export function continueWith(vcpu: Vcpu, ...args: readonly number[]): number {
-  for (const [i, value] of args.entries()) vcpu.setVa(ARGUMENTS[i], value)
+export function continueWith(port: Vcpu, ...args: readonly number[]): number {
+  for (const [i, value] of args.entries()) port.setVa(ARGUMENTS[i], value)
   return PREEMPTED
 }

@@ -1,7 +1,7 @@
 import { DOMID } from '../../bits/domid.ts'
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { EVTCHNOP, VIRQ } from '../abi.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { mayActOn } from '../mm/foreign.ts'
@@ -26,9 +26,9 @@ const STATUS = { closed: 0, unbound: 1, interdomain: 2, virq: 4, ipi: 5 } as con
 /** One operation: words of its structure that are read, and what it does with them. */
 type Operation = {
   readonly words: number
-  readonly run: (call: Call, w: Uint32Array) => number
+  readonly run: (call: Request, w: Uint32Array) => number
 }
-type Call = {
+type Request = {
   readonly xen: Hypervisor
   readonly caller: Domain
   /** Write words of the structure back; false when the guest cannot take them. */
@@ -39,29 +39,30 @@ type Call = {
  * event_channel_op(command, structure*): bind, close, send, mask. The two-level layout is the only one: what belongs to
  * the other, FIFO, is not there, and guests fall back. Xen: do_event_channel_op().
  */
-export function eventChannelOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  return perform(xen, caller, vcpu, arg32(vcpu, 0), argVa(vcpu, 1))
+export function eventChannelOp(call: Call): number {
+  return perform(call, arg32(call.port, 0), argVa(call.port, 1))
 }
 
 /** The same before 3.0.2: {u32 command, pad, structure}*. */
-export function eventChannelOpCompat(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+export function eventChannelOpCompat(call: Call): number {
+  const { port } = call
   const command = new Uint32Array(1)
-  if (!copyFromGuest(vcpu, argVa(vcpu, 0), command, 1)) return EFAULT
-  return perform(xen, caller, vcpu, command[0], argVa(vcpu, 0) + 8)
+  if (!copyFromGuest(port, argVa(port, 0), command, 1)) return EFAULT
+  return perform(call, command[0], argVa(port, 0) + 8)
 }
 
-function perform(xen: Hypervisor, caller: Domain, vcpu: Vcpu, command: number, argument: number): number {
+function perform({ xen, domain: caller, port }: Call, command: number, argument: number): number {
   const operation = OPERATIONS.get(command)
   if (operation === undefined) return ENOSYS
   const words = new Uint32Array(6)
-  if (!copyFromGuest(vcpu, argument, words, operation.words)) return EFAULT
+  if (!copyFromGuest(port, argument, words, operation.words)) return EFAULT
   const put = (index: number, values: readonly number[]): boolean =>
-    copyToGuest(vcpu, argument + index * 4, values, values.length)
+    copyToGuest(port, argument + index * 4, values, values.length)
   return operation.run({ xen, caller, put }, words)
 }
 
 /** Bind a port and tell the guest its number; when it cannot be told, the port is free again. */
-function bind({ caller, put }: Call, index: number, port: Port): number {
+function bind({ caller, put }: Request, index: number, port: Port): number {
   const n = bindPort(caller, port)
   if (n === -1) return ENOSPC
   if (put(index, [n])) return 0
@@ -69,7 +70,7 @@ function bind({ caller, put }: Call, index: number, port: Port): number {
   return EFAULT
 }
 
-function domainNamed(call: Call, id: number): Domain | undefined {
+function domainNamed(call: Request, id: number): Domain | undefined {
   return id === DOMID.SELF || id === call.caller.id ? call.caller : call.xen.domainById(id)
 }
 
@@ -83,14 +84,14 @@ const OPERATIONS = new Map<number, Operation>([
         const remote = domainNamed(call, w[0] & 0xffff)
         if (remote === undefined) return ESRCH
         const end = remote.ports[w[1]]
-        const isForUs = end?.kind === 'unbound' && (end.remote === DOMID.SELF ? remote.id : end.remote)
-        if (isForUs !== call.caller.id) return EINVAL
-        const rc = bind(call, 2, { kind: 'interdomain', domain: remote, port: w[1] })
+        if (end?.kind !== 'unbound') return EINVAL
+        if ((end.remote === DOMID.SELF ? remote.id : end.remote) !== call.caller.id) return EINVAL
+        const rc = bind(call, 2, { kind: 'interdomain', domain: remote, port: w[1], vcpu: 0 })
         if (rc !== 0) return rc
         const port = call.caller.ports.findIndex(
           (p) => p?.kind === 'interdomain' && p.domain === remote && p.port === w[1],
         )
-        remote.ports[w[1]] = { kind: 'interdomain', domain: call.caller, port }
+        remote.ports[w[1]] = { kind: 'interdomain', domain: call.caller, port, vcpu: end.vcpu }
         // What the other end has sent before there was anybody is told now.
         setPending(call.xen, call.caller, port)
         return 0
@@ -106,8 +107,9 @@ const OPERATIONS = new Map<number, Operation>([
         if (virq >= NR_VIRQS) return EINVAL
         if (!PER_VCPU.has(virq) && vcpu !== 0) return EINVAL
         if (call.caller.vcpus[vcpu] === undefined) return ENOENT
-        if (call.caller.ports.some((p) => p?.kind === 'virq' && p.virq === virq)) return EEXIST
-        return bind(call, 2, { kind: 'virq', virq })
+        if (call.caller.ports.some((p) => p?.kind === 'virq' && p.virq === virq && p.vcpu === vcpu))
+          return EEXIST
+        return bind(call, 2, { kind: 'virq', virq, vcpu })
       },
     },
   ],
@@ -155,7 +157,11 @@ const OPERATIONS = new Map<number, Operation>([
         if (domain === undefined) return ESRCH
         if (!mayActOn(call.caller, domain)) return EPERM
         const remote = w[0] >>> 16
-        const port: Port = { kind: 'unbound', remote: remote === DOMID.SELF ? call.caller.id : remote }
+        const port: Port = {
+          kind: 'unbound',
+          remote: remote === DOMID.SELF ? call.caller.id : remote,
+          vcpu: 0,
+        }
         return bind({ ...call, caller: domain }, 1, port)
       },
     },
@@ -166,7 +172,7 @@ const OPERATIONS = new Map<number, Operation>([
     {
       words: 1,
       run: (call, [vcpu]) =>
-        call.caller.vcpus[vcpu] === undefined ? ENOENT : bind(call, 1, { kind: 'ipi' }),
+        call.caller.vcpus[vcpu] === undefined ? ENOENT : bind(call, 1, { kind: 'ipi', vcpu }),
     },
   ],
   // {u32 port, u32 vcpu}
@@ -179,7 +185,9 @@ const OPERATIONS = new Map<number, Operation>([
         const end = caller.ports[port]
         const mayMove =
           end !== undefined && end.kind !== 'ipi' && !(end.kind === 'virq' && PER_VCPU.has(end.virq))
-        return mayMove ? 0 : EINVAL
+        if (!mayMove) return EINVAL
+        caller.ports[port] = { ...end, vcpu }
+        return 0
       },
     },
   ],
@@ -211,11 +219,11 @@ const OPERATIONS = new Map<number, Operation>([
 ])
 
 /** Close a port. The other end of a channel between domains waits for a partner again. */
-function close({ xen }: Call, domain: Domain, port: number): number {
+function close({ xen }: Request, domain: Domain, port: number): number {
   const end = domain.ports[port]
   if (end === undefined) return EINVAL
   if (end.kind === 'interdomain') {
-    end.domain.ports[end.port] = { kind: 'unbound', remote: domain.id }
+    end.domain.ports[end.port] = { kind: 'unbound', remote: domain.id, vcpu: 0 }
   }
   domain.ports[port] = undefined
   clearPending(xen, domain, port)
@@ -229,14 +237,14 @@ function statusOf(port: Port | undefined, before: number): number[] {
     case undefined:
       return [STATUS.closed, 0]
     case 'unbound':
-      return [STATUS.unbound, 0, named(port.remote)]
+      return [STATUS.unbound, port.vcpu, named(port.remote)]
     case 'interdomain':
-      return [STATUS.interdomain, 0, named(port.domain.id), port.port]
+      return [STATUS.interdomain, port.vcpu, named(port.domain.id), port.port]
     case 'backend':
-      return [STATUS.interdomain, 0, named(port.remote), 0]
+      return [STATUS.interdomain, port.vcpu, named(port.remote), 0]
     case 'virq':
-      return [STATUS.virq, 0, port.virq]
-    default:
-      return [STATUS.ipi, 0]
+      return [STATUS.virq, port.vcpu, port.virq]
+    case 'ipi':
+      return [STATUS.ipi, port.vcpu]
   }
 }

@@ -24,12 +24,12 @@ const word = new Uint32Array(2)
  * exchanged as a whole or not at all; the first that fails ends the call, which is put off between two. Xen:
  * memory_exchange().
  */
-export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
+export function exchange(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number): number {
   const counter = argument + 2 * RESERVATION_BYTES
   const before = new Uint32Array(2)
-  if (!copyFromGuest(vcpu, counter, before, 2)) return EFAULT
-  const given = readReservation(xen, caller, vcpu, argument)
-  const wanted = readReservation(xen, caller, vcpu, argument + RESERVATION_BYTES)
+  if (!copyFromGuest(port, counter, before, 2)) return EFAULT
+  const given = readReservation(xen, caller, port, argument)
+  const wanted = readReservation(xen, caller, port, argument + RESERVATION_BYTES)
   if (given === null || wanted === null) return ESRCH
   const start = before[1] * 0x1_0000_0000 + before[0]
   const frames = given.count * 2 ** given.order
@@ -51,16 +51,16 @@ export function exchange(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: 
       break
     }
     xen.work.done += COST_NS.frame * 2 * 2 ** order
-    rc = exchangeChunk(xen, vcpu, given, wanted, done / inChunk, order)
+    rc = exchangeChunk(xen, port, given, wanted, done / inChunk, order)
     if (rc !== 0) break
   }
-  if (!copyToGuest(vcpu, counter, [done >>> 0, Math.floor(done / 0x1_0000_0000)], 2)) return EFAULT
+  if (!copyToGuest(port, counter, [done >>> 0, Math.floor(done / 0x1_0000_0000)], 2)) return EFAULT
   return rc
 }
 
 function exchangeChunk(
   xen: Hypervisor,
-  vcpu: Vcpu,
+  port: Vcpu,
   given: Reservation,
   wanted: Reservation,
   chunk: number,
@@ -76,7 +76,7 @@ function exchangeChunk(
   }
   const inChunk = 2 ** (order - given.order)
   for (let i = chunk * inChunk; i < (chunk + 1) * inChunk; i++) {
-    if (!copyFromGuest(vcpu, given.list + i * 8, word, 2)) return fail(EFAULT)
+    if (!copyFromGuest(port, given.list + i * 8, word, 2)) return fail(EFAULT)
     const first = word[1] * 0x1_0000_0000 + word[0]
     for (let j = 0; j < 2 ** given.order; j++) {
       if (!steal(xen, domain, first + j)) return fail(EINVAL)
@@ -96,7 +96,7 @@ function exchangeChunk(
   }
   for (let i = 0; i < outChunk; i++) {
     const at = wanted.list + (chunk * outChunk + i) * 8
-    const readable = copyFromGuest(vcpu, at, word, 2)
+    const readable = copyFromGuest(port, at, word, 2)
     const pfn = word[1] * 0x1_0000_0000 + word[0]
     for (let j = 0; j < 2 ** wanted.order; j++) {
       // The heap gives out frames without a type, whatever their last owner left.
@@ -104,7 +104,7 @@ function exchangeChunk(
       own(xen, fresh[i] + j, domain)
       if (readable) xen.m2p.set(fresh[i] + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
     }
-    if (!readable || !copyToGuest(vcpu, at, [fresh[i] >>> 0, Math.floor(fresh[i] / 0x1_0000_0000)], 2))
+    if (!readable || !copyToGuest(port, at, [fresh[i] >>> 0, Math.floor(fresh[i] / 0x1_0000_0000)], 2))
       return EFAULT
   }
   return 0

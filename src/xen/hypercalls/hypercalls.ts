@@ -1,8 +1,6 @@
 import { ENOSYS, EPERM } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { HYPERCALL } from '../abi.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import type { Call } from '../call.ts'
 import { getDebugRegister, setDebugRegister } from '../pv/debug-registers.ts'
 import { callbackOp, setCallbacks } from './callback-op.ts'
 import { consoleIo } from './console-io.ts'
@@ -26,13 +24,13 @@ import { xenVersionCall } from './xen-version.ts'
 /** One hypercall: what it does, and how many argument registers it uses. */
 export type Hypercall = {
   readonly arguments: number
-  readonly call: (xen: Hypervisor, caller: Domain, vcpu: Vcpu) => number
+  readonly call: (call: Call) => number
   /** It sets rax itself; what `call` returns is not seen. */
   readonly leavesResult?: boolean
 }
 
 /** Hypercalls of the toolstack and of dom0's platform, which a guest may not make. */
-const denied = (_xen: Hypervisor, caller: Domain): number => (caller.privileged ? ENOSYS : EPERM)
+const denied = ({ domain }: Call): number => (domain.privileged ? ENOSYS : EPERM)
 
 /** The hypercalls by number. */
 const TABLE: readonly (readonly [number, Hypercall])[] = [

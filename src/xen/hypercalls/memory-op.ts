@@ -3,6 +3,7 @@ import { DOMID } from '../../bits/domid.ts'
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
 import { RDI, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { E820, type E820Entry, MEMORY_OP } from '../abi.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { mayActOn } from '../mm/foreign.ts'
@@ -16,35 +17,35 @@ import { exchange } from './exchange.ts'
  * memory_op(command, argument*): what a domain owns, and what the machine has. The command's bits from 6 on are the
  * extent to start with, by which lists are put off. Xen: do_memory_op(), arch_memory_op().
  */
-export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const command = arg32(vcpu, 0) & 63
-  const start = Math.floor((argHigh(vcpu, 0) * 0x1_0000_0000 + arg32(vcpu, 0)) / 64)
-  const argument = argVa(vcpu, 1)
+export function memoryOp({ xen, domain: caller, port }: Call): number {
+  const command = arg32(port, 0) & 63
+  const start = Math.floor((argHigh(port, 0) * 0x1_0000_0000 + arg32(port, 0)) / 64)
+  const argument = argVa(port, 1)
   switch (command) {
     case MEMORY_OP.increase_reservation:
-      return reservation(xen, caller, vcpu, argument, start, 'increase')
+      return reservation(xen, caller, port, argument, start, 'increase')
     case MEMORY_OP.decrease_reservation:
-      return reservation(xen, caller, vcpu, argument, start, 'decrease')
+      return reservation(xen, caller, port, argument, start, 'decrease')
     case MEMORY_OP.populate_physmap:
-      return reservation(xen, caller, vcpu, argument, start, 'populate')
+      return reservation(xen, caller, port, argument, start, 'populate')
     case MEMORY_OP.exchange:
-      return exchange(xen, caller, vcpu, argument)
+      return exchange(xen, caller, port, argument)
     case MEMORY_OP.maximum_ram_page:
       return xen.maxPage
     case MEMORY_OP.current_reservation:
     case MEMORY_OP.maximum_reservation:
-      return pagesOfDomain(xen, caller, vcpu, argument, command === MEMORY_OP.maximum_reservation)
+      return pagesOfDomain(xen, caller, port, argument, command === MEMORY_OP.maximum_reservation)
     case MEMORY_OP.machphys_mfn_list:
-      return machphysMfnList(xen, vcpu, argument)
+      return machphysMfnList(xen, port, argument)
     case MEMORY_OP.machphys_mapping:
-      return machphysMapping(xen, caller, vcpu, argument)
+      return machphysMapping(xen, caller, port, argument)
     case MEMORY_OP.add_to_physmap:
       // A PV domain keeps its own map of what it owns.
-      return copyByteFromGuest(vcpu, argument) === -1 ? EFAULT : EINVAL
+      return copyByteFromGuest(port, argument) === -1 ? EFAULT : EINVAL
     case MEMORY_OP.memory_map:
-      return caller.memoryMap === null ? ENOSYS : giveMap(vcpu, argument, caller.memoryMap)
+      return caller.memoryMap === null ? ENOSYS : giveMap(port, argument, caller.memoryMap)
     case MEMORY_OP.machine_memory_map:
-      return caller.privileged ? giveMap(vcpu, argument, xen.machineMap) : EPERM
+      return caller.privileged ? giveMap(port, argument, xen.machineMap) : EPERM
     default:
       return ENOSYS
   }
@@ -54,14 +55,14 @@ export function memoryOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
 function reservation(
   xen: Hypervisor,
   caller: Domain,
-  vcpu: Vcpu,
+  port: Vcpu,
   argument: number,
   start: number,
   how: ReservationChange,
 ): number {
-  const { done, isOver } = changeReservation(xen, caller, vcpu, argument, start, how)
+  const { done, isOver } = changeReservation(xen, caller, port, argument, start, how)
   if (isOver) return done
-  vcpu.setNumber(RDI, (arg32(vcpu, 0) & 63) + done * 64)
+  port.setNumber(RDI, (arg32(port, 0) & 63) + done * 64)
   return PREEMPTED
 }
 
@@ -69,11 +70,11 @@ function reservation(
 function pagesOfDomain(
   xen: Hypervisor,
   caller: Domain,
-  vcpu: Vcpu,
+  port: Vcpu,
   argument: number,
   maximum: boolean,
 ): number {
-  const [low, high] = [copyByteFromGuest(vcpu, argument), copyByteFromGuest(vcpu, argument + 1)]
+  const [low, high] = [copyByteFromGuest(port, argument), copyByteFromGuest(port, argument + 1)]
   if (low === -1 || high === -1) return EFAULT
   const id = high * 256 + low
   const domain = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
@@ -83,9 +84,9 @@ function pagesOfDomain(
 }
 
 /** {u32 room, u64 list*, u32 count}: the frames of the M2P, one for each 2 MiB of it. A hole repeats the one before. */
-function machphysMfnList(xen: Hypervisor, vcpu: Vcpu, argument: number): number {
+function machphysMfnList(xen: Hypervisor, port: Vcpu, argument: number): number {
   const head = new Uint32Array(4)
-  if (!copyFromGuest(vcpu, argument, head, 4)) return EFAULT
+  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
   const list = vaOf(head[2], head[3])
   // 2 MiB of the table describe 2^18 frames.
   const count = Math.min(head[0], Math.ceil(xen.maxPage / 0x40000))
@@ -93,13 +94,13 @@ function machphysMfnList(xen: Hypervisor, vcpu: Vcpu, argument: number): number 
   for (let i = 0; i < count; i++) {
     const isMapped = xen.host.ram.some((r) => r.start < (i + 1) * 0x40000 && r.end > i * 0x40000)
     if (isMapped) last = xen.m2p.firstFrame + i * 512
-    if (!copyToGuest(vcpu, list + i * 8, [last >>> 0, Math.floor(last / 0x1_0000_0000)], 2)) return EFAULT
+    if (!copyToGuest(port, list + i * 8, [last >>> 0, Math.floor(last / 0x1_0000_0000)], 2)) return EFAULT
   }
-  return copyToGuest(vcpu, argument + 16, [count], 1) ? 0 : EFAULT
+  return copyToGuest(port, argument + 16, [count], 1) ? 0 : EFAULT
 }
 
 /** {u64 v_start, u64 v_end, u64 max_mfn}: where the guest finds the M2P. */
-function machphysMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: number): number {
+function machphysMapping(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number): number {
   const max = xen.version.abi.hidesRamSize && !caller.privileged ? 0x7_ffff_ffff : xen.maxPage - 1
   const words = [
     REGION.m2p >>> 0,
@@ -109,13 +110,13 @@ function machphysMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu, argument: 
     max >>> 0,
     Math.floor(max / 0x1_0000_0000),
   ]
-  return copyToGuest(vcpu, argument, words, 6) ? 0 : EFAULT
+  return copyToGuest(port, argument, words, 6) ? 0 : EFAULT
 }
 
 /** {u32 count, u64 buffer*}: as many entries of {u64 start, u64 size, u32 type} as there is room for. */
-function giveMap(vcpu: Vcpu, argument: number, map: readonly E820Entry[]): number {
+function giveMap(port: Vcpu, argument: number, map: readonly E820Entry[]): number {
   const head = new Uint32Array(4)
-  if (!copyFromGuest(vcpu, argument, head, 4)) return EFAULT
+  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
   if (head[0] < map.length) return EINVAL
   const buffer = vaOf(head[2], head[3])
   for (let i = 0; i < map.length; i++) {
@@ -128,7 +129,7 @@ function giveMap(vcpu: Vcpu, argument: number, map: readonly E820Entry[]): numbe
       Math.floor(size / 2 ** 32),
       E820[type],
     ]
-    if (!copyToGuest(vcpu, buffer + i * 20, words, 5)) return EFAULT
+    if (!copyToGuest(port, buffer + i * 20, words, 5)) return EFAULT
   }
-  return copyToGuest(vcpu, argument, [map.length], 1) ? 0 : EFAULT
+  return copyToGuest(port, argument, [map.length], 1) ? 0 : EFAULT
 }

@@ -2,6 +2,7 @@ import { DOMID } from '../../bits/domid.ts'
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { TableLevel } from '../mm/entries.ts'
@@ -28,19 +29,19 @@ const doneWord = new Uint32Array(1)
  * u64 value}. The first that fails ends the batch; those before it stay. A long one is put off between two requests.
  * Xen: do_mmu_update().
  */
-export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const array = argVa(vcpu, 0)
-  const asked = arg32(vcpu, 1)
+export function mmuUpdate({ xen, domain: caller, port }: Call): number {
+  const array = argVa(port, 0)
+  const asked = arg32(port, 1)
   const count = asked & ~GOES_ON
-  const done = argVa(vcpu, 2)
-  const before = asked === count ? 0 : doneBefore(vcpu, done)
-  const foreign = arg32(vcpu, 3)
+  const done = argVa(port, 2)
+  const before = asked === count ? 0 : doneBefore(port, done)
+  const foreign = arg32(port, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
   if (tableOwner === null) return xen.version.errnos.unknownTableOwner
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
   if (pageOwner === null) {
     // Only here does a call that fails as a whole say that it has done nothing.
-    if (done !== 0) writeDone(vcpu, done, 0)
+    if (done !== 0) writeDone(port, done, 0)
     return ESRCH
   }
   if (!isGuestRange(array, count * 16)) return EFAULT
@@ -50,11 +51,11 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let upperChanged = false
   for (; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      rc = continueWith(vcpu, array + i * 16, ((count - i) | GOES_ON) >>> 0)
+      rc = continueWith(port, array + i * 16, ((count - i) | GOES_ON) >>> 0)
       break
     }
     xen.work.done += COST_NS.request
-    if (!copyFromGuest(vcpu, array + i * 16, request, 4)) {
+    if (!copyFromGuest(port, array + i * 16, request, 4)) {
       rc = EFAULT
       break
     }
@@ -65,7 +66,7 @@ export function mmuUpdate(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     rc = 0
   }
   if (upperChanged && xen.version.rules.flushesLinearMap) xen.flushTlbs()
-  if (done !== 0) writeDone(vcpu, done, before + i)
+  if (done !== 0) writeDone(port, done, before + i)
   return rc
 }
 
@@ -78,14 +79,14 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
 }
 
 /** Of a call that goes on: how many requests are done already, where the guest is told. */
-export function doneBefore(vcpu: Vcpu, done: number): number {
-  return done !== 0 && copyFromGuest(vcpu, done, doneWord, 1) ? doneWord[0] : 0
+export function doneBefore(port: Vcpu, done: number): number {
+  return done !== 0 && copyFromGuest(port, done, doneWord, 1) ? doneWord[0] : 0
 }
 
 /** `*done = count`, where the guest gave an address; a bad one is ignored. */
-export function writeDone(vcpu: Vcpu, done: number, count: number): void {
+export function writeDone(port: Vcpu, done: number, count: number): void {
   doneWord[0] = count
-  copyToGuest(vcpu, done, doneWord, 1)
+  copyToGuest(port, done, doneWord, 1)
 }
 
 /** One request: negative error, 0, or 1 when an L2, L3 or L4 changed. */

@@ -4,6 +4,7 @@ import { TYPE_CODE } from '../../bits/type-word.ts'
 import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { MMUEXT } from '../abi.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { getPageOwner, mayActOn } from '../mm/foreign.ts'
@@ -42,13 +43,14 @@ const vcpuMask = new Uint32Array(2)
  * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure, and are put off like those of mmu_update. Xen:
  * do_mmuext_op().
  */
-export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const array = argVa(vcpu, 0)
-  const asked = arg32(vcpu, 1)
+export function mmuextOp(call: Call): number {
+  const { xen, domain: caller, port } = call
+  const array = argVa(port, 0)
+  const asked = arg32(port, 1)
   const count = asked & ~GOES_ON
-  const done = argVa(vcpu, 2)
-  const before = asked === count ? 0 : doneBefore(vcpu, done)
-  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
+  const done = argVa(port, 2)
+  const before = asked === count ? 0 : doneBefore(port, done)
+  const pageOwner = getPageOwner(xen, caller, arg32(port, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
   if (!isGuestRange(array, count * 24)) return EFAULT
@@ -56,17 +58,17 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
   let i = 0
   for (; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      rc = continueWith(vcpu, array + i * 24, ((count - i) | GOES_ON) >>> 0)
+      rc = continueWith(port, array + i * 24, ((count - i) | GOES_ON) >>> 0)
       break
     }
     xen.work.done += COST_NS.request
-    if (!copyFromGuest(vcpu, array + i * 24, op, 6)) {
+    if (!copyFromGuest(port, array + i * 24, op, 6)) {
       rc = EFAULT
       break
     }
     const command = op[0]
     const mfn = op[3] * 0x1_0000_0000 + op[2]
-    rc = doOne(xen, caller, vcpu, pageOwner, command, mfn)
+    rc = doOne(call, pageOwner, command, mfn)
     if (xen.sink !== null) {
       xen.sink({
         kind: 'hypercall',
@@ -77,18 +79,12 @@ export function mmuextOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     }
     if (rc !== 0) break
   }
-  if (done !== 0) writeDone(vcpu, done, before + i)
+  if (done !== 0) writeDone(port, done, before + i)
   return rc
 }
 
-function doOne(
-  xen: Hypervisor,
-  caller: Domain,
-  vcpu: Vcpu,
-  pageOwner: Domain,
-  command: number,
-  mfn: number,
-): number {
+function doOne(call: Call, pageOwner: Domain, command: number, mfn: number): number {
+  const { xen, domain: caller, vcpu, port } = call
   if (xen.version.rules.ownOperations && caller !== pageOwner && OWN_OPERATIONS.has(command)) return EPERM
   switch (command) {
     case MMUEXT.PIN_L1_TABLE:
@@ -99,22 +95,22 @@ function doOne(
     case MMUEXT.UNPIN_TABLE:
       return unpinTable(xen, pageOwner, mfn)
     case MMUEXT.NEW_BASEPTR:
-      return newBaseptr(xen, caller, vcpu, mfn)
+      return newBaseptr(call, mfn)
     case MMUEXT.NEW_USER_BASEPTR:
-      return newUserBaseptr(xen, caller, mfn)
+      return newUserBaseptr(call, mfn)
     case MMUEXT.TLB_FLUSH_MULTI:
     case MMUEXT.INVLPG_MULTI:
-      if (!copyFromGuest(vcpu, vaOf(op[4], op[5]), vcpuMask, 2)) return EINVAL
+      if (!copyFromGuest(port, vaOf(op[4], op[5]), vcpuMask, 2)) return EINVAL
       // vcpumask_to_pcpumask(): every domain here has one vCPU.
-      if ((vcpuMask[0] & 1) !== 0) flush(xen, vcpu, command === MMUEXT.TLB_FLUSH_MULTI)
+      if ((vcpuMask[0] & 1) !== 0) flush(xen, port, command === MMUEXT.TLB_FLUSH_MULTI)
       return 0
     case MMUEXT.TLB_FLUSH_LOCAL:
     case MMUEXT.TLB_FLUSH_ALL:
-      flush(xen, vcpu, true)
+      flush(xen, port, true)
       return 0
     case MMUEXT.INVLPG_LOCAL:
     case MMUEXT.INVLPG_ALL:
-      flush(xen, vcpu, false)
+      flush(xen, port, false)
       return 0
     case MMUEXT.FLUSH_CACHE:
       if (caller.privileged) return 0
@@ -125,7 +121,7 @@ function doOne(
       xen.log('flushCacheGlobal')
       return xen.version.errnos.flushCacheGlobal
     case MMUEXT.SET_LDT:
-      return setLdt(xen, caller, vcpu, op[2], op[3], op[4])
+      return setLdt(xen, vcpu, op[2], op[3], op[4])
     case MMUEXT.CLEAR_PAGE:
       return clearPage(xen, pageOwner, mfn)
     case MMUEXT.COPY_PAGE:
@@ -140,11 +136,11 @@ function doOne(
 }
 
 /** Forget every translation, or that of the address in the request. */
-function flush(xen: Hypervisor, vcpu: Vcpu, all: boolean): void {
+function flush(xen: Hypervisor, port: Vcpu, all: boolean): void {
   if (all) xen.flushTlbs()
   else {
     const va = vaOf(op[2], op[3])
-    if (va !== -1) xen.flushPage(vcpu, va)
+    if (va !== -1) xen.flushPage(port, va)
   }
 }
 
@@ -215,8 +211,8 @@ function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
  * MMUEXT_NEW_BASEPTR: a new root for the kernel, new_guest_cr3(). The reference on the new one is taken before the old
  * one is given back. The LDT's pages go: where the new tables map it is another question.
  */
-export function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: number): number {
-  const old = vcpu.root
+export function newBaseptr({ xen, domain: caller, vcpu, port }: Call, mfn: number): number {
+  const old = port.root
   // The root is only loaded again.
   if (mfn === old && xen.version.rules.sameRootIsKept) return 0
   const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
@@ -224,16 +220,16 @@ export function newBaseptr(xen: Hypervisor, caller: Domain, vcpu: Vcpu, mfn: num
     xen.log('baseptr', { mfn })
     return xen.version.errnos.badRoot ?? rc
   }
-  dropLdt(xen, caller)
+  dropLdt(xen, vcpu)
   if (!xen.version.rules.m2pOnPromotion && !isM2pStrict(caller)) fillM2pSlot(xen, xen.memory.frameWords(mfn))
-  vcpu.root = mfn
+  port.root = mfn
   xen.flushTlbs()
   putPageAndType(xen, old, xen.memory.record(old))
   return 0
 }
 
-function newUserBaseptr(xen: Hypervisor, caller: Domain, mfn: number): number {
-  const old = caller.userRoot
+function newUserBaseptr({ xen, domain: caller, vcpu }: Call, mfn: number): number {
+  const old = vcpu.userRoot
   if (mfn === old && xen.version.rules.sameRootIsKept) return 0
   if (mfn !== 0) {
     const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
@@ -244,7 +240,7 @@ function newUserBaseptr(xen: Hypervisor, caller: Domain, mfn: number): number {
     // A strict guest's processes do not see the M2P: zap_ro_mpt().
     if (isM2pStrict(caller)) zapM2pSlot(xen, xen.memory.frameWords(mfn))
   }
-  caller.userRoot = mfn
+  vcpu.userRoot = mfn
   if (old !== 0) putPageAndType(xen, old, xen.memory.record(old))
   return 0
 }

@@ -1,7 +1,6 @@
 import { EFAULT, EINVAL, ENOSYS } from '../../bits/errno.ts'
-import { ARGUMENTS, RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import { ARGUMENTS, RAX } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
@@ -13,10 +12,11 @@ import { hypercallOf } from './hypercalls.ts'
  * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). It is put off between
  * two calls; a call that is put off itself leaves the rest of it in its entry. Xen: do_multicall().
  */
-export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const [array, count] = [argVa(vcpu, 0), arg32(vcpu, 1)]
+export function multicall(call: Call): number {
+  const { xen, port } = call
+  const [array, count] = [argVa(port, 0), arg32(port, 1)]
   const result = (rc: number): number => {
-    vcpu.setNumber(RAX, rc)
+    port.setNumber(RAX, rc)
     return rc
   }
   if (xen.inMulticall) {
@@ -24,8 +24,8 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
     return result(EINVAL)
   }
   if (!isGuestRange(array, count * 64)) return result(EFAULT)
-  let kept = vcpu.regs.slice()
-  let inKernel = vcpu.kernelMode
+  let kept = port.regs.slice()
+  let inKernel = port.kernelMode
   let rc = 0
   let i = 0
   let isPreempted = false
@@ -36,37 +36,37 @@ export function multicall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
       isPreempted = i > 0 && xen.work.isTooLong
       if (isPreempted) break
       xen.work.done += COST_NS.request
-      if (!copyFromGuest(vcpu, array + i * 64, entry, 16)) {
+      if (!copyFromGuest(port, array + i * 64, entry, 16)) {
         rc = EFAULT
         break
       }
-      for (let a = 0; a < ARGUMENTS.length; a++) vcpu.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
+      for (let a = 0; a < ARGUMENTS.length; a++) port.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
       if (!inKernel) xen.userModeCalls++
       const handler = hypercallOf(entry[0], entry[1])
-      const answer = handler === undefined ? ENOSYS : handler.call(xen, caller, vcpu)
+      const answer = handler === undefined ? ENOSYS : handler.call(call)
       if (answer === PREEMPTED) {
-        const rest = ARGUMENTS.flatMap((register) => [vcpu.regs[register * 2], vcpu.regs[register * 2 + 1]])
-        isPreempted = copyToGuest(vcpu, array + i * 64 + 16, rest, rest.length)
+        const rest = ARGUMENTS.flatMap((register) => [port.regs[register * 2], port.regs[register * 2 + 1]])
+        isPreempted = copyToGuest(port, array + i * 64 + 16, rest, rest.length)
         if (!isPreempted) rc = EFAULT
         break
       }
-      if (handler?.leavesResult !== true) vcpu.setNumber(RAX, answer)
-      if (inKernel && !vcpu.kernelMode) {
+      if (handler?.leavesResult !== true) port.setNumber(RAX, answer)
+      if (inKernel && !port.kernelMode) {
         // The process goes on with the registers that iret has given it.
         inKernel = false
-        kept = vcpu.regs.slice()
+        kept = port.regs.slice()
         if (xen.version.rules.multicallEndsInUserMode) {
           // The result goes where the process has the array, if it has it.
-          copyToGuest(vcpu, array + i * 64 + 8, [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]], 2)
+          copyToGuest(port, array + i * 64 + 8, [port.regs[RAX * 2], port.regs[RAX * 2 + 1]], 2)
           return answer
         }
       }
-      const words = [vcpu.regs[RAX * 2], vcpu.regs[RAX * 2 + 1]]
-      if (!copyToGuest(vcpu, array + i * 64 + 8, words, 2)) rc = EFAULT
+      const words = [port.regs[RAX * 2], port.regs[RAX * 2 + 1]]
+      if (!copyToGuest(port, array + i * 64 + 8, words, 2)) rc = EFAULT
     }
   } finally {
     xen.inMulticall = false
-    vcpu.regs.set(kept)
+    port.regs.set(kept)
   }
-  return isPreempted ? continueWith(vcpu, array + i * 64, count - i) : result(rc)
+  return isPreempted ? continueWith(port, array + i * 64, count - i) : result(rc)
 }

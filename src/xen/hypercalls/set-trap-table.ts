@@ -1,30 +1,28 @@
 import { vaOf } from '../../bits/address.ts'
 import { EFAULT, EINVAL } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import type { Call } from '../call.ts'
 import { copyFromGuest } from '../mm/guest-copy.ts'
 import { COST_NS } from '../sched/work.ts'
 import { argVa } from './arguments.ts'
 import { continueWith } from './continuation.ts'
 
 /** {u8 vector, u8 flags, u16 cs, u64 address} each, ended by an address of 0: do_set_trap_table(). */
-export function setTrapTable(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const array = argVa(vcpu, 0)
+export function setTrapTable({ xen, vcpu, port }: Call): number {
+  const array = argVa(port, 0)
   if (array === 0) {
-    caller.traps.clear()
+    vcpu.traps.clear()
     return 0
   }
   const entry = new Uint32Array(4)
   for (let i = 0; ; i++) {
-    if (i > 0 && xen.work.isTooLong) return continueWith(vcpu, array + i * 16)
+    if (i > 0 && xen.work.isTooLong) return continueWith(port, array + i * 16)
     xen.work.done += COST_NS.request
-    if (!copyFromGuest(vcpu, array + i * 16, entry, 4)) return EFAULT
+    if (!copyFromGuest(port, array + i * 16, entry, 4)) return EFAULT
     if (entry[2] === 0 && entry[3] === 0) return 0
     const address = vaOf(entry[2], entry[3])
     if (address === -1) return EINVAL
     // Ring 0 is Xen's: a guest's selectors get ring 3.
     const cs = (entry[0] >>> 16) | 3
-    caller.traps.set(entry[0] & 0xff, { flags: (entry[0] >>> 8) & 0xff, cs, address })
+    vcpu.traps.set(entry[0] & 0xff, { flags: (entry[0] >>> 8) & 0xff, cs, address })
   }
 }

@@ -1,8 +1,6 @@
 import { EINVAL } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import type { Call } from '../call.ts'
 import { getPageType, putPageType } from '../mm/frame-type.ts'
 import { getPage, putPage, typeCodeOf } from '../mm/references.ts'
 import { checkDescriptor, checked } from '../pv/descriptors.ts'
@@ -12,11 +10,11 @@ import { arg32, argHigh } from './arguments.ts'
  * update_descriptor(machine address, descriptor): store one descriptor, checked, where the guest may not store itself
  * because the page is a GDT or LDT. A page that is neither is taken as writable. Xen: do_update_descriptor().
  */
-export function updateDescriptor(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const offset = arg32(vcpu, 0) & 0xfff
-  const mfn = argHigh(vcpu, 0) * 0x10_0000 + (arg32(vcpu, 0) >>> 12)
+export function updateDescriptor({ xen, domain: caller, port }: Call): number {
+  const offset = arg32(port, 0) & 0xfff
+  const mfn = argHigh(port, 0) * 0x10_0000 + (arg32(port, 0) >>> 12)
   // The descriptor is judged before the frame is even looked at.
-  if ((offset & 7) !== 0 || !checkDescriptor(arg32(vcpu, 1), argHigh(vcpu, 1))) return EINVAL
+  if ((offset & 7) !== 0 || !checkDescriptor(arg32(port, 1), argHigh(port, 1))) return EINVAL
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, caller)) return EINVAL
   const { lo, hi } = checked

@@ -3,6 +3,7 @@ import { EINVAL, EPERM, ESRCH } from '../../bits/errno.ts'
 import { A, entryFrame, P, PSE } from '../../bits/pte.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { getPageOwner, mayActOn } from '../mm/foreign.ts'
@@ -17,25 +18,25 @@ import { arg32, argHigh, argVa } from './arguments.ts'
  * update_va_mapping(va, value, flags): change the L1 entry that maps an address now, and flush what `flags` asks for; in
  * old versions even where nothing was changed. Xen: do_update_va_mapping().
  */
-export function updateVaMapping(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  return update(xen, caller, vcpu, caller)
+export function updateVaMapping({ xen, domain: caller, port }: Call): number {
+  return update(xen, caller, port, caller)
 }
 
 /** The same, for an entry that maps a frame of another domain: the fourth argument names it. */
-export function updateVaMappingOtherdomain(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
+export function updateVaMappingOtherdomain({ xen, domain: caller, port }: Call): number {
   // A domid_t: 16 bits, whatever else the register holds.
-  const pageOwner = getPageOwner(xen, caller, arg32(vcpu, 3) & 0xffff)
+  const pageOwner = getPageOwner(xen, caller, arg32(port, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   // The security policy is asked before anything else; even for dom_io a domU may not.
   if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
-  return update(xen, caller, vcpu, pageOwner)
+  return update(xen, caller, port, pageOwner)
 }
 
-function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain): number {
-  const va = argVa(vcpu, 0)
-  const lo = arg32(vcpu, 1)
-  const hi = argHigh(vcpu, 1)
-  const table = l1TableOf(xen, vcpu, va, 3)
+function update(xen: Hypervisor, caller: Domain, port: Vcpu, pageOwner: Domain): number {
+  const va = argVa(port, 0)
+  const lo = arg32(port, 1)
+  const hi = argHigh(port, 1)
+  const table = l1TableOf(xen, port, va, 3)
   let rc: number = EINVAL
   if (table !== -1) {
     const record = xen.memory.record(table)
@@ -46,12 +47,12 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
     ) {
       lockPage(xen, record)
       // The L1 is locked by its frame and written by its address.
-      const written = throughLinearMap(xen, vcpu, va, table)
+      const written = throughLinearMap(xen, port, va, table)
       rc = modEntry(xen, 1, written, slotAt(va, 1), lo, hi, false, caller, pageOwner)
       unlockPage(xen, record)
     }
   }
-  if (rc === 0 || xen.version.rules.flushesAfterFailure) flush(xen, vcpu, va, arg32(vcpu, 2) & 3)
+  if (rc === 0 || xen.version.rules.flushesAfterFailure) flush(xen, port, va, arg32(port, 2) & 3)
   if (xen.sink !== null) {
     xen.sink({
       kind: 'hypercall',
@@ -64,9 +65,9 @@ function update(xen: Hypervisor, caller: Domain, vcpu: Vcpu, pageOwner: Domain):
 }
 
 /** UVMF_TLB_FLUSH and UVMF_INVLPG. Of the vCPUs that the other bits name there is but one. */
-function flush(xen: Hypervisor, vcpu: Vcpu, va: number, what: number): void {
+function flush(xen: Hypervisor, port: Vcpu, va: number, what: number): void {
   if (what === 1) xen.flushTlbs()
-  else if (what === 2 && va !== -1) xen.flushPage(vcpu, va)
+  else if (what === 2 && va !== -1) xen.flushPage(port, va)
 }
 
 /**
@@ -75,10 +76,10 @@ function flush(xen: Hypervisor, vcpu: Vcpu, va: number, what: number): void {
  *
  * @param marked the lowest level whose entries are marked: 2 where Xen reads the L1 entry, 3 where it reads the L2 entry
  */
-export function l1TableOf(xen: Hypervisor, vcpu: Vcpu, va: number, marked: 2 | 3): number {
+export function l1TableOf(xen: Hypervisor, port: Vcpu, va: number, marked: 2 | 3): number {
   if (!isGuestAddress(va)) return -1
   const { memory } = xen
-  let table = vcpu.root
+  let table = port.root
   for (const level of [4, 3, 2] as const) {
     const record = memory.record(table)
     if (record === -1) return -1
@@ -90,5 +91,5 @@ export function l1TableOf(xen: Hypervisor, vcpu: Vcpu, va: number, marked: 2 | 3
     table = entryFrame(lo, memory.u32[at + 1])
   }
   if (memory.record(table) === -1) return -1
-  return marked === 2 ? throughLinearMap(xen, vcpu, va, table) : table
+  return marked === 2 ? throughLinearMap(xen, port, va, table) : table
 }

@@ -1,13 +1,13 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { SHUTDOWN, VCPU_INFO, VCPUOP } from '../abi.ts'
-import type { Domain } from '../domain.ts'
+import type { Call } from '../call.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { getPageType } from '../mm/frame-type.ts'
 import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
 import { getPage, putPage } from '../mm/references.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { runstate, updateRunstate } from '../sched/time.ts'
 import { nanoseconds } from '../sched/timers.ts'
 import { moveVcpuInfo } from '../sched/vcpu-info.ts'
@@ -18,42 +18,42 @@ const SHORTEST_PERIOD = 1_000_000
 const MUST_BE_FUTURE = 1
 
 /** vcpu_op(command, vcpu, argument*): a vCPU's timers, where its records lie, whether it is up. Xen: do_vcpu_op(). */
-export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const argument = argVa(vcpu, 2)
+export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
+  const argument = argVa(port, 2)
   const words = new Uint32Array(4)
-  const read = (count: number): boolean => copyFromGuest(vcpu, argument, words, count)
+  const read = (count: number): boolean => copyFromGuest(port, argument, words, count)
   // There is one vCPU a domain.
-  if (arg32(vcpu, 1) !== 0) return ENOENT
-  switch (arg32(vcpu, 0)) {
+  if (arg32(port, 1) !== 0) return ENOENT
+  switch (arg32(port, 0)) {
     case VCPUOP.initialise:
       return EEXIST
     case VCPUOP.up:
       return 0
     case VCPUOP.down:
       // The last vCPU to go takes the domain with it.
-      caller.shutdown = SHUTDOWN.poweroff
+      domain.shutdown = SHUTDOWN.poweroff
       return 0
     case VCPUOP.is_up:
       return 1
     case VCPUOP.get_runstate_info: {
-      const state = runstate(xen, caller)
-      return copyToGuest(vcpu, argument, state, state.length) ? 0 : EFAULT
+      const state = runstate(xen, vcpu)
+      return copyToGuest(port, argument, state, state.length) ? 0 : EFAULT
     }
     case VCPUOP.register_runstate_memory_area:
       if (!read(2)) return EFAULT
-      caller.runstateAt = vaOf(words[0], words[1])
-      updateRunstate(xen, caller)
+      vcpu.runstateAt = vaOf(words[0], words[1])
+      updateRunstate(xen, vcpu)
       return 0
     case VCPUOP.set_periodic_timer: {
       if (!read(2)) return EFAULT
       const period = nanoseconds(words[0], words[1])
       if (period < SHORTEST_PERIOD) return EINVAL
-      caller.timers.period = period
-      caller.timers.nextTick = xen.clock.now + period
+      vcpu.timers.period = period
+      vcpu.timers.nextTick = xen.clock.now + period
       return 0
     }
     case VCPUOP.stop_periodic_timer:
-      caller.timers.period = 0
+      vcpu.timers.period = 0
       return 0
     case VCPUOP.set_singleshot_timer: {
       if (!read(3)) return EFAULT
@@ -61,32 +61,32 @@ export function vcpuOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
       const { lateTimer } = xen.version.errnos
       const isLate = (words[2] & MUST_BE_FUTURE) !== 0 && deadline < xen.clock.now
       if (isLate && lateTimer !== 0) return lateTimer
-      caller.timers.singleshot = deadline
+      vcpu.timers.singleshot = deadline
       return 0
     }
     case VCPUOP.stop_singleshot_timer:
-      caller.timers.singleshot = Infinity
+      vcpu.timers.singleshot = Infinity
       return 0
     case VCPUOP.register_vcpu_info:
-      return read(4) ? registerVcpuInfo(xen, caller, words) : EFAULT
+      return read(4) ? registerVcpuInfo(xen, vcpu, words) : EFAULT
     default:
       return ENOSYS
   }
 }
 
 /** {u64 mfn, u32 offset, u32}: the page is held as writable for ever, and there is no second time. */
-function registerVcpuInfo(xen: Hypervisor, domain: Domain, words: Uint32Array): number {
+function registerVcpuInfo(xen: Hypervisor, vcpu: PvVcpu, words: Uint32Array): number {
   const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
   if (!isPlace) return xen.version.errnos.vcpuInfoPlace
-  if (domain.vcpuInfo !== null) return EINVAL
+  if (vcpu.vcpuInfo !== null) return EINVAL
   const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
+  if (record === -1 || !getPage(xen, mfn, record, vcpu.domain)) return EINVAL
   if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
     putPage(xen, mfn, record)
     return EINVAL
   }
-  moveVcpuInfo(xen, domain, mfn, offset)
+  moveVcpuInfo(xen, vcpu, mfn, offset)
   return 0
 }
 
@@ -95,10 +95,10 @@ const TOO_FAR = 2 ** 50
 const SOON = 100_000_000
 
 /** set_timer_op(deadline): the single shot in nanoseconds; 0 stops it. Xen: do_set_timer_op(). */
-export function setTimerOp(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const deadline = nanoseconds(arg32(vcpu, 0), argHigh(vcpu, 0))
+export function setTimerOp({ xen, vcpu, port }: Call): number {
+  const deadline = nanoseconds(arg32(port, 0), argHigh(port, 0))
   const { now } = xen.clock
-  if (deadline === 0) caller.timers.singleshot = Infinity
-  else caller.timers.singleshot = deadline < 0 || deadline - now >= TOO_FAR ? now + SOON : deadline
+  if (deadline === 0) vcpu.timers.singleshot = Infinity
+  else vcpu.timers.singleshot = deadline < 0 || deadline - now >= TOO_FAR ? now + SOON : deadline
   return 0
 }

@@ -1,13 +1,11 @@
 import { EINVAL, ENOSYS } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import type { Call } from '../call.ts'
 import { ASSIST_M2P_STRICT } from '../mm/tables.ts'
 import { arg32 } from './arguments.ts'
 
 /** vm_assist(command, type): switch a convenience of Xen on or off. */
-export function vmAssist(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const [command, type] = [arg32(vcpu, 0), arg32(vcpu, 1)]
+export function vmAssist({ xen, domain: caller, port }: Call): number {
+  const [command, type] = [arg32(port, 0), arg32(port, 1)]
   if (!xen.version.abi.assists.includes(type)) return EINVAL
   if (command > 1) return ENOSYS
   // m2p_strict has bit 32, which a number's bit operations do not reach; it has a bit of its own here.

@@ -1,7 +1,7 @@
 import { PAGE, REGION, vaHigh } from '../../bits/address.ts'
 import { EFAULT, EINVAL, ENOSYS, EPERM } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { XENVER } from '../abi.ts'
+import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
@@ -51,12 +51,12 @@ function texts(...parts: readonly (readonly [text: string, bytes: number])[]): U
  * xen_version(command, argument*): which Xen this is and what it offers. What only dom0 may know reads as `<denied>`.
  * Xen: do_xen_version().
  */
-export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): number {
-  const argument = argVa(vcpu, 1)
+export function xenVersionCall({ xen, domain: caller, port }: Call): number {
+  const argument = argVa(port, 1)
   const give = (words: ArrayLike<number>): number =>
-    copyToGuest(vcpu, argument, words, words.length) ? 0 : EFAULT
+    copyToGuest(port, argument, words, words.length) ? 0 : EFAULT
   const { abi } = xen.version
-  switch (arg32(vcpu, 0)) {
+  switch (arg32(port, 0)) {
     case XENVER.version:
       return abi.version
     case XENVER.extraversion:
@@ -73,10 +73,10 @@ export function xenVersionCall(xen: Hypervisor, caller: Domain, vcpu: Vcpu): num
       return give([REGION.xenStart >>> 0, vaHigh(REGION.xenStart)])
     case XENVER.get_features: {
       const head = new Uint32Array(1)
-      if (!copyFromGuest(vcpu, argument, head, 1)) return EFAULT
+      if (!copyFromGuest(port, argument, head, 1)) return EFAULT
       // There is one word of them.
       if (head[0] !== 0) return EINVAL
-      return copyToGuest(vcpu, argument + 4, [features(xen, caller)], 1) ? 0 : EFAULT
+      return copyToGuest(port, argument + 4, [features(xen, caller)], 1) ? 0 : EFAULT
     }
     case XENVER.pagesize:
       return PAGE

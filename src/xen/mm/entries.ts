@@ -309,7 +309,9 @@ export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwn
   else if (xen.version.rules.unmapDropsLdt && owner === tableOwner.owner) {
     // Whether it is a page of the LDT is not looked at: put_page_from_l1e().
     const type = xen.memory.u32[record]
-    if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) dropLdt(xen, tableOwner)
+    if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) {
+      for (const vcpu of tableOwner.vcpus) dropLdt(xen, vcpu)
+    }
   }
   putPage(xen, mfn, record)
 }

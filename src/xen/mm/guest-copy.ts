@@ -16,12 +16,13 @@ export function isGuestRange(va: number, bytes: number): boolean {
   return isGuestAddress(va) && (va >= REGION.xenEnd || va + bytes <= REGION.xenStart)
 }
 
-/** Read `count` u32 words from `va` into `out`. False when a byte of them cannot be read. */
-export function copyFromGuest(vcpu: Vcpu, va: number, out: Uint32Array, count: number): boolean {
-  const { u32 } = vcpu.memory
+/** Read `count` u32 words from `va` into `out`. False when a byte of them cannot be read; of nothing, all can. */
+export function copyFromGuest(port: Vcpu, va: number, out: Uint32Array, count: number): boolean {
+  if (count === 0) return true
+  const { u32 } = port.memory
   const first = (va >>> 0) & (PAGE - 1)
   if ((first & 3) === 0 && first + count * 4 <= PAGE) {
-    const page = isGuestAddress(va) ? vcpu.tryReadable(va) : -1
+    const page = isGuestAddress(va) ? port.tryReadable(va) : -1
     if (page === -1) return false
     const at = page + (first >>> 2)
     for (let i = 0; i < count; i++) out[i] = u32[at + i]
@@ -33,7 +34,7 @@ export function copyFromGuest(vcpu: Vcpu, va: number, out: Uint32Array, count: n
       const at = va + i * 4
       const offset = (at >>> 0) & (PAGE - 1)
       if (page === -1 || offset === 0) {
-        page = isGuestAddress(at) ? vcpu.tryReadable(at) : -1
+        page = isGuestAddress(at) ? port.tryReadable(at) : -1
         if (page === -1) return false
       }
       out[i] = u32[page + (offset >>> 2)]
@@ -43,7 +44,7 @@ export function copyFromGuest(vcpu: Vcpu, va: number, out: Uint32Array, count: n
   for (let i = 0; i < count; i++) {
     let word = 0
     for (let b = 0; b < 4; b++) {
-      const byte = copyByteFromGuest(vcpu, va + i * 4 + b)
+      const byte = copyByteFromGuest(port, va + i * 4 + b)
       if (byte === -1) return false
       word |= byte << (8 * b)
     }
@@ -53,28 +54,28 @@ export function copyFromGuest(vcpu: Vcpu, va: number, out: Uint32Array, count: n
 }
 
 /** One byte, or -1. */
-export function copyByteFromGuest(vcpu: Vcpu, va: number): number {
-  const page = isGuestAddress(va) ? vcpu.tryReadable(va) : -1
-  return page === -1 ? -1 : vcpu.memory.u8[page * 4 + ((va >>> 0) & (PAGE - 1))]
+export function copyByteFromGuest(port: Vcpu, va: number): number {
+  const page = isGuestAddress(va) ? port.tryReadable(va) : -1
+  return page === -1 ? -1 : port.memory.u8[page * 4 + ((va >>> 0) & (PAGE - 1))]
 }
 
 /** Write `count` u32 words to `va`. False when a byte of them cannot be written; what came before it is written. */
-export function copyToGuest(vcpu: Vcpu, va: number, words: ArrayLike<number>, count: number): boolean {
+export function copyToGuest(port: Vcpu, va: number, words: ArrayLike<number>, count: number): boolean {
   if ((va & 3) === 0) {
     // An aligned word lies in one page.
     for (let i = 0; i < count; i++) {
       const at = va + i * 4
-      const page = isGuestAddress(at) ? vcpu.tryWritable(at) : -1
+      const page = isGuestAddress(at) ? port.tryWritable(at) : -1
       if (page === -1) return false
-      vcpu.memory.u32[page + (((at >>> 0) & (PAGE - 1)) >>> 2)] = words[i]
+      port.memory.u32[page + (((at >>> 0) & (PAGE - 1)) >>> 2)] = words[i]
     }
     return true
   }
   for (let i = 0; i < count * 4; i++) {
     const at = va + i
-    const page = isGuestAddress(at) ? vcpu.tryWritable(at) : -1
+    const page = isGuestAddress(at) ? port.tryWritable(at) : -1
     if (page === -1) return false
-    vcpu.memory.u8[page * 4 + ((at >>> 0) & (PAGE - 1))] = words[i >> 2] >>> (8 * (i & 3))
+    port.memory.u8[page * 4 + ((at >>> 0) & (PAGE - 1))] = words[i >> 2] >>> (8 * (i & 3))
   }
   return true
 }

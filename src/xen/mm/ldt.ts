@@ -1,12 +1,12 @@
 import { hex64, PAGE, slotAt, vaHigh, vaOf } from '../../bits/address.ts'
 import { EINVAL } from '../../bits/errno.ts'
 import { entryFrame, P } from '../../bits/pte.ts'
-import { type Trap, type Vcpu, VECTOR_GP, VECTOR_NP, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
+import { type Trap, VECTOR_GP, VECTOR_NP, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
 import { getDescriptorPage } from '../hypercalls/set-gdt.ts'
 import { l1TableOf } from '../hypercalls/update-va-mapping.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ACCESSED, CODE_OR_DATA, FIRST_XEN_DESCRIPTOR } from '../pv/descriptors.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { putPageAndType } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
 
@@ -19,14 +19,7 @@ const MAX_LDT_ENTRIES = 8192
  *
  * @param lo low half of the address, which is checked as the guest gave it
  */
-export function setLdt(
-  xen: Hypervisor,
-  domain: Domain,
-  vcpu: Vcpu,
-  lo: number,
-  hi: number,
-  entries: number,
-): number {
+export function setLdt(xen: Hypervisor, vcpu: PvVcpu, lo: number, hi: number, entries: number): number {
   // An LDT of no entries is nowhere. Who takes pages at once looks at the address all the same.
   const nowhere = entries === 0 && !xen.version.rules.eagerLdt
   const base = nowhere ? 0 : vaOf(lo, hi)
@@ -34,36 +27,36 @@ export function setLdt(
     xen.log('setLdt', { ptr: hex64(lo, hi).replace(/^0+(?=.)/, ''), ents: entries })
     return EINVAL
   }
-  if (base === domain.ldtBase && entries === domain.ldtEntries) return 0
-  dropLdt(xen, domain)
-  domain.ldtBase = base
-  domain.ldtEntries = entries
-  if (entries !== 0 && xen.version.rules.eagerLdt) faultInLdt(xen, domain, vcpu, 0)
+  if (base === vcpu.ldtBase && entries === vcpu.ldtEntries) return 0
+  dropLdt(xen, vcpu)
+  vcpu.ldtBase = base
+  vcpu.ldtEntries = entries
+  if (entries !== 0 && xen.version.rules.eagerLdt) faultInLdt(xen, vcpu, 0)
   return 0
 }
 
 /** Give back every page of the LDT: invalidate_shadow_ldt(), pv_destroy_ldt(). The next use takes them again. */
-export function dropLdt(xen: Hypervisor, domain: Domain): void {
-  for (const mfn of domain.ldtFrames.values()) putPageAndType(xen, mfn, xen.memory.record(mfn))
-  domain.ldtFrames.clear()
+export function dropLdt(xen: Hypervisor, { ldtFrames }: PvVcpu): void {
+  for (const mfn of ldtFrames.values()) putPageAndType(xen, mfn, xen.memory.record(mfn))
+  ldtFrames.clear()
 }
 
 /**
  * Take the page of the LDT that holds the descriptor at a byte offset: map_ldt_shadow_page(), pv_map_ldt_shadow_page().
  * The guest's own mapping says which frame it is. False when that is not there or cannot be a page of descriptors.
  */
-export function faultInLdt(xen: Hypervisor, domain: Domain, vcpu: Vcpu, offset: number): boolean {
+export function faultInLdt(xen: Hypervisor, vcpu: PvVcpu, offset: number): boolean {
   const page = Math.floor(offset / PAGE)
-  if (domain.ldtFrames.has(page)) return true
-  const va = domain.ldtBase + page * PAGE
-  const l1 = l1TableOf(xen, vcpu, va, 2)
+  if (vcpu.ldtFrames.has(page)) return true
+  const va = vcpu.ldtBase + page * PAGE
+  const l1 = l1TableOf(xen, vcpu.port, va, 2)
   if (l1 === -1) return false
   const at = xen.memory.frameWords(l1) + slotAt(va, 1) * 2
   const lo = xen.memory.u32[at]
   if ((lo & P) === 0) return false
   const mfn = entryFrame(lo, xen.memory.u32[at + 1])
-  if (!getDescriptorPage(xen, domain, mfn)) return false
-  domain.ldtFrames.set(page, mfn)
+  if (!getDescriptorPage(xen, vcpu.domain, mfn)) return false
+  vcpu.ldtFrames.set(page, mfn)
   return true
 }
 
@@ -77,19 +70,18 @@ const FLAT = new Map<number, readonly [lo: number, hi: number]>([
 /** The descriptor of a selector as instructions read it that ask for one without loading it, or null: there is none. */
 export function descriptorOf(
   xen: Hypervisor,
-  vcpu: Vcpu,
+  vcpu: PvVcpu,
   selector: number,
 ): readonly [lo: number, hi: number] | null {
   if ((selector & 0xfffc) === 0) return null
-  const domain = xen.domainOf(vcpu)
   const index = selector >>> 3
   let table: number | undefined
   if ((selector & 4) !== 0) {
-    if (index >= domain.ldtEntries || !faultInLdt(xen, domain, vcpu, index * 8)) return null
-    table = domain.ldtFrames.get(index >> 9)
+    if (index >= vcpu.ldtEntries || !faultInLdt(xen, vcpu, index * 8)) return null
+    table = vcpu.ldtFrames.get(index >> 9)
   } else {
     if (index >= FIRST_XEN_DESCRIPTOR) return FLAT.get(index) ?? null
-    table = domain.gdtFrames[index >> 9]
+    table = vcpu.gdtFrames[index >> 9]
   }
   if (table === undefined) return null
   const at = xen.memory.frameWords(table) + (index & 511) * 2
@@ -102,31 +94,30 @@ export function descriptorOf(
  *
  * @param selector 16 bits: index, table (bit 2), privilege
  */
-export function loadSelector(xen: Hypervisor, vcpu: Vcpu, selector: number): Trap | null {
+export function loadSelector(xen: Hypervisor, vcpu: PvVcpu, selector: number): Trap | null {
   if ((selector & 0xfffc) === 0) return null
-  const domain = xen.domainOf(vcpu)
   const code = selector & 0xfffc
   const refused: Trap = { vector: VECTOR_GP, error: code, va: 0 }
   const index = selector >>> 3
   let table: number
   if ((selector & 4) !== 0) {
     const offset = index * 8
-    if (index >= domain.ldtEntries) {
+    if (index >= vcpu.ldtEntries) {
       // The CPU refuses it; what Xen's emulation of the refused instruction then reads is another matter.
-      if (!xen.version.rules.checksLdtLimit) faultInLdt(xen, domain, vcpu, offset)
+      if (!xen.version.rules.checksLdtLimit) faultInLdt(xen, vcpu, offset)
       return refused
     }
-    if (!faultInLdt(xen, domain, vcpu, offset)) {
-      const va = domain.ldtBase + offset
+    if (!faultInLdt(xen, vcpu, offset)) {
+      const va = vcpu.ldtBase + offset
       // An address that cannot be in cr2 becomes a fault of the selector.
-      const crosses = va >= 2 ** 48 || vaOf(va >>> 0, vaHigh(domain.ldtBase)) === -1
+      const crosses = va >= 2 ** 48 || vaOf(va >>> 0, vaHigh(vcpu.ldtBase)) === -1
       return crosses ? refused : { vector: VECTOR_PF, error: 0, va }
     }
-    table = domain.ldtFrames.get(Math.floor(offset / PAGE)) as number
+    table = vcpu.ldtFrames.get(Math.floor(offset / PAGE)) as number
   } else {
     // The last pages of the table are Xen's: what it lends guests are the flat segments 0xe023, 0xe02b and 0xe033.
     if (index >= FIRST_XEN_DESCRIPTOR) return index >= 0xe023 >> 3 && index <= 0xe033 >> 3 ? null : refused
-    table = domain.gdtFrames[index >> 9] ?? -1
+    table = vcpu.gdtFrames[index >> 9] ?? -1
     if (table === -1) return refused
   }
   const at = xen.memory.frameWords(table) + (index & 511) * 2 + 1

@@ -11,7 +11,7 @@ import type { Hypervisor } from '../hypervisor.ts'
  * @param table frame of the L1 that maps `va` now
  * @returns frame of the L1 that Xen finds
  */
-export function throughLinearMap(xen: Hypervisor, vcpu: Vcpu, va: number, table: number): number {
+export function throughLinearMap(xen: Hypervisor, port: Vcpu, va: number, table: number): number {
   if (xen.version.rules.flushesLinearMap) return table
-  return vcpu.tlb.linearL1(Math.floor(va / ENTRY_BYTES[2]), table)
+  return port.tlb.linearL1(Math.floor(va / ENTRY_BYTES[2]), table)
 }

@@ -21,17 +21,17 @@ export const ASSIST_WRITABLE_PAGETABLES = 2
 export function fixupPageFault(
   xen: Hypervisor,
   domain: Domain,
-  vcpu: Vcpu,
+  port: Vcpu,
   va: number,
   error: number,
   store: FaultingStore | undefined,
 ): 'emulated' | 'deliver' {
   const isWrite = (error & (PF_WRITE | PF_PRESENT | PF_RESERVED)) === (PF_WRITE | PF_PRESENT)
   const assisted = domain.privileged || (domain.assist & (1 << ASSIST_WRITABLE_PAGETABLES)) !== 0
-  if (isWrite && store !== undefined && vcpu.kernelMode && assisted && isGuestAddress(va)) {
-    if (emulateWrite(xen, domain, vcpu, va, store)) return 'emulated'
+  if (isWrite && store !== undefined && port.kernelMode && assisted && isGuestAddress(va)) {
+    if (emulateWrite(xen, domain, port, va, store)) return 'emulated'
   }
-  if (xen.sink !== null) xen.sink({ kind: 'fault', va, error: vcpu.kernelMode ? error & ~PF_USER : error })
+  if (xen.sink !== null) xen.sink({ kind: 'fault', va, error: port.kernelMode ? error & ~PF_USER : error })
   return 'deliver'
 }
 
@@ -39,11 +39,11 @@ export function fixupPageFault(
 function emulateWrite(
   xen: Hypervisor,
   domain: Domain,
-  vcpu: Vcpu,
+  port: Vcpu,
   va: number,
   store: FaultingStore,
 ): boolean {
-  const table = tableMappedAt(xen, vcpu, va)
+  const table = tableMappedAt(xen, port, va)
   if (table === -1) return false
   // dom0's stores to registers that it may only read are carried out by dropping them. What would read them first is not.
   if (domain.privileged && isReadOnlyDevice(table)) {
@@ -83,8 +83,8 @@ function emulateLocked(
 }
 
 /** The frame that a read-only mapping at `va` maps, or -1: guest_get_eff_l1e(). */
-function tableMappedAt(xen: Hypervisor, vcpu: Vcpu, va: number): number {
-  const l1 = l1TableOf(xen, vcpu, va, 2)
+function tableMappedAt(xen: Hypervisor, port: Vcpu, va: number): number {
+  const l1 = l1TableOf(xen, port, va, 2)
   if (l1 === -1) return -1
   const at = xen.memory.frameWords(l1) + slotAt(va, 1) * 2
   const lo = xen.memory.u32[at]

@@ -32,8 +32,8 @@ const words = new Uint32Array(RESERVATION_BYTES / 4)
 const extent = new Uint32Array(2)
 
 /** Read the structure at `va`. Null when it cannot be read, or names a domain that the caller may not act on. */
-export function readReservation(xen: Hypervisor, caller: Domain, vcpu: Vcpu, va: number): Reservation | null {
-  if (!copyFromGuest(vcpu, va, words, 7)) return null
+export function readReservation(xen: Hypervisor, caller: Domain, port: Vcpu, va: number): Reservation | null {
+  if (!copyFromGuest(port, va, words, 7)) return null
   const id = words[6] & 0xffff
   const target = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
   if (target === undefined || !mayActOn(caller, target)) return null
@@ -53,13 +53,13 @@ export type ReservationChange = 'increase' | 'populate' | 'decrease'
 export function changeReservation(
   xen: Hypervisor,
   caller: Domain,
-  vcpu: Vcpu,
+  port: Vcpu,
   argument: number,
   start: number,
   how: ReservationChange,
 ): { readonly done: number; readonly isOver: boolean } {
   const over = (done: number) => ({ done, isOver: true })
-  const reservation = readReservation(xen, caller, vcpu, argument)
+  const reservation = readReservation(xen, caller, port, argument)
   if (reservation === null) return over(start)
   const { list, count, order, target } = reservation
   // An increase without a list gives frames whose numbers nobody asked for.
@@ -73,7 +73,7 @@ export function changeReservation(
     if (how === 'decrease' && order === 0) {
       // Single frames, as many as one page of the list names: read together.
       const most = Math.min(count - i, (PAGE - (at % PAGE)) >>> 3)
-      if (at % 8 === 0 && most > 1 && copyFromGuest(vcpu, at, extents, most * 2)) {
+      if (at % 8 === 0 && most > 1 && copyFromGuest(port, at, extents, most * 2)) {
         xen.work.done += COST_NS.frame * most
         for (let j = 0; j < most; j++, i++) {
           if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return over(i)
@@ -84,8 +84,8 @@ export function changeReservation(
     }
     const done =
       how === 'decrease'
-        ? decreaseOne(xen, reservation, vcpu, at)
-        : increaseOne(xen, reservation, vcpu, hasList ? at : 0, how === 'populate', i)
+        ? decreaseOne(xen, reservation, port, at)
+        : increaseOne(xen, reservation, port, hasList ? at : 0, how === 'populate', i)
     if (!done) return over(i)
   }
   return over(count)
@@ -95,12 +95,12 @@ export function changeReservation(
 function increaseOne(
   xen: Hypervisor,
   { order, target, count }: Reservation,
-  vcpu: Vcpu,
+  port: Vcpu,
   at: number,
   populate: boolean,
   index: number,
 ): boolean {
-  if (populate && !copyFromGuest(vcpu, at, extent, 2)) return false
+  if (populate && !copyFromGuest(port, at, extent, 2)) return false
   const pfn = extent[1] * 0x1_0000_0000 + extent[0]
   const mfn = allocateExtent(xen, target, order)
   if (mfn === -1) {
@@ -112,7 +112,7 @@ function increaseOne(
     assignFrame(xen, mfn + j, xen.memory.record(mfn + j), target)
     if (populate) xen.m2p.set(mfn + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
   }
-  return at === 0 || copyToGuest(vcpu, at, [mfn >>> 0, Math.floor(mfn / 0x1_0000_0000)], 2)
+  return at === 0 || copyToGuest(port, at, [mfn >>> 0, Math.floor(mfn / 0x1_0000_0000)], 2)
 }
 
 /**
@@ -124,8 +124,8 @@ function allocateExtent(xen: Hypervisor, target: Domain, order: number): number 
   return xen.takeExtent(order)
 }
 
-function decreaseOne(xen: Hypervisor, { order, target }: Reservation, vcpu: Vcpu, at: number): boolean {
-  if (!copyFromGuest(vcpu, at, extent, 2)) return false
+function decreaseOne(xen: Hypervisor, { order, target }: Reservation, port: Vcpu, at: number): boolean {
+  if (!copyFromGuest(port, at, extent, 2)) return false
   const first = extent[1] * 0x1_0000_0000 + extent[0]
   for (let j = 0; j < 2 ** order; j++) if (!removePage(xen, target, first + j)) return false
   return true

@@ -1,7 +1,7 @@
 import { vaOf } from '../../bits/address.ts'
 import { EPERM } from '../../bits/errno.ts'
 import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
+import type { Call } from '../call.ts'
 import { arg32, argHigh } from '../hypercalls/arguments.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from '../mm/guest-copy.ts'
@@ -12,13 +12,13 @@ const DR7 = { ones: 0x400, settable: 0xffff_03ff, generalDetect: 1 << 13 } as co
 const IO_BREAKPOINT = 2
 
 /** set_debugreg(register, value): a breakpoint anywhere but in Xen. Xen: do_set_debugreg(). */
-export function setDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
-  return storeDebugRegister(xen, vcpu, arg32(vcpu, 0), arg32(vcpu, 1), argHigh(vcpu, 1))
+export function setDebugRegister({ xen, port }: Call): number {
+  return storeDebugRegister(xen, port, arg32(port, 0), arg32(port, 1), argHigh(port, 1))
 }
 
 /** The same for who has the register and the value: 0, or what is wrong with them. */
-export function storeDebugRegister(xen: Hypervisor, vcpu: Vcpu, n: number, lo: number, hi: number): number {
-  const { code } = vcpu
+export function storeDebugRegister(xen: Hypervisor, port: Vcpu, n: number, lo: number, hi: number): number {
+  const { code } = port
   if (code === null) return 0
   switch (n) {
     case 0:
@@ -52,14 +52,14 @@ function aliased(n: number): number {
 }
 
 /** get_debugreg(register): the value is the result. Xen: do_get_debugreg(). */
-export function getDebugRegister(xen: Hypervisor, _caller: Domain, vcpu: Vcpu): number {
-  const n = arg32(vcpu, 0)
+export function getDebugRegister({ xen, port }: Call): number {
+  const n = arg32(port, 0)
   if (n > 7) {
     const error = xen.version.errnos.debugRegister
-    vcpu.setNumber(RAX, error)
+    port.setNumber(RAX, error)
     return error
   }
-  const [lo, hi] = vcpu.code?.debugRegister(aliased(n)) ?? [0, 0]
-  vcpu.set(RAX, lo, hi)
+  const [lo, hi] = port.code?.debugRegister(aliased(n)) ?? [0, 0]
+  port.set(RAX, lo, hi)
   return lo
 }

@@ -5,6 +5,7 @@ import { dumpGuest, pageWalk } from '../console/crash-dump.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from '../mm/guest-copy.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { eventsMasked, setEventsMasked, writeFaultAddress } from '../sched/vcpu-info.ts'
 import { enterKernelMode } from './guest-mode.ts'
 
@@ -76,18 +77,12 @@ const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
  * registered the guest goes on there; without one Xen says so and kills the domain: that is how the seed's kernel ends,
  * whose BUG() comes before it has a handler for #UD. A stack that cannot take the frame ends the domain too.
  */
-export function deliverException(
-  xen: Hypervisor,
-  domain: Domain,
-  vcpu: Vcpu,
-  vector: number,
-  error: number | null,
-): void {
-  const handler = domain.traps.get(vector)
-  if (handler === undefined) logUnhandled(xen, domain, vcpu, vector, error ?? 0)
-  if (vector === VECTOR_PF) writeFaultAddress(xen, domain, vcpu.faultAddress)
-  enterGuest(xen, domain, vcpu, handler?.address ?? null, HAS_ERROR_CODE.has(vector) ? error : null)
-  if (handler !== undefined && (handler.flags & 4) !== 0) setEventsMasked(xen, domain, true)
+export function deliverException(xen: Hypervisor, vcpu: PvVcpu, vector: number, error: number | null): void {
+  const handler = vcpu.traps.get(vector)
+  if (handler === undefined) logUnhandled(xen, vcpu, vector, error ?? 0)
+  if (vector === VECTOR_PF) writeFaultAddress(xen, vcpu, vcpu.port.faultAddress)
+  enterGuest(xen, vcpu, handler?.address ?? null, HAS_ERROR_CODE.has(vector) ? error : null)
+  if (handler !== undefined && (handler.flags & 4) !== 0) setEventsMasked(xen, vcpu, true)
 }
 
 /**
@@ -98,29 +93,29 @@ export function deliverException(
  */
 export function enterGuest(
   xen: Hypervisor,
-  domain: Domain,
-  vcpu: Vcpu,
+  vcpu: PvVcpu,
   address: number | null,
   error: number | null,
 ): void {
-  const missed = pushBounceFrame(xen, domain, vcpu, error)
+  const { port } = vcpu
+  const missed = pushBounceFrame(xen, vcpu, error)
   if (missed === null && address !== null) {
-    enterAt(vcpu, address)
+    enterAt(port, address)
     return
   }
   let fault = xen.version.messages.entryFault
   if (missed !== null && fault !== '') {
     // Xen walks to the address of the store that failed, unless the stack is in Xen's own range.
-    if (isGuestAddress(missed.va)) pageWalk(xen, vcpu, missed.va)
+    if (isGuestAddress(missed.va)) pageWalk(xen, port, missed.va)
     fault = pushFault(xen.version.messages.pushFaults, missed.index)
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
-  crashDomain(xen, domain, vcpu)
+  crashDomain(xen, vcpu)
 }
 
 /** Go on at an address, where code is executed. A model's driver knows by itself where its handlers are. */
-function enterAt(vcpu: Vcpu, address: number): void {
-  const { code } = vcpu
+function enterAt(port: Vcpu, address: number): void {
+  const { code } = port
   if (code === null) return
   code.setRip(address >>> 0, vaHigh(address))
   // TF, NT, RF, VM and AC do not reach a handler.
@@ -137,13 +132,14 @@ function pushFault(labels: number, index: number): string {
   return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
 }
 
-function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: number, error: number): void {
+function logUnhandled(xen: Hypervisor, vcpu: PvVcpu, vector: number, error: number): void {
+  const { domain, port } = vcpu
   const { ownLineForPageFault, trapNames } = xen.version.messages
   const ec = HAS_ERROR_CODE.has(vector) || ownLineForPageFault ? error : 'ffffffff'
   if (vector === VECTOR_PF && ownLineForPageFault) {
-    xen.log('unhandledPageFault', { domid: domain.id, vcpu: 0, ec })
-  } else xen.log('unhandled', { trap: trapName(trapNames, vector), vec: vector, vcpu: 0, ec })
-  if (vector === VECTOR_PF) pageWalk(xen, vcpu, vcpu.faultAddress)
+    xen.log('unhandledPageFault', { domid: domain.id, vcpu: vcpu.id, ec })
+  } else xen.log('unhandled', { trap: trapName(trapNames, vector), vec: vector, vcpu: vcpu.id, ec })
+  if (vector === VECTOR_PF) pageWalk(xen, port, port.faultAddress)
 }
 
 /**
@@ -152,37 +148,37 @@ function logUnhandled(xen: Hypervisor, domain: Domain, vcpu: Vcpu, vector: numbe
  */
 function pushBounceFrame(
   xen: Hypervisor,
-  domain: Domain,
-  vcpu: Vcpu,
+  vcpu: PvVcpu,
   error: number | null,
 ): { index: number; va: number } | null {
-  const cs = vcpu.code?.selector(CS) ?? FLAT_CS
-  const fromKernel = vcpu.kernelMode
-  const [rspLo, rspHi] = [vcpu.regs[RSP * 2], vcpu.regs[RSP * 2 + 1]]
-  enterKernelMode(domain, vcpu)
-  const top = fromKernel ? vaOf(rspLo, rspHi) : domain.kernelSp
-  const masked = eventsMasked(xen, domain)
+  const { port } = vcpu
+  const cs = port.code?.selector(CS) ?? FLAT_CS
+  const fromKernel = port.kernelMode
+  const [rspLo, rspHi] = [port.regs[RSP * 2], port.regs[RSP * 2 + 1]]
+  enterKernelMode(vcpu)
+  const top = fromKernel ? vaOf(rspLo, rspHi) : vcpu.kernelSp
+  const masked = eventsMasked(xen, vcpu)
   const values: [number, number][] = [
-    [vcpu.code?.selector(SS) ?? FLAT_SS, 0],
+    [port.code?.selector(SS) ?? FLAT_SS, 0],
     [rspLo, rspHi],
-    [frameFlags(domain, vcpu.code?.getFlags() ?? 0, masked), 0],
+    [frameFlags(vcpu, port.code?.getFlags() ?? 0, masked), 0],
     // The ring in the saved cs tells the handler what was interrupted.
     [fromKernel ? cs & ~3 : cs, masked ? 1 : 0],
-    [vcpu.code?.ripLow ?? 0, vcpu.code?.ripHigh ?? 0],
+    [port.code?.ripLow ?? 0, port.code?.ripHigh ?? 0],
     ...(error === null ? [] : ([[error, 0]] as [number, number][])),
-    [vcpu.regs[R11 * 2], vcpu.regs[R11 * 2 + 1]],
-    [vcpu.regs[RCX * 2], vcpu.regs[RCX * 2 + 1]],
+    [port.regs[R11 * 2], port.regs[R11 * 2 + 1]],
+    [port.regs[RCX * 2], port.regs[RCX * 2 + 1]],
   ]
   let sp = top === -1 ? -1 : top - (top % 16)
   for (const [index, [lo, hi]] of values.entries()) {
     sp -= 8
-    const page = isGuestAddress(sp) ? vcpu.tryWritable(sp) : -1
+    const page = isGuestAddress(sp) ? port.tryWritable(sp) : -1
     if (page === -1) return { index, va: sp }
     const at = page + (((sp >>> 0) & 0xfff) >>> 2)
-    vcpu.memory.u32[at] = lo
-    vcpu.memory.u32[at + 1] = hi
+    port.memory.u32[at] = lo
+    port.memory.u32[at + 1] = hi
   }
-  if (vcpu.code !== null) vcpu.setVa(RSP, sp)
+  if (port.code !== null) port.setVa(RSP, sp)
   return null
 }
 
@@ -190,14 +186,9 @@ function pushBounceFrame(
  * rflags as a frame has them: the interrupt flag says whether events were masked, and the I/O privilege level is there for a
  * kernel that has asked for it only.
  */
-function frameFlags(domain: Domain, flags: number, masked: boolean): number {
+function frameFlags({ domain, iopl }: PvVcpu, flags: number, masked: boolean): number {
   const INTERRUPTS_ON = 0x200
-  return (
-    (flags & ~INTERRUPTS_ON) |
-    (masked ? 0 : INTERRUPTS_ON) |
-    2 |
-    (hasOwnLevel(domain) ? domain.iopl << 12 : 0)
-  )
+  return (flags & ~INTERRUPTS_ON) | (masked ? 0 : INTERRUPTS_ON) | 2 | (hasOwnLevel(domain) ? iopl << 12 : 0)
 }
 
 /** Whether a kernel sees its I/O privilege level in rflags, and is at level 0 itself: vm_assist's architectural_iopl. */
@@ -206,16 +197,17 @@ export function hasOwnLevel(domain: Domain): boolean {
 }
 
 /** The end of a domain: the dump of its vCPU, and for dom0 of the machine. */
-export function crashDomain(xen: Hypervisor, domain: Domain, vcpu: Vcpu): never {
+export function crashDomain(xen: Hypervisor, vcpu: PvVcpu): never {
+  const { domain } = vcpu
   domain.crashed = true
-  xen.console.xen(`Domain ${domain.id} (vcpu#${domain.vcpus.indexOf(vcpu)}) crashed on cpu#0:`)
-  dumpGuest(xen, domain, vcpu)
+  xen.console.xen(`Domain ${domain.id} (vcpu#${vcpu.id}) crashed on cpu#0:`)
+  dumpGuest(xen, vcpu)
   if (domain.id === 0) xen.console.xen(xen.version.messages.dom0Crashed)
   throw new DomainCrash(`domain ${domain.id} crashed`)
 }
 
 /** domain_crash() called from Xen's C code at a place in its source. */
-export function crashFrom(xen: Hypervisor, domain: Domain, vcpu: Vcpu, place: string): never {
+export function crashFrom(xen: Hypervisor, vcpu: PvVcpu, place: string): never {
   xen.console.xen(`domain_crash called from ${place}`)
-  crashDomain(xen, domain, vcpu)
+  crashDomain(xen, vcpu)
 }

@@ -1,28 +1,28 @@
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Domain } from '../domain.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 
 /**
  * A 64-bit PV kernel and its processes both run in ring 3; what tells them apart is the root in use, and the base of gs
  * goes with it. Xen: toggle_guest_mode(). No reference moves: each root holds its own.
  */
-export function enterUserMode(domain: Domain, vcpu: Vcpu): void {
-  if (!vcpu.kernelMode) return
-  domain.kernelRoot = vcpu.root
-  switchTo(domain, vcpu, domain.userRoot, false)
+export function enterUserMode(vcpu: PvVcpu): void {
+  if (!vcpu.port.kernelMode) return
+  vcpu.kernelRoot = vcpu.port.root
+  switchTo(vcpu, vcpu.userRoot, false)
 }
 
-export function enterKernelMode(domain: Domain, vcpu: Vcpu): void {
-  if (vcpu.kernelMode) return
-  switchTo(domain, vcpu, domain.kernelRoot, true)
+export function enterKernelMode(vcpu: PvVcpu): void {
+  if (vcpu.port.kernelMode) return
+  switchTo(vcpu, vcpu.kernelRoot, true)
 }
 
-function switchTo(domain: Domain, vcpu: Vcpu, root: number, kernelMode: boolean): void {
-  vcpu.root = root
-  vcpu.kernelMode = kernelMode
-  vcpu.tlb.flush()
-  const { code } = vcpu
+function switchTo(vcpu: PvVcpu, root: number, kernelMode: boolean): void {
+  const { port } = vcpu
+  port.root = root
+  port.kernelMode = kernelMode
+  port.tlb.flush()
+  const { code } = port
   if (code === null) return
   const base = code.segmentBase('gs')
-  code.setSegmentBase('gs', ...domain.otherGsBase)
-  domain.otherGsBase = base
+  code.setSegmentBase('gs', ...vcpu.otherGsBase)
+  vcpu.otherGsBase = base
 }

@@ -1,6 +1,7 @@
 import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { vcpuInfoWords } from './vcpu-info.ts'
 
 /** The two-level layout of a 64-bit guest: 64 words of 64 ports. Port 0 is never given out. */
@@ -17,11 +18,14 @@ export function isValidPort(domain: Domain, port: number): boolean {
 
 /** What a port is bound to. A backend is the toolstack's end in dom0, which is not a guest here. */
 export type Port =
-  | { readonly kind: 'unbound'; readonly remote: number }
-  | { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number }
-  | { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void }
-  | { readonly kind: 'virq'; readonly virq: number }
-  | { readonly kind: 'ipi' }
+  | (Notifies & { readonly kind: 'unbound'; readonly remote: number })
+  | (Notifies & { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number })
+  | (Notifies & { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void })
+  | (Notifies & { readonly kind: 'virq'; readonly virq: number })
+  | (Notifies & { readonly kind: 'ipi' })
+
+/** Which of the domain's vCPUs is told of the event: notify_vcpu_id. */
+type Notifies = { readonly vcpu: number }
 
 /** The event channels of a domain, by port. */
 export type Ports = (Port | undefined)[]
@@ -39,7 +43,7 @@ export function bindPort(domain: Domain, port: Port): number {
 
 /** A port of the guest whose other end is dom0's: console and xenstore. `notify` is called when the guest sends. */
 export function bindBackend(domain: Domain, notify: () => void): number {
-  return bindPort(domain, { kind: 'backend', remote: 0, notify })
+  return bindPort(domain, { kind: 'backend', remote: 0, notify, vcpu: 0 })
 }
 
 /** An event from a backend, known by its `notify`. A guest that has closed its end of the channel is told nothing any more. */
@@ -59,7 +63,7 @@ export function setPending(xen: Hypervisor, domain: Domain, port: number): void 
   u32[pending] |= bit
   if ((u32[shared + SHARED_INFO.evtchn_mask / 4 + word] & bit) === 0) select(xen, domain, port)
   // A vCPU that polls does so with its events masked.
-  if (domain.polled?.includes(port)) wake(domain)
+  for (const vcpu of domain.vcpus) if (vcpu.polled?.includes(port)) wake(vcpu)
 }
 
 /** The port was masked and is not any more: what came meanwhile is told now. Xen: evtchn_2l_unmask(). */
@@ -77,15 +81,16 @@ export function unmaskPort(xen: Hypervisor, domain: Domain, port: number): void 
 /** Set the bit of the port's word in the selector, and with it that events are pending. */
 function select(xen: Hypervisor, domain: Domain, port: number): void {
   const { u8, u32 } = xen.memory
-  const info = vcpuInfoWords(xen, domain)
+  const vcpu = domain.vcpus[domain.ports[port]?.vcpu ?? 0]
+  const info = vcpuInfoWords(xen, vcpu)
   u32[info + VCPU_INFO.pending_sel / 4 + (port >>> 11)] |= 1 << ((port >>> 6) & 31)
   u8[info * 4 + VCPU_INFO.upcall_pending] = 1
-  wake(domain)
+  wake(vcpu)
 }
 
-function wake(domain: Domain): void {
-  domain.blocked = false
-  domain.polled = null
+function wake(vcpu: PvVcpu): void {
+  vcpu.blocked = false
+  vcpu.polled = null
 }
 
 /** Whether a port is pending in the guest's view. */
@@ -101,7 +106,7 @@ export function clearPending(xen: Hypervisor, domain: Domain, port: number): voi
 }
 
 /** An interrupt of Xen's own for the guest, if it has a port for it: send_guest_vcpu_virq(). */
-export function sendVirq(xen: Hypervisor, domain: Domain, virq: number): void {
-  const port = domain.ports.findIndex((p) => p?.kind === 'virq' && p.virq === virq)
+export function sendVirq(xen: Hypervisor, { domain, id }: PvVcpu, virq: number): void {
+  const port = domain.ports.findIndex((p) => p?.kind === 'virq' && p.virq === virq && p.vcpu === id)
   if (port !== -1) setPending(xen, domain, port)
 }

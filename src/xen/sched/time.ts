@@ -1,7 +1,7 @@
 import { SHARED_INFO, VCPU_INFO, VCPU_TIME } from '../abi.ts'
-import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyToGuest } from '../mm/guest-copy.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { vcpuInfoWords } from './vcpu-info.ts'
 
 /**
@@ -15,15 +15,15 @@ const MULTIPLIER = 0x8000_0000
 const TSC_STABLE = 1
 
 /** Fill in the time of a domain's vCPU, and the wall clock: seconds since 1970 at which the machine was switched on. */
-export function initTime(xen: Hypervisor, domain: Domain, wallClock: number): void {
+export function initTime(xen: Hypervisor, vcpu: PvVcpu, wallClock: number): void {
   const { u8, u32 } = xen.memory
-  const time = vcpuInfoWords(xen, domain) + VCPU_INFO.time / 4
+  const time = vcpuInfoWords(xen, vcpu) + VCPU_INFO.time / 4
   // The version is even: no update is under way.
   u32[time + VCPU_TIME.version / 4] = 2
   u32[time + VCPU_TIME.tsc_to_system_mul / 4] = MULTIPLIER
   u8[time * 4 + VCPU_TIME.tsc_shift] = SHIFT
   u8[time * 4 + VCPU_TIME.flags] = TSC_STABLE
-  const shared = xen.memory.frameWords(domain.sharedInfo)
+  const shared = xen.memory.frameWords(vcpu.domain.sharedInfo)
   u32[shared + SHARED_INFO.wc_version / 4] = 2
   u32[shared + SHARED_INFO.wc_sec / 4] = wallClock >>> 0
   u32[shared + SHARED_INFO.wc_nsec / 4] = 0
@@ -34,16 +34,16 @@ export function initTime(xen: Hypervisor, domain: Domain, wallClock: number): vo
 const RUNNING = 0
 
 /** struct vcpu_runstate_info: state, since when, and for how long in each of the four. Words. */
-export function runstate(xen: Hypervisor, domain: Domain): number[] {
+export function runstate(xen: Hypervisor, { blockedNs }: PvVcpu): number[] {
   const halves = (ns: number): number[] => [ns >>> 0, Math.floor(ns / 2 ** 32)]
   const { now } = xen.clock
-  const times = [now - domain.blockedNs, 0, domain.blockedNs, 0]
+  const times = [now - blockedNs, 0, blockedNs, 0]
   return [RUNNING, 0, ...halves(now), ...times.flatMap(halves)]
 }
 
 /** Write the run state where the guest wants it. */
-export function updateRunstate(xen: Hypervisor, domain: Domain): void {
-  if (domain.runstateAt === -1) return
-  const words = runstate(xen, domain)
-  copyToGuest(domain.vcpus[0], domain.runstateAt, words, words.length)
+export function updateRunstate(xen: Hypervisor, vcpu: PvVcpu): void {
+  if (vcpu.runstateAt === -1) return
+  const words = runstate(xen, vcpu)
+  copyToGuest(vcpu.port, vcpu.runstateAt, words, words.length)
 }

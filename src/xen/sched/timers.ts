@@ -1,6 +1,6 @@
 import { VIRQ } from '../abi.ts'
-import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 import { sendVirq } from './event-channels.ts'
 
 /** What a vCPU waits for in time: nanoseconds of the machine's clock, Infinity for nothing. */
@@ -22,25 +22,25 @@ export function noTimers(): Timers {
 }
 
 /**
- * When the next of a domain's timers is due. A tick that no port is bound to is none, and ticks are for a vCPU that runs:
+ * When the next of a vCPU's timers is due. A tick that no port is bound to is none, and ticks are for a vCPU that runs:
  * they do not wake one that waits.
  */
-export function nextDeadline(domain: Domain): number {
-  const { period, nextTick, singleshot, poll } = domain.timers
-  const ticks = period !== 0 && !domain.blocked && hasTimerPort(domain)
+export function nextDeadline(vcpu: PvVcpu): number {
+  const { period, nextTick, singleshot, poll } = vcpu.timers
+  const ticks = period !== 0 && !vcpu.blocked && hasTimerPort(vcpu)
   return Math.min(ticks ? nextTick : Infinity, singleshot, poll)
 }
 
-function hasTimerPort(domain: Domain): boolean {
-  return domain.ports.some((p) => p?.kind === 'virq' && p.virq === VIRQ.TIMER)
+function hasTimerPort({ domain, id }: PvVcpu): boolean {
+  return domain.ports.some((p) => p?.kind === 'virq' && p.virq === VIRQ.TIMER && p.vcpu === id)
 }
 
 /** Let the timers go off that are due. Ticks that were missed are not made up for: vcpu_periodic_timer_work(). */
-export function fireTimers(xen: Hypervisor, domain: Domain): void {
-  const { timers } = domain
+export function fireTimers(xen: Hypervisor, vcpu: PvVcpu): void {
+  const { timers } = vcpu
   const { now } = xen.clock
   let isTimer = false
-  if (timers.period !== 0 && !domain.blocked && timers.nextTick <= now) {
+  if (timers.period !== 0 && !vcpu.blocked && timers.nextTick <= now) {
     timers.nextTick = now + timers.period
     isTimer = true
   }
@@ -50,10 +50,10 @@ export function fireTimers(xen: Hypervisor, domain: Domain): void {
   }
   if (timers.poll <= now) {
     timers.poll = Infinity
-    domain.polled = null
-    domain.blocked = false
+    vcpu.polled = null
+    vcpu.blocked = false
   }
-  if (isTimer) sendVirq(xen, domain, VIRQ.TIMER)
+  if (isTimer) sendVirq(xen, vcpu, VIRQ.TIMER)
 }
 
 /** A deadline in two halves, signed, as nanoseconds: exact up to 2^53, which is more than a hundred days. */

@@ -1,37 +1,36 @@
 import { vaHigh } from '../../bits/address.ts'
 import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
-import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import type { PvVcpu } from '../pv-vcpu.ts'
 
 /**
  * What a vCPU shares with its guest: whether events are pending or masked, the address of its last page fault, the time.
- * It lies at the beginning of shared_info until the guest names another place for it. Xen: struct vcpu_info.
+ * It lies in shared_info, by the number of the vCPU, until the guest names another place for it. Xen: struct vcpu_info.
  */
 
 /** Word index of the vCPU's vcpu_info. */
-export function vcpuInfoWords(xen: Hypervisor, domain: Domain): number {
-  const { vcpuInfo } = domain
-  const place = vcpuInfo ?? { mfn: domain.sharedInfo, offset: 0 }
+export function vcpuInfoWords(xen: Hypervisor, vcpu: PvVcpu): number {
+  const place = vcpu.vcpuInfo ?? { mfn: vcpu.domain.sharedInfo, offset: vcpu.id * VCPU_INFO.bytes }
   return xen.memory.frameWords(place.mfn) + place.offset / 4
 }
 
 /** Whether the guest takes no events: evtchn_upcall_mask, which it sets and clears by itself. */
-export function eventsMasked(xen: Hypervisor, domain: Domain): boolean {
-  return xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_mask] !== 0
+export function eventsMasked(xen: Hypervisor, vcpu: PvVcpu): boolean {
+  return xen.memory.u8[vcpuInfoWords(xen, vcpu) * 4 + VCPU_INFO.upcall_mask] !== 0
 }
 
-export function setEventsMasked(xen: Hypervisor, domain: Domain, masked: boolean): void {
-  xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_mask] = masked ? 1 : 0
+export function setEventsMasked(xen: Hypervisor, vcpu: PvVcpu, masked: boolean): void {
+  xen.memory.u8[vcpuInfoWords(xen, vcpu) * 4 + VCPU_INFO.upcall_mask] = masked ? 1 : 0
 }
 
 /** Whether events wait for the guest to take them: evtchn_upcall_pending. */
-export function eventsPending(xen: Hypervisor, domain: Domain): boolean {
-  return xen.memory.u8[vcpuInfoWords(xen, domain) * 4 + VCPU_INFO.upcall_pending] !== 0
+export function eventsPending(xen: Hypervisor, vcpu: PvVcpu): boolean {
+  return xen.memory.u8[vcpuInfoWords(xen, vcpu) * 4 + VCPU_INFO.upcall_pending] !== 0
 }
 
 /** vcpu_info.arch.cr2, where a PV guest finds the address of its fault. */
-export function writeFaultAddress(xen: Hypervisor, domain: Domain, va: number): void {
-  const at = vcpuInfoWords(xen, domain) + VCPU_INFO.cr2 / 4
+export function writeFaultAddress(xen: Hypervisor, vcpu: PvVcpu, va: number): void {
+  const at = vcpuInfoWords(xen, vcpu) + VCPU_INFO.cr2 / 4
   xen.memory.u32[at] = va >>> 0
   xen.memory.u32[at + 1] = vaHigh(va)
 }
@@ -50,11 +49,11 @@ export function initSharedInfo(xen: Hypervisor, mfn: number): void {
  *
  * @param offset in bytes, a multiple of 8 that leaves room for it in the frame
  */
-export function moveVcpuInfo(xen: Hypervisor, domain: Domain, mfn: number, offset: number): void {
+export function moveVcpuInfo(xen: Hypervisor, vcpu: PvVcpu, mfn: number, offset: number): void {
   const { u8, u32 } = xen.memory
-  const from = vcpuInfoWords(xen, domain) * 4
-  domain.vcpuInfo = { mfn, offset }
-  const to = vcpuInfoWords(xen, domain)
+  const from = vcpuInfoWords(xen, vcpu) * 4
+  vcpu.vcpuInfo = { mfn, offset }
+  const to = vcpuInfoWords(xen, vcpu)
   u8.copyWithin(to * 4, from, from + VCPU_INFO.bytes)
   u8[to * 4 + VCPU_INFO.upcall_pending] = 1
   u32[to + VCPU_INFO.pending_sel / 4] = 0xffff_ffff

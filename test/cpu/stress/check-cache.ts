@@ -92,6 +92,8 @@ class Check {
   }
 
   all(): string[] {
+    // Nothing of it will be used any more.
+    if (this.cache.isStale) return []
     for (const code of this.cache.pages.values()) this.page(code)
     this.overlaps()
     this.codeTlb()

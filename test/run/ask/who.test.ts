@@ -101,11 +101,11 @@ test('what is no trace is said in one line, with the place', () => {
     [['{}'], /^x:1: no trace/],
     [['{"kind":"header","schema":2,"run":{}}'], /schema 2/],
     [['{"kind":"header","schema":1,"run":{"what":1}}'], /names neither/],
-    [[traceHeader({ boot: { linux: 5 } })], /"linux" is not/],
-    [[traceHeader({ boot: { map: { name: 'x', kind: 'host', entries: [{}] } } })], /"map" is not/],
-    [[traceHeader({ boot: { toString: 1 } })], /no option "toString"/],
+    [[traceHeader({ boot: { linux: 5 } })], /boot, linux: expected string, found 5/],
+    [[traceHeader({ boot: { map: { name: 'x', kind: 'host', entries: [{}] } } })], /boot, map: expected/],
+    [[traceHeader({ boot: { toString: 1 } })], /boot, toString: there is no such field/],
     [[header, '{"kind":"nonsense"}'], /^x:2: no event is of kind "nonsense"/],
-    [[header, '{"kind":"fill","table":"0x1","slot":0,"count":1}'], /"entry" of fill/],
+    [[header, '{"kind":"fill","table":"0x1","slot":0,"count":1}'], /fill, entry: it is missing/],
     [[header, '{"kind":"fill"'], /cut off/],
   ]
   for (const [lines, message] of bad) {

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { boot } from '../../../src/run/boot/boot.ts'
 import type { E820Entry, E820Type } from '../../../src/xen/abi.ts'
 import { buffers, releaseLines } from '../../tools/boot-tools.ts'
-import { sharedData } from '../../tools/shared-data.ts'
+import { recorded } from '../../tools/recordings.ts'
 
-/** What the console of a real kernel on real Xen says, whichever file it comes from. */
+/** What the console of a real kernel on real Xen says. */
 type RealBoot = {
   name: string
   generation: string
@@ -56,23 +54,42 @@ function check(real: RealBoot): void {
   }
 }
 
-/** `0x0-0x9fc00 usable`: bytes, end exclusive. */
-function entry(text: string): E820Entry {
-  const [, start, end, type] = /^(\S+)-(\S+) (.+)$/.exec(text)!
-  return { start: Number(start), end: Number(end), type: type as E820Type }
+type Raw = {
+  name: string
+  generation: string
+  xen: string
+  nr_pages: string
+  v_end: string
+  memmap_option: string | null
+  machine_e820: { start: string; end: string; type: E820Type }[]
+  refused: { saw: string; exp: string; mfn: string; pfn: string } | null
+  lines: string[]
 }
 
-type Recorded = Omit<RealBoot, 'machine'> & { machine: string[] }
-const recorded: Recorded[] = JSON.parse(
-  readFileSync(join(import.meta.dirname, '..', '..', 'data', 'real-boots.json'), 'utf8'),
-).boots
+const { boots } = JSON.parse(recorded('real-boots/boots.json')) as { boots: Raw[] }
 
-for (const one of recorded) {
-  test(`a real boot: ${one.name}`, () => check({ ...one, machine: one.machine.map(entry) }))
+test('72 boots are recorded, 14 of them refused', () => {
+  assert.equal(boots.length, 72)
+  assert.equal(boots.filter((raw) => raw.refused !== null).length, 14)
+})
+
+for (const raw of boots) {
+  test(`a real boot: ${raw.name} on Xen ${raw.xen}`, () =>
+    check({
+      name: raw.name,
+      generation: raw.generation,
+      xen: raw.xen,
+      nrPages: raw.nr_pages,
+      vEnd: raw.v_end,
+      append: raw.memmap_option === null ? '' : `memmap=${raw.memmap_option}`,
+      machine: raw.machine_e820.map((e) => ({ ...e, start: Number(e.start), end: Number(e.end) })),
+      refused: raw.refused && { saw: raw.refused.saw, exp: raw.refused.exp, pfn: raw.refused.pfn },
+      lines: raw.lines.filter((line) => /direct mapping tables|setting RW/.test(line)),
+    }))
 }
 
 test("the seed's frame, as real kernels met it: 0xbacf7 on both versions of Xen, and its cures", () => {
-  const seedlike = recorded.filter((one) => one.name.includes('seedlike-bacf7'))
+  const seedlike = boots.filter((one) => one.name.includes('seedlike-bacf7'))
   assert.deepEqual(
     seedlike.map((one) => [one.generation, one.xen.slice(0, 4), one.refused?.pfn ?? 'booted']),
     [
@@ -104,38 +121,4 @@ test('the shipped scenario seedlike-bacf7 is that boot', () => {
     'xen: setting RW the range bacfc000 - bad10000',
     'xen: setting RW the range b9f2b000 - ba730000',
   ])
-})
-
-type Raw = {
-  name: string
-  generation: string
-  xen: string
-  nr_pages: string
-  v_end: string
-  memmap_option: string | null
-  machine_e820: { start: string; end: string; type: E820Type }[]
-  refused: { saw: string; exp: string; mfn: string; pfn: string } | null
-  lines: string[]
-}
-
-const file = sharedData('real-boots', 'boots.json')
-const noData = 'shared data is not here: set XENOLITH_SHARED to judge with all 72 recordings'
-
-test('all 72 recorded boots', { skip: file ? false : noData }, () => {
-  const { boots } = JSON.parse(readFileSync(file!, 'utf8')) as { boots: Raw[] }
-  assert.equal(boots.length, 72)
-  assert.equal(boots.filter((raw) => raw.refused !== null).length, 14)
-  for (const raw of boots) {
-    check({
-      name: raw.name,
-      generation: raw.generation,
-      xen: raw.xen,
-      nrPages: raw.nr_pages,
-      vEnd: raw.v_end,
-      append: raw.memmap_option === null ? '' : `memmap=${raw.memmap_option}`,
-      machine: raw.machine_e820.map((e) => ({ ...e, start: Number(e.start), end: Number(e.end) })),
-      refused: raw.refused && { saw: raw.refused.saw, exp: raw.refused.exp, pfn: raw.refused.pfn },
-      lines: raw.lines.filter((line) => /direct mapping tables|setting RW/.test(line)),
-    })
-  }
 })

@@ -7,11 +7,12 @@ import { junitReport } from '../../junit.ts'
 import { type Ending, supervise, wallLimit } from '../../thread/supervisor.ts'
 import type { KernelSpecFlags } from './kernel-spec.ts'
 import type { KernelTask, KernelTaskResult } from './kernel-task.ts'
-import { hasTerminal, takeTerminal } from './terminal.ts'
+import { endLine, hasTerminal, takeTerminal } from './terminal.ts'
 
 /** What `xenolith boot` takes for a real kernel. */
 export type KernelFlags = KernelSpecFlags & {
   readonly batch?: boolean
+  readonly raw?: boolean
   readonly json?: boolean
   readonly junit?: string
   readonly snapshot?: string
@@ -52,8 +53,7 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
     listens: true,
     ...(isBatch ? {} : { terminal: takeTerminal }),
   })
-  // A guest may leave the terminal in the middle of a line, in a colour.
-  if (!isBatch) process.stdout.write('\x1b[0m\r\n')
+  if (!isBatch) endLine()
   const status = report(ending, flags, io)
   // The shell, too, is to see that it was a signal.
   if (ending.signal !== null) process.kill(process.pid, ending.signal)

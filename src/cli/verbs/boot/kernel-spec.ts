@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
-import { readBytes, readText } from '../../../files/read.ts'
+import * as v from 'valibot'
+import { checked, text } from '../../../files/checked.ts'
+import { fileParts, isRegularFile, readBytes, readRegularFile, readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
-import type { KernelRunOptions, KernelSpec, NamedFile } from '../../../run/kernel/kernel-boot.ts'
+import type {
+  KernelRunOptions,
+  KernelSpec,
+  NamedFile,
+  SnapshotFile,
+} from '../../../run/kernel/kernel-boot.ts'
 import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
 
@@ -18,6 +25,10 @@ export type KernelSpecFlags = RawKernelOptions & {
 /** Far above any kernel's or initrd's file. */
 const LARGEST_IMAGE = 2 ** 30
 const LARGEST_INPUT = 2 ** 24
+const LARGEST_TEXT = 2 ** 26
+
+/** Reads the files of a run. Those that the user has named may be pipes; those that a file names must be files. */
+type Reader = (name: string, largest: number) => Uint8Array
 
 /** Whether the options are those of a real kernel. */
 export function isKernelBoot(flags: KernelSpecFlags): boolean {
@@ -25,41 +36,57 @@ export function isKernelBoot(flags: KernelSpecFlags): boolean {
 }
 
 /** The configuration that the options name, or null. */
-export function configOf(flags: KernelSpecFlags): XlConfig | null {
-  return flags.config === undefined ? null : parseXlConfig(readText(flags.config), flags.config)
+export function configOf(flags: KernelSpecFlags, reader: Reader = readBytes): XlConfig | null {
+  if (flags.config === undefined) return null
+  return parseXlConfig(textOf(reader(flags.config, LARGEST_TEXT)), flags.config)
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }
 
 /** What a snapshot brings along. */
 const IN_SNAPSHOT = ['config', 'kernel', 'ramdisk', 'memory', 'append', 'name', 'seed', 'xen'] as const
 
 /** What was typed, with the files read. Throws BadInput. */
-export function kernelSpec(flags: KernelSpecFlags, config = configOf(flags)): KernelSpec {
+export function kernelSpec(
+  flags: KernelSpecFlags,
+  config: XlConfig | null = configOf(flags),
+  reader: Reader = readBytes,
+): KernelSpec {
+  const fileOf = (name: string, by = reader): NamedFile => ({ name, bytes: by(name, LARGEST_IMAGE) })
   const options = kernelOptions(flags, config)
   if (flags.restore !== undefined) {
     const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
     if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${set}`)
-    return { ...withInput(flags), ...options, restore: fileOf(flags.restore) }
+    return { ...withInput(flags, reader), ...options, restore: snapshotFile(flags.restore, reader) }
   }
-  const kernel = flags.kernel ?? config?.kernel
-  if (kernel === undefined || kernel === '') {
+  const given = (typed: string | undefined, inConfig: string | undefined): NamedFile | undefined => {
+    if (typed !== undefined) return fileOf(typed)
+    return inConfig === undefined ? undefined : fileOf(inConfig, readRegularFile)
+  }
+  if ((flags.kernel ?? config?.kernel ?? '') === '') {
     throw new BadInput(`${flags.config ?? '--kernel'}: names no kernel; give one, as in --kernel vmlinuz`)
   }
-  const ramdisk = flags.ramdisk ?? config?.ramdisk
+  const kernel = given(flags.kernel, config?.kernel) as NamedFile
+  const ramdisk = given(flags.ramdisk, config?.ramdisk)
   return {
-    ...withInput(flags),
+    ...withInput(flags, reader),
     ...options,
-    kernel: fileOf(kernel),
-    ...(ramdisk === undefined ? {} : { ramdisk: fileOf(ramdisk) }),
+    kernel,
+    ...(ramdisk === undefined ? {} : { ramdisk }),
   }
 }
 
-function fileOf(name: string): NamedFile {
-  return { name, bytes: readBytes(name, LARGEST_IMAGE) }
+/** A snapshot is read part by part, where it can be read more than once: as large as a guest's memory, it need not be in ours. */
+function snapshotFile(name: string, reader: Reader): SnapshotFile {
+  const isFile = reader === readRegularFile || isRegularFile(name)
+  return isFile ? { name, parts: () => fileParts(name) } : { name, bytes: reader(name, LARGEST_IMAGE) }
 }
 
-function withInput(flags: KernelSpecFlags): KernelRunOptions {
+function withInput(flags: KernelSpecFlags, reader: Reader): KernelRunOptions {
   return {
-    ...(flags.input === undefined ? {} : { input: readBytes(flags.input, LARGEST_INPUT) }),
+    ...(flags.input === undefined ? {} : { input: reader(flags.input, LARGEST_INPUT) }),
     ...(flags.systemMap === undefined ? {} : { systemMap: readText(flags.systemMap) }),
   }
 }
@@ -90,31 +117,37 @@ export function kernelHeader(flags: KernelSpecFlags, spec: KernelSpec): object {
 function hashOf(spec: KernelSpec): string {
   const hash = createHash('sha256')
   const files = 'restore' in spec ? [spec.restore] : [spec.kernel, spec.ramdisk]
-  for (const file of files) hash.update(file?.bytes ?? '')
+  for (const file of files) {
+    if (file === undefined) continue
+    for (const part of 'bytes' in file ? [file.bytes] : file.parts()) hash.update(part)
+  }
   return hash.update(spec.input ?? '').digest('hex')
 }
 
+/** Options as `kernelHeader` writes them. */
+const HeaderForm = v.record(v.picklist([...IN_HEADER, 'sha256']), text(4096))
+
 /** The run of a trace of a real kernel; null for a trace of something else. Throws BadInput when a file is another by now. */
 export function kernelOfHeader(header: string, file: string): KernelSpec | null {
-  let run: { kernel?: unknown } | undefined
-  try {
-    run = (JSON.parse(header) as { run?: { kernel?: unknown } }).run
-  } catch {
-    return null
-  }
-  const given = run?.kernel
-  if (typeof given !== 'object' || given === null) return null
-  const flags: Record<string, string> = {}
-  const { sha256, ...options } = given as Record<string, unknown>
-  for (const [name, value] of Object.entries(options)) {
-    if (!IN_HEADER.some((known) => known === name) || typeof value !== 'string') {
-      throw new BadInput(`${file}:1: the header's "${name}" is not what a kernel's run takes`)
-    }
-    flags[name] = value
-  }
-  const spec = kernelSpec(flags)
+  const kernel = v.safeParse(v.object({ run: v.object({ kernel: v.looseObject({}) }) }), parsed(header))
+  if (!kernel.success) return null
+  const value = kernel.output.run.kernel
+  const { sha256, ...flags }: Partial<Record<string, string>> = checked({
+    value,
+    schema: HeaderForm,
+    what: `${file}:1: the header's kernel`,
+  })
+  const spec = kernelSpec(flags, configOf(flags, readRegularFile), readRegularFile)
   if (hashOf(spec) === sha256) return spec
   throw new BadInput(
     `${file}:1: the kernel, its initrd or its input are not what they were when it was traced`,
   )
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return null
+  }
 }

@@ -1,3 +1,4 @@
+import { writeOutput } from '../../../files/standard-streams.ts'
 import type { KernelRun } from '../../../run/kernel/kernel-boot.ts'
 import type { Here } from '../../thread/thread.ts'
 
@@ -31,6 +32,15 @@ export function takeTerminal(typed: (bytes: Uint8Array) => void, leave: () => vo
     stdin.setRawMode(false)
     stdin.off('data', onData)
     stdin.pause()
+  }
+}
+
+/** A guest may have left the terminal in the middle of a line, in a colour. */
+export function endLine(): void {
+  try {
+    writeOutput('\x1b[0m\r\n')
+  } catch {
+    // The terminal itself may have gone.
   }
 }
 

@@ -1,7 +1,7 @@
 import { DEFAULT_XEN, xenNames } from '../../../run/xen-versions.ts'
 import { HOLES_OPTION } from '../../machine-options.ts'
 import type { Verb } from '../../options.ts'
-import { QUEUE_OPTION } from '../sweep/sweep-options.ts'
+import { KEY_OPTIONS, QUEUE_OPTION, VERIFY_OPTION } from '../sweep/sweep-options.ts'
 
 /** The verb that searches; the table of all verbs is in options.ts. */
 export const exploreVerb: Verb = {
@@ -45,6 +45,8 @@ export const exploreVerb: Verb = {
     { name: 'all', kind: 'flag', help: 'go on when every open hole has a finding' },
     { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N of the walks' },
     { ...QUEUE_OPTION, help: "hand the walks to 'xenolith worker' by NATS" },
+    VERIFY_OPTION,
+    ...KEY_OPTIONS,
     { name: 'threads', kind: 'string', argument: 'N', help: 'default: all cores; changes no result' },
     {
       name: 'checkpoint',

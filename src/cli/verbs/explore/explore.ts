@@ -1,8 +1,8 @@
+import { isatty } from 'node:tty'
 import {
   coreCount,
   type Explored,
   type ExplorePlan,
-  type ExploreRun,
   explore,
   type Finding,
   onInterrupt,
@@ -13,6 +13,8 @@ import {
   wholeNumber,
 } from '../../../explore/explore.ts'
 import { parseShard } from '../../../explore/jobs/job.ts'
+import type { QueueFlags } from '../../../explore/queue/address.ts'
+import type { QueueRunner } from '../../../explore/queue/through-queue.ts'
 import { readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { DEFAULT_XEN } from '../../../run/xen-versions.ts'
@@ -20,7 +22,7 @@ import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
 /** What `xenolith explore` takes. */
-export type ExploreFlags = {
+export type ExploreFlags = QueueFlags & {
   readonly xen?: string
   readonly holes?: string
   readonly domu?: boolean
@@ -32,7 +34,7 @@ export type ExploreFlags = {
   readonly seed?: string
   readonly all?: boolean
   readonly shard?: string
-  readonly queue?: string
+  readonly verify?: string
   readonly threads?: string
   readonly checkpoint?: string
   readonly resume?: string
@@ -48,16 +50,25 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   const plan = options.resume === undefined ? planFrom(options) : resumedPlan(options, options.resume)
   const threads = wholeNumber('--threads', options.threads, 1, 256) ?? coreCount()
   const checkpoint = options.checkpoint ?? options.resume ?? CHECKPOINT
-  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const progress = new Progress(io.progress, isatty(2))
   const interrupt = onInterrupt(
     () => io.err('xenolith: ending the pieces under way; once more ends at once'),
     () => progress.tell(),
   )
+  const tell = (line: string): void => {
+    progress.end()
+    io.err(`xenolith: ${line}`)
+  }
   let explored: Explored
-  const queue = options.queue === undefined ? null : await openedQueue(options.queue)
+  let queue: QueueRunner | null = null
   try {
+    if (options.queue !== undefined) {
+      // Nothing of the queue is loaded without the option.
+      const { openQueueRunner } = await import('../../../explore/queue/through-queue.ts')
+      queue = await openQueueRunner({ flags: options, threads, signal: interrupt.signal, tell })
+    }
     const how = {
-      ...(queue === null ? {} : { walksBy: queue.walksBy }),
+      ...(queue === null ? {} : { walksBy: queue.run }),
       threads,
       signal: interrupt.signal,
       checkpoint,
@@ -66,6 +77,10 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
         if (options.json !== true) for (const line of introduction(plan, threads)) io.out(line)
       },
       progress: (done: Parameters<Progress['at']>[0]) => progress.at(done),
+      notSaved(why: string) {
+        progress.end()
+        io.err(`xenolith: ${why}; the search goes on`)
+      },
       found(finding: Finding) {
         progress.end()
         if (options.json !== true) for (const line of shown(plan, finding)) io.out(line)
@@ -77,29 +92,17 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
     interrupt.release()
     await queue?.close()
   }
-  if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
+  if (options.json) io.json(JSON.stringify(document(explored, progress.seconds), null, 2))
   else for (const line of summary(explored, progress.seconds)) io.out(line)
   if (explored.ended === 'interrupted') {
-    io.err(`xenolith: interrupted; go on with: xenolith explore --resume ${checkpoint}`)
+    const where = explored.saved ? `go on with: xenolith explore --resume ${checkpoint}` : 'nothing is saved'
+    io.err(`xenolith: interrupted; ${where}`)
     return STATUS_INTERRUPTED
   }
   const outcome = explored.findings.length > 0 ? 'found' : 'nothing'
   if (options.expect === undefined || options.expect === outcome) return 0
   io.err(`xenolith: expected ${options.expect}, but the outcome was ${outcome}`)
   return 1
-}
-
-/** Walks by other machines; nothing of the queue is loaded without the option. */
-async function openedQueue(
-  address: string,
-): Promise<{ walksBy: NonNullable<ExploreRun['walksBy']>; close: () => Promise<void> }> {
-  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
-  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
-  const queue = await openQueue(address)
-  return {
-    walksBy: (job, shard, from, signal, take) => coordinate(queue, job, shard, from, signal, { take }),
-    close: () => queue.close(),
-  }
 }
 
 /** A search that goes on is the one it was. */

@@ -17,6 +17,7 @@ const PAGE = new URL('../../../../web/dist/index.html', import.meta.url)
 
 /** Serves the page on this machine alone, until it is interrupted. */
 export async function run(options: ServeFlags, io: Io, page = PAGE): Promise<number> {
+  portOf(options.port)
   return serving(readPage(page), options, io, interrupted())
 }
 

@@ -7,6 +7,41 @@ export const QUEUE_OPTION: OptionSpec = {
   help: 'NATS JetStream server: nats://host:4222',
 }
 
+/** What opens a server; NATS's own command has the same names. */
+const KEYS: readonly OptionSpec[] = [
+  {
+    name: 'creds',
+    kind: 'file',
+    argument: 'FILE',
+    help: "credentials of NATS: a user's JWT and seed",
+    files: true,
+  },
+  { name: 'nkey', kind: 'file', argument: 'FILE', help: "seed of a user's NKey", files: true },
+  {
+    name: 'tlsca',
+    kind: 'file',
+    argument: 'FILE',
+    help: "who may have signed the server's certificate",
+    files: true,
+  },
+  { name: 'tlscert', kind: 'file', argument: 'FILE', help: 'certificate to show to the server', files: true },
+  { name: 'tlskey', kind: 'file', argument: 'FILE', help: 'and its key', files: true },
+]
+
+/** The same for whoever hands work to a queue. */
+export const KEY_OPTIONS: readonly OptionSpec[] = KEYS.map((option) => ({
+  ...option,
+  explainedIn: 'worker',
+}))
+
+export const VERIFY_OPTION: OptionSpec = {
+  name: 'verify',
+  kind: 'string',
+  argument: 'SHARE',
+  help: 'of what the queue says, compute so much here too',
+  default: '5%',
+}
+
 const THREADS_OPTION: OptionSpec = {
   name: 'threads',
   kind: 'string',
@@ -57,8 +92,10 @@ const sweepVerb = (axes: readonly OptionSpec[]): Verb => ({
     { name: 'no-forecast', kind: 'flag', help: 'carry every boot out' },
     { name: 'no-shrink', kind: 'flag', help: 'do not look for the smallest machines' },
     { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N' },
-    THREADS_OPTION,
+    { ...THREADS_OPTION, explainedIn: 'explore' },
     { ...QUEUE_OPTION, help: "hand the boots to 'xenolith worker' by NATS" },
+    { ...VERIFY_OPTION, explainedIn: 'explore' },
+    ...KEY_OPTIONS,
     { name: 'checkpoint', kind: 'file', argument: 'FILE', help: 'save there now and then', files: true },
     { name: 'resume', kind: 'file', argument: 'FILE', help: 'go on from a checkpoint', files: true },
     { name: 'out', kind: 'file', argument: 'FILE', help: 'write the results there, to merge', files: true },
@@ -95,13 +132,15 @@ const worker: Verb = {
   summary: 'Carry out the boots that a sweep has put into a queue',
   options: [
     QUEUE_OPTION,
+    ...KEYS,
     THREADS_OPTION,
     { name: 'idle', kind: 'string', argument: 'SECONDS', help: 'end when nothing has come for so long' },
   ],
   examples: [
     { command: 'xenolith worker --queue nats://10.0.0.1:4222', does: 'until ^C' },
     { command: 'xenolith worker --queue nats://ci:4222 --idle 60', does: 'in CI' },
-    { command: 'xenolith worker --queue tls://user:pass@ci --threads 4', does: 'with a password' },
+    { command: 'xenolith worker --queue tls://ci --creds ci.creds', does: 'with credentials' },
   ],
+  note: 'NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CA, NATS_CERT\nand NATS_KEY of the environment count too; docs/sweep.md has more.',
   load: () => import('../worker/worker.ts'),
 }

@@ -1,8 +1,11 @@
+import { isatty } from 'node:tty'
 import { wholeNumber } from '../../../explore/explore.ts'
 import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
 import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'
 import { type Done, Progress } from '../../../explore/jobs/progress.ts'
+import { Saves } from '../../../explore/jobs/saves.ts'
+import type { QueueFlags } from '../../../explore/queue/address.ts'
 import { htmlReport } from '../../../explore/report/html.ts'
 import { junitReport } from '../../../explore/report/junit.ts'
 import { sarifReport } from '../../../explore/report/sarif.ts'
@@ -18,46 +21,48 @@ import {
 } from '../../../explore/sweep/results.ts'
 import {
   isComplete,
-  loadSweep,
+  machinesOf,
   openWorkers,
   runSweep,
   type SweepState,
-  saveSweep,
   shrinkGroups,
   sweepJob,
 } from '../../../explore/sweep/run-sweep.ts'
+import { loadSweep, saveSweep } from '../../../explore/sweep/saved-sweep.ts'
 import { type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
 import { readLines, readText } from '../../../files/read.ts'
-import { type LineWriter, lineWriter } from '../../../files/write.ts'
+import { lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../main.ts'
 
 /** What `xenolith sweep` takes beside the axes of the space. */
-export type SweepFlags = RawSpace & {
-  /** A sweep file; or `merge` and files of results. */
-  readonly files?: readonly string[]
-  readonly seed?: string
-  readonly forecast?: boolean
-  readonly shrink?: boolean
-  readonly shard?: string
-  readonly threads?: string
-  readonly checkpoint?: string
-  readonly resume?: string
-  readonly queue?: string
-  readonly out?: string
-  readonly baseline?: string
-  readonly expect?: string
-  readonly json?: boolean
-  readonly jsonl?: boolean
-  readonly junit?: boolean
-  readonly sarif?: boolean
-  readonly html?: boolean
-}
+export type SweepFlags = RawSpace &
+  QueueFlags & {
+    /** A sweep file; or `merge` and files of results. */
+    readonly files?: readonly string[]
+    readonly seed?: string
+    readonly forecast?: boolean
+    readonly shrink?: boolean
+    readonly shard?: string
+    readonly threads?: string
+    readonly checkpoint?: string
+    readonly resume?: string
+    readonly verify?: string
+    readonly out?: string
+    readonly baseline?: string
+    readonly expect?: string
+    readonly json?: boolean
+    readonly jsonl?: boolean
+    readonly junit?: boolean
+    readonly sarif?: boolean
+    readonly html?: boolean
+  }
 
 const FORMATS = ['json', 'jsonl', 'junit', 'sarif', 'html'] as const
 const INTERRUPTED = 130
+const SAVE_EVERY_MS = 10_000
 
 /** Boots a set of machines, or merges the results of shards, and says which fail and where the border is. */
 export async function run(options: SweepFlags, io: Io): Promise<number> {
@@ -69,7 +74,7 @@ export async function run(options: SweepFlags, io: Io): Promise<number> {
   const [first, ...rest] = options.files ?? []
   const baseline = options.baseline === undefined ? null : readResultsFile(options.baseline)
   const threads = threadCount(options.threads)
-  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const progress = new Progress(io.progress, isatty(2))
   const interrupt = onInterrupt(
     () => io.err('xenolith: stopping when the boots under way are done; ^C again stops at once'),
     () => progress.tell(),
@@ -97,23 +102,47 @@ async function sweep(job: SweepRun): Promise<number> {
   const start = options.resume === undefined ? newState(options) : resumed(options, options.resume)
   if (baseline !== null) sameMachines(start.spec, baseline.spec)
   const file = options.checkpoint ?? options.resume
+  let at = start
+  const saves =
+    file === undefined
+      ? null
+      : new Saves(
+          () => saveSweep(file, at),
+          SAVE_EVERY_MS,
+          (why) => {
+            job.progress.end()
+            io.err(`xenolith: ${why}; the sweep goes on`)
+          },
+        )
   // A folder that cannot be written is found before the work.
-  if (file !== undefined) saveSweep(file, start)
+  saves?.first()
   const header = headerLine(start.spec, start.shard, packageVersion())
   const out = options.out === undefined ? null : lineWriter(options.out, '--out')
   out?.line(header)
-  if (options.jsonl) io.out(header)
-  const tell = (row: Row): void => {
+  const row = (row: Row): void => {
     out?.line(rowLine(row))
-    if (options.jsonl) io.out(rowLine(row))
+    if (options.jsonl) io.json(rowLine(row))
+  }
+  const state = (state: SweepState): void => {
+    at = state
+    saves?.nowAndThen()
   }
   try {
+    if (options.jsonl) io.json(header)
     const pool = options.queue === undefined ? openWorkers(job.threads) : null
     try {
-      const end = pool === null ? await queued(job, start, tell) : await local(job, pool, start, file, tell)
-      if (!isComplete(end)) return stopped(job, end, file, out)
+      const progress = (done: Done) => job.progress.at(done)
+      at =
+        pool === null
+          ? await queued(job, start, row)
+          : await runSweep(pool, start, job.signal, { row, progress, state })
+      if (!isComplete(at)) {
+        job.progress.end()
+        out?.abandon()
+        return stopped(job, at, saves?.now() === true ? file : undefined)
+      }
       out?.finish()
-      return await answer(job, end, end.shard.of === 1, pool)
+      return await answer(job, at, at.shard.of === 1, pool)
     } finally {
       await pool?.close()
     }
@@ -123,32 +152,25 @@ async function sweep(job: SweepRun): Promise<number> {
   }
 }
 
-function local(
-  { signal, progress }: SweepRun,
-  pool: Pool<PieceTask, unknown>,
-  start: SweepState,
-  file: string | undefined,
-  row: (row: Row) => void,
-): Promise<SweepState> {
-  return runSweep(pool, start, signal, {
-    row,
-    progress: (done: Done) => progress.at(done),
-    ...(file === undefined ? {} : { save: (state: SweepState) => saveSweep(file, state) }),
-  })
-}
-
 /** On other machines, through a queue; nothing of the queue is loaded without the option. */
 async function queued(
-  { options, signal, progress }: SweepRun,
+  { options, threads, io, signal, progress }: SweepRun,
   start: SweepState,
   tell: (row: Row) => void,
 ): Promise<SweepState> {
-  const { coordinate } = await import('../../../explore/queue/coordinate.ts')
-  const { openQueue } = await import('../../../explore/queue/open-queue.ts')
-  const queue = await openQueue(options.queue!)
+  const { openQueueRunner } = await import('../../../explore/queue/through-queue.ts')
+  const queue = await openQueueRunner({
+    flags: options,
+    threads,
+    signal,
+    tell: (line) => {
+      progress.end()
+      io.err(`xenolith: ${line}`)
+    },
+  })
   const state = { ...start, rows: [...start.rows], done: start.done }
   try {
-    await coordinate(queue, sweepJob(start.spec), start.shard, start.done, signal, {
+    await queue.run(sweepJob(start.spec), start.shard, start.done, {
       take: (result) => {
         for (const row of result as Row[]) {
           state.rows.push(row)
@@ -159,27 +181,24 @@ async function queued(
       },
       progress: (done) => progress.at(done),
     })
+    if (isComplete(state) && state.rows.length !== machinesOf(state))
+      throw new Error(`${state.rows.length} results of ${machinesOf(state)} machines`)
     return state
   } finally {
     await queue.close()
   }
 }
 
-function stopped(
-  { options, io, progress }: SweepRun,
-  state: SweepState,
-  file: string | undefined,
-  out: LineWriter | null,
-): number {
-  progress.end()
-  out?.abandon()
-  if (file !== undefined) saveSweep(file, state)
+/** @param saved the checkpoint that has what is done */
+function stopped({ options, io }: SweepRun, state: SweepState, saved: string | undefined): number {
   const where =
     options.queue !== undefined
       ? 'the queue keeps what is done: run it again to go on'
-      : file === undefined
-        ? 'nothing is saved: --checkpoint FILE would'
-        : `go on with --resume ${file}`
+      : saved !== undefined
+        ? `go on with --resume ${saved}`
+        : (options.checkpoint ?? options.resume) === undefined
+          ? 'nothing is saved: --checkpoint FILE would'
+          : 'nothing is saved'
   io.err(`xenolith: interrupted after ${state.rows.length} machines; ${where}`)
   return INTERRUPTED
 }
@@ -199,7 +218,8 @@ function newState(options: SweepFlags): SweepState {
 
 /** The axes that were typed: each replaces the sweep file's. */
 function typed(options: SweepFlags): RawSpace {
-  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, queue, out, ...rest } = options
+  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, out, ...others } = options
+  const { queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
   const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
   return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
 }
@@ -244,7 +264,7 @@ async function merge(job: SweepRun, files: readonly string[]): Promise<number> {
     headerLine(results.spec, { index: 1, of: 1 }, packageVersion()),
     ...results.rows.map(rowLine),
   ]
-  if (options.jsonl) for (const line of lines) io.out(line)
+  if (options.jsonl) for (const line of lines) io.json(line)
   if (options.out !== undefined) {
     const out = lineWriter(options.out, '--out')
     for (const line of lines) out.line(line)
@@ -273,18 +293,12 @@ async function answer(
     }
   }
   progress.end()
-  const text = reportText(options, results, summary)
-  if (text !== null) io.out(text)
+  if (options.json) io.json(JSON.stringify(summary, null, 2))
+  else if (options.sarif) io.json(JSON.stringify(sarifReport(summary, packageVersion()), null, 2))
+  else if (options.junit) io.out(junitReport(results, summary))
+  else if (options.html) io.out(htmlReport(results, summary, packageVersion()))
+  else if (!options.jsonl) io.out(textReport(summary).join('\n'))
   return statusOf(summary, options, io)
-}
-
-function reportText(options: SweepFlags, results: Results, summary: Summary): string | null {
-  if (options.jsonl) return null
-  if (options.json) return JSON.stringify(summary, null, 2)
-  if (options.junit) return junitReport(results, summary)
-  if (options.sarif) return JSON.stringify(sarifReport(summary, packageVersion()), null, 2)
-  if (options.html) return htmlReport(results, summary, packageVersion())
-  return textReport(summary).join('\n')
 }
 
 function statusOf({ totals, forecast, regressions }: Summary, { expect }: SweepFlags, io: Io): number {

@@ -1,4 +1,6 @@
 import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
+import { oneProcess } from '../../../explore/jobs/one-process.ts'
+import type { QueueFlags } from '../../../explore/queue/address.ts'
 import { openQueue } from '../../../explore/queue/open-queue.ts'
 import { work } from '../../../explore/queue/work.ts'
 import { openWorkers } from '../../../explore/sweep/run-sweep.ts'
@@ -7,7 +9,7 @@ import type { Io } from '../../io.ts'
 import { threadCount } from '../sweep/sweep.ts'
 
 /** What `xenolith worker` takes. */
-export type WorkerFlags = { readonly queue?: string; readonly threads?: string; readonly idle?: string }
+export type WorkerFlags = QueueFlags & { readonly threads?: string; readonly idle?: string }
 
 /** Carries out pieces that coordinators put into a queue, until ^C or until nothing has come for a while. */
 export async function run(options: WorkerFlags, io: Io): Promise<number> {
@@ -17,11 +19,16 @@ export async function run(options: WorkerFlags, io: Io): Promise<number> {
   const idle = idleMilliseconds(options.idle)
   let pieces = 0
   const tell = (): void => io.err(`xenolith: ${pieces} pieces done`)
-  const queue = await openQueue(options.queue)
+  const queue = await openQueue(options)
   const interrupt = onInterrupt(() => io.err('xenolith: stopping when the pieces under way are done'), tell)
   const pool = openWorkers(threads)
   try {
-    pieces = await work(queue, pool, interrupt.signal, idle, {
+    pieces = await work({
+      queue,
+      pool,
+      careful: oneProcess,
+      signal: interrupt.signal,
+      idle,
       done: (count) => {
         pieces = count
       },

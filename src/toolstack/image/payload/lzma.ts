@@ -244,6 +244,8 @@ export class LzmaDecoder {
 
 const ALONE_HEADER_BYTES = 13
 const UNKNOWN_SIZE = 0xffff_ffff
+/** Bytes of output between two looks at how much of the input is used up. */
+const STEP_BYTES = 2 ** 20
 
 /** Whether a payload is in LZMA's first file format, which has no magic: sensible properties, a dictionary of 2^n. */
 export function isLzmaAlone(bytes: Uint8Array): boolean {
@@ -260,7 +262,12 @@ export function unpackLzmaAlone(bytes: Uint8Array, size: number): Uint8Array {
   const decoder = new LzmaDecoder(bytes, output)
   decoder.setProperties(bytes[0], 12)
   if (!decoder.range.start(ALONE_HEADER_BYTES)) throw new BadPayload('it does not begin as LZMA does')
-  decoder.decode(size)
+  // Past the end zeros are read: what is cut off is not decoded to its end.
+  for (let end = 0; end < size && decoder.range.at <= bytes.length; ) {
+    end = Math.min(size, end + STEP_BYTES)
+    if (decoder.decode(end)) break
+  }
+  if (decoder.range.at > bytes.length) throw new BadPayload('it is cut off')
   if (decoder.at !== size) throw new BadPayload('it is shorter than it says')
   if (isUnknown && !decoder.endsHere()) throw new BadPayload('it is longer than it says')
   if (decoder.range.at > bytes.length) throw new BadPayload('it is cut off')

@@ -18,11 +18,18 @@ const NEW_PROPERTIES = 2
 const NEW_DICTIONARY = 3
 /** Of the range decoder that begins each chunk. */
 const MOST_PROPERTIES = 4
+/**
+ * To forget the state takes as long as to decode a KiB: a chunk of a few bytes that does so is nothing that an encoder
+ * makes, and a file of them would take for ever.
+ */
+const FREE_RESETS = 1024
+const BYTES_A_RESET = 1024
 
 /** Unpack LZMA2 from `input` at `at`, to the beginning of `output`. Returns where input and output end. */
 export function unpackLzma2(input: Uint8Array, at: number, output: Uint8Array): { from: number; to: number } {
   const decoder = new LzmaDecoder(input, output)
   let needs = NEW_DICTIONARY
+  let resets = 0
   const number = (where: number): number => (input[where] << 8) | input[where + 1]
   for (let from = at; ; ) {
     if (from >= input.length) throw new BadPayload('it is cut off')
@@ -33,6 +40,9 @@ export function unpackLzma2(input: Uint8Array, at: number, output: Uint8Array): 
       const bytes = ((control & 0x1f) << 16) + number(from + 1) + 1
       const packed = number(from + 3) + 1
       const start = from + (reset >= NEW_PROPERTIES ? 6 : 5)
+      if (reset > 0 && ++resets > FREE_RESETS + decoder.at / BYTES_A_RESET) {
+        throw new BadPayload('it begins anew too often')
+      }
       if (reset < needs) throw new BadPayload('a chunk goes on with what is not there')
       if (start + packed > input.length) throw new BadPayload('it is cut off')
       if (reset === NEW_DICTIONARY) decoder.resetDictionary()

@@ -41,13 +41,34 @@ export function isGzip(bytes: Uint8Array): boolean {
 
 /** Unpack gzip of at most `size` bytes of content: of exactly as many where the size is known. Throws BadPayload. */
 export function gunzip(bytes: Uint8Array, size: number): Uint8Array {
-  return byNode(() => zlib.gunzipSync(bytes, { maxOutputLength: size }))
+  // What says so itself need not be unpacked to see it.
+  if (saidSize(bytes) > size) throw tooLong()
+  return byNode(() => zlib.gunzipSync(bytes, { maxOutputLength: size, chunkSize: roomFor(bytes, size) }))
+}
+
+const LEAST_ROOM = 2 ** 20
+
+/** Room for the content in one piece, as the file says how large it is: else it would be copied together from many. */
+function roomFor(bytes: Uint8Array, most: number): number {
+  // A little more, or the end of the stream would be looked for in another piece.
+  return Math.max(LEAST_ROOM, Math.min(saidSize(bytes), most) + 64)
+}
+
+/** The size of the content, as the last four bytes of gzip have it, modulo 2^32. */
+function saidSize(bytes: Uint8Array): number {
+  if (bytes.length < 4) return 0
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(bytes.length - 4, true)
+}
+
+function tooLong(): BadPayload {
+  return new BadPayload('it is longer than it says', true)
 }
 
 function unpackZstd(bytes: Uint8Array, size: number): Uint8Array {
   // Since Node 22.15.
   if (zlib.zstdDecompressSync === undefined) throw new BadPayload('its zstd needs Node 22.15 or newer')
-  const windowLogMax = 31
+  // What `zstd --ultra -22` of the kernel's makefiles takes at most.
+  const windowLogMax = 27
   const params = { [zlib.constants.ZSTD_d_windowLogMax]: windowLogMax }
   return byNode(() => zlib.zstdDecompressSync(bytes, { maxOutputLength: size, params }))
 }
@@ -59,7 +80,7 @@ function byNode(unpack: () => Uint8Array): Uint8Array {
   } catch (error) {
     const { code } = error as { code?: string }
     if (code === 'Z_BUF_ERROR') throw new BadPayload('it is cut off')
-    if (code === 'ERR_BUFFER_TOO_LARGE') throw new BadPayload('it is longer than it says')
+    if (code === 'ERR_BUFFER_TOO_LARGE') throw tooLong()
     throw new BadPayload('it is damaged')
   }
 }
