@@ -197,11 +197,11 @@ test('a guest that may touch more than there is is told of before it starts', ()
 test('where the system gives no addresses for a machine, a line says so', { skip: needs('prlimit') }, () => {
   const command = [process.execPath, `${root}bin/xenolith.js`, 'boot', '--kernel', good]
   const { status, stderr } = spawnSync('prlimit', [`--as=${5 * 2 ** 30}`, ...command], { encoding: 'utf8' })
-  assert.equal(status, 2, stderr)
-  assert.match(
-    stderr,
-    /^xenolith: the system does not give \d+ MiB of addresses for a machine; see ulimit -v\n$/,
-  )
+  // Newer versions of Node end the thread that asks for them, and older ones refuse.
+  const isRefused = /^xenolith: the system does not give \d+ MiB of addresses for a machine; see ulimit -v\n$/
+  const isEnded = /^xenolith: the guest needs more memory than this host can give it, after .*\n$/
+  assert.match(stderr, status === 2 ? isRefused : isEnded)
+  assert.ok(status === 2 || status === 9, `${status}`)
 })
 
 test('the same kernel, command line and seed: the same run', () => {
