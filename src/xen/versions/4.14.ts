@@ -1,4 +1,5 @@
-import { EINVAL, ETIME } from '../../bits/errno.ts'
+import { EFAULT, EINVAL, EPERM, ETIME } from '../../bits/errno.ts'
+import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import { xen417 } from './4.17.ts'
 import { UNKNOWN_PLACE } from './messages.ts'
 import type { XenVersion } from './version.ts'
@@ -24,6 +25,15 @@ export const xen414: XenVersion = {
     extraversion: '.6',
     // memory_op_vnode_supported.
     features: [13],
+    calls: { ...xen417.abi.calls, [HYPERCALL.dm_op]: [EPERM, EINVAL] },
+    memoryOps: {
+      ...xen417.abi.memoryOps,
+      [MEMORY_OP.set_pod_target]: [0, EPERM],
+      [MEMORY_OP.get_pod_target]: [0, EPERM],
+      [MEMORY_OP.paging_op]: [EPERM, EPERM],
+      [MEMORY_OP.machphys_compat_mfn_list]: [EFAULT, 0],
+      [MEMORY_OP.acquire_resource]: [EINVAL, EINVAL],
+    },
   },
   messages: {
     ...xen417.messages,

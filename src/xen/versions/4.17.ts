@@ -1,5 +1,17 @@
-import { EACCES, EINVAL, ENODEV, ENXIO, ESRCH } from '../../bits/errno.ts'
+import {
+  EACCES,
+  EFAULT,
+  EINVAL,
+  ENODATA,
+  ENODEV,
+  ENOSYS,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+  ESRCH,
+} from '../../bits/errno.ts'
 import { typeLayout } from '../../bits/type-word.ts'
+import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import type { XenVersion } from './version.ts'
 
 /** Flags whose change needs no recount: NX, bits 52 to 62, AVAIL, G, D, A, US. */
@@ -54,18 +66,56 @@ export const xen417: XenVersion = {
     flushCacheGlobal: EINVAL,
     debugRegister: ENODEV,
     vcpuInfoPlace: ENXIO,
+    vcpuInfoType: EINVAL,
+    vcpuInfoTwice: EINVAL,
     lateTimer: 0,
   },
   abi: {
     version: 0x4_0011,
     extraversion: '.7',
-    // memory_op_vnode_supported and direct_mapped.
+    capabilities: 'xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ',
+    changeset: '',
+    // memory_op_vnode_supported and direct_mapped; dom0.
     features: [13, 17],
+    dom0Features: [11],
+    paeByNote: true,
     deniesCommandLine: true,
     hasBuildId: true,
+    hasLongTexts: false,
     assists: [0, 1, 2, 3, 4, 5, 32],
     noTranslate: true,
     hidesRamSize: true,
+    countsMap: true,
+    hasPhysicalId: true,
+    calls: {
+      [HYPERCALL.platform_op]: [ENOSYS, EPERM],
+      [HYPERCALL.sysctl]: [EACCES, EACCES],
+      [HYPERCALL.domctl]: [EACCES, EACCES],
+      [HYPERCALL.kexec_op]: [ENOSYS, EPERM],
+      [HYPERCALL.xenpmu_op]: [EOPNOTSUPP, EOPNOTSUPP],
+      [HYPERCALL.dm_op]: [ENODATA, ENODATA],
+      [HYPERCALL.hypfs_op]: [EINVAL, EPERM],
+      [HYPERCALL.mca]: [EFAULT, EPERM],
+      [HYPERCALL.paging_domctl_cont]: [EFAULT, EFAULT],
+    },
+    memoryOps: {
+      [MEMORY_OP.add_to_physmap]: [EACCES, EACCES],
+      [MEMORY_OP.maximum_gpfn]: [0, 0],
+      [MEMORY_OP.remove_from_physmap]: [EACCES, EACCES],
+      [MEMORY_OP.set_pod_target]: [EINVAL, EINVAL],
+      [MEMORY_OP.get_pod_target]: [EINVAL, EINVAL],
+      [MEMORY_OP.get_sharing_freed_pages]: [0, 0],
+      [MEMORY_OP.get_sharing_shared_pages]: [0, 0],
+      [MEMORY_OP.access_op]: [EPERM, EINVAL],
+      [MEMORY_OP.add_to_physmap_batch]: [EACCES, EACCES],
+      [MEMORY_OP.claim_pages]: [EINVAL, EINVAL],
+      [MEMORY_OP.machphys_compat_mfn_list]: [EOPNOTSUPP, EOPNOTSUPP],
+      [MEMORY_OP.get_vnumainfo]: [EOPNOTSUPP, EOPNOTSUPP],
+      [MEMORY_OP.reserved_device_memory_map]: [EINVAL, EINVAL],
+      [MEMORY_OP.acquire_resource]: [ESRCH, ESRCH],
+    },
+    grantFrames: 64,
+    lastCpuidLeaf: 5,
     clobber: [0xdeadf00d, 0xdeadbeef],
   },
   words: {

@@ -20,6 +20,10 @@ export type Errnos = {
   readonly debugRegister: number
   /** register_vcpu_info at an offset that is not aligned or leaves the page (4.16). */
   readonly vcpuInfoPlace: number
+  /** register_vcpu_info in a frame that cannot become writable (4.18). */
+  readonly vcpuInfoType: number
+  /** register_vcpu_info a second time; EBUSY (4.18) is said before the place is looked at. */
+  readonly vcpuInfoTwice: number
   /** A single shot that must not be late and is (4.17.3, 4.18); 0 where it is due at once. */
   readonly lateTimer: number
 }

@@ -1,5 +1,6 @@
-import { EINVAL, ETIME } from '../../bits/errno.ts'
+import { EINVAL, ENOSYS, EPERM, ETIME } from '../../bits/errno.ts'
 import { typeLayout } from '../../bits/type-word.ts'
+import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import type { XenVersion } from './version.ts'
 
 /**
@@ -54,17 +55,35 @@ export const seed: XenVersion = {
     flushCacheGlobal: EINVAL,
     debugRegister: EINVAL,
     vcpuInfoPlace: EINVAL,
+    vcpuInfoType: EINVAL,
+    vcpuInfoTwice: EINVAL,
     lateTimer: ETIME,
   },
   abi: {
     version: 0x4_0002,
     extraversion: '-unstable',
+    capabilities: 'xen-3.0-x86_64 ',
+    changeset: 'unavailable',
     features: [],
+    dom0Features: [],
+    paeByNote: true,
     deniesCommandLine: false,
     hasBuildId: false,
+    hasLongTexts: false,
     assists: [0, 1, 2, 3],
     noTranslate: false,
     hidesRamSize: false,
+    countsMap: false,
+    hasPhysicalId: false,
+    calls: {
+      [HYPERCALL.platform_op]: [ENOSYS, EPERM],
+      [HYPERCALL.sysctl]: [ENOSYS, EPERM],
+      [HYPERCALL.domctl]: [ENOSYS, EPERM],
+      [HYPERCALL.kexec_op]: [ENOSYS, EPERM],
+    },
+    memoryOps: { [MEMORY_OP.add_to_physmap]: [EINVAL, EINVAL] },
+    grantFrames: 32,
+    lastCpuidLeaf: 3,
     clobber: [0xdeadbeef, 0],
   },
   words: {
