@@ -20,7 +20,7 @@ import { segmentInstruction } from './segments.ts'
  */
 export type GuestEnd = 'budget' | 'crash' | 'shutdown' | 'stopped' | 'idle'
 
-/** Instructions after which a run looks whether its owner wants it to go on. */
+/** Instructions after which Xen looks after a guest at the latest, and a run whether its owner wants it to go on. */
 const SLICE = 200_000
 
 const [CS, SS] = [1, 2]
@@ -45,6 +45,11 @@ export class Guest {
   /** Called whenever the core has come back, to say how far it is. */
   onReturn: (() => void) | null = null
   private isStopped = false
+  /**
+   * Whether Xen has the guest, behind an exit, and what happens before it goes on is still to happen. Where a budget has cut
+   * the run nothing happens: a run comes to the same however it is cut. Null before the first run.
+   */
+  private isOutside: boolean | null = null
   /** The moment of the machine's clock at which the guest stops, in nanoseconds. */
   stopAt = Infinity
   /** A guest that waits for its next timer goes on at once, the clock set to it; or `run` returns, and goes on the next time. */
@@ -97,19 +102,26 @@ export class Guest {
     try {
       let left = budget
       let mayWait = this.whenIdle === 'skip'
+      // A guest that goes on from a snapshot was left where it had been entered, or asleep.
+      this.isOutside ??= this.cpu.instructions === 0 || this.pv.blocked
       while (left > 0 && this.xen.clock.now < this.stopAt) {
-        if (this.xen.work.stop?.isSet === true) return 'stopped'
+        if (this.xen.work.stop?.isSet === true) {
+          this.enter()
+          return 'stopped'
+        }
         if (this.pv.blocked) {
+          this.isOutside = true
           if (!this.waitForTimer(mayWait)) return 'idle'
           left--
           if (this.pv.blocked) continue
         }
         mayWait = this.whenIdle === 'skip'
-        const untilDeadline = this.enter()
+        this.enter()
         const before = this.cpu.instructions
         this.cpu.port.root = this.vcpu.root
-        const exit = this.cpu.run(Math.min(left, SLICE, untilDeadline, this.stopAt - this.xen.clock.now))
+        const exit = this.cpu.run(Math.min(left, this.untilEntry(), this.stopAt - this.xen.clock.now))
         this.xen.clock.now = this.cpu.tsc
+        this.isOutside = exit.reason !== 'budget' || this.isEntryDue
         const goesOn = this.handle(exit)
         this.xen.work.charge(this.xen.clock)
         if (this.onReturn !== null) this.onReturn()
@@ -121,6 +133,7 @@ export class Guest {
         // A fault that leads to itself executes nothing, but it must not go on for ever.
         left -= Math.max(1, this.cpu.instructions - before)
       }
+      this.enter()
       return 'budget'
     } catch (error) {
       if (!(error instanceof DomainCrash)) throw error
@@ -138,14 +151,22 @@ export class Guest {
     return nextDeadline(this.pv)
   }
 
-  /**
-   * What happens before the guest goes on: timers that are due go off, and pending events are delivered. Instructions until
-   * the next timer, at least one.
-   */
-  private enter(): number {
+  /** What happens before the guest goes on: timers that are due go off, and pending events are delivered. */
+  private enter(): void {
+    if (!this.isOutside || this.pv.blocked) return
+    this.isOutside = false
     if (this.deadline <= this.xen.clock.now) fireTimers(this.xen, this.pv)
     deliverEvents(this.xen, this.pv)
-    return Math.max(1, this.deadline - this.xen.clock.now)
+  }
+
+  /** Instructions until Xen looks after a guest that does not come by itself: for its next timer, and now and then. */
+  private untilEntry(): number {
+    const untilDeadline = Math.max(1, this.deadline - this.xen.clock.now)
+    return Math.min(SLICE - (this.cpu.instructions % SLICE), untilDeadline)
+  }
+
+  private get isEntryDue(): boolean {
+    return this.cpu.instructions % SLICE === 0 || this.deadline <= this.xen.clock.now
   }
 
   /** The core's counter follows the machine's clock. */
