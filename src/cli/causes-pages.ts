@@ -1,6 +1,8 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import type { Cause, Fix } from '../explain/causes/cause.ts'
 import { CAUSES } from '../explain/causes/index.ts'
+import { writeWhole } from '../files/write.ts'
 
 const WIDTH = 110
 
@@ -85,5 +87,5 @@ if (import.meta.main) {
   const pages = causesPages(CAUSES)
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder)) if (!pages.has(name)) rmSync(new URL(name, folder))
-  for (const [name, text] of pages) writeFileSync(new URL(name, folder), text)
+  for (const [name, text] of pages) writeWhole(fileURLToPath(new URL(name, folder)), text)
 }

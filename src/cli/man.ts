@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { writeWhole } from '../files/write.ts'
 import { optionUsage, usage } from './help.ts'
 import { packageVersion } from './main.ts'
 import { GLOBAL_OPTIONS, type OptionSpec, STATUSES, VERBS, type Verb } from './options.ts'
@@ -69,5 +70,8 @@ function roff(text: string): string {
 }
 
 if (import.meta.main) {
-  writeFileSync(new URL('../../man/xenolith.1', import.meta.url), manPage(VERBS, packageVersion()))
+  writeWhole(
+    fileURLToPath(new URL('../../man/xenolith.1', import.meta.url)),
+    manPage(VERBS, packageVersion()),
+  )
 }

@@ -66,7 +66,7 @@ export function readRegularFile(name: string, largest: number): Uint8Array {
       const bytes = new Uint8Array(size)
       for (let done = 0; done < bytes.length; ) {
         const length = readSync(file, bytes, done, bytes.length - done, null)
-        if (length === 0) throw new BadInput(`cannot read ${name}: it became shorter meanwhile`)
+        if (length === 0) return bytes.subarray(0, done)
         done += length
       }
       return bytes
@@ -125,9 +125,13 @@ export function readChunks(name: string, push: (chunk: Uint8Array) => void): voi
   })
 }
 
-/** Whether a name is that of a file, which can be read as often as wanted, and of no pipe or device. */
+/**
+ * Whether a name is that of a file with content, which can be read as often as wanted, and of no pipe or device. Files that
+ * the kernel makes when they are read say that they are empty: they are not of that kind.
+ */
 export function isRegularFile(name: string): boolean {
-  return statSync(name, { throwIfNoEntry: false })?.isFile() === true
+  const status = statSync(name, { throwIfNoEntry: false })
+  return status?.isFile() === true && status.size > 0
 }
 
 /** A file's bytes, of at most `largest`; `-` is standard input. */
