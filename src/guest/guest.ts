@@ -176,7 +176,9 @@ export class Guest {
 
   /** Time has passed while another vCPU ran. */
   private catchUp(): void {
-    if (this.pv.blocked) this.pv.blockedNs += this.xen.clock.now - this.cpu.tsc
+    const passed = this.xen.clock.now - this.cpu.tsc
+    if (this.pv.blocked) this.pv.blockedNs += passed
+    if (passed > 0) this.isOutside = true
     this.synchronise()
   }
 

@@ -36,15 +36,15 @@ export type Refused = { readonly refused: string; readonly worker?: WorkerName }
 const MOST_BYTES = 2 ** 20
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const CODE = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))
-const KEY = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+const code = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))
+const key = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 
 const JOB = v.strictObject({
   kind: v.string(),
   spec: v.unknown(),
   pieces: count,
-  code: CODE,
-  key: KEY,
+  code,
+  key,
 })
 const PIECE = v.strictObject({ job: v.string(), piece: count })
 const RESULT = {
