@@ -83,7 +83,7 @@ function recordedLines(name: string): string[] {
 test('recorded consoles of the crash: the same page, its holder and its repair', () => {
   for (const [name, xen, pfn, suspects] of [
     ['sweep-smp-ii-high-mask1--seedlike-bacf7', '4.17', '0xbacf7', undefined],
-    ['xen410-smp-ii-high-mask1--seedlike-bacf7', 'seed', '0xbacf7', undefined],
+    ['xen410-smp-ii-high-mask1--seedlike-bacf7', '4.1', '0xbacf7', undefined],
     ['debian-release-xen-ii-m2048-p60008', '4.17-release', '0x5fff5', ['5fff5']],
   ] as const) {
     const lines = recordedLines(name)
