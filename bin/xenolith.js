@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The one file that must run on any Node, however old: it finds a runtime that can run the rest, and the rest.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
 import module from 'node:module'
 import { isatty } from 'node:tty'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -38,13 +38,6 @@ function runHere() {
   if (wrapper > 0) endWith(wrapper)
   // Most of a short run's time would go into stripping types and compiling: that is kept, beside the packages.
   if (inClone) module.enableCompileCache?.(here('node_modules/.cache/compiled'))
-  // A reader that has seen enough (`| head`) is no error.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error) => {
-      if (error.code === 'EPIPE') process.exit(process.exitCode || 0)
-      throw error
-    })
-  }
   import(pathToFileURL(program).href)
     .then(({ main }) => main(process.argv.slice(2)))
     .then((status) => {
@@ -92,6 +85,10 @@ function endWith(parent) {
 }
 
 function fail(message) {
-  process.stderr.write(`xenolith: ${message}\n`)
   process.exitCode = 2
+  try {
+    writeSync(2, `xenolith: ${message}\n`)
+  } catch {
+    // There is nobody to tell.
+  }
 }

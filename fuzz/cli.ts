@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { foreignLines } from '../src/bits/foreign-text.ts'
 import { main } from '../src/cli/main.ts'
+import { listeningIo } from '../test/tools/listening-io.ts'
 import { Wrong } from './target.ts'
 
 /** Commands as a user gives them, but in this process: what they print, and how they end, is looked at. */
@@ -34,12 +35,8 @@ export type Ended = { readonly status: number; readonly out: string; readonly er
  * whatever a terminal would take for its own.
  */
 export async function command(words: readonly string[]): Promise<Ended> {
-  const [out, err]: [string[], string[]] = [[], []]
-  const status = await main([...words, '--debug'], undefined, () => ({
-    out: (text) => void out.push(text),
-    err: (text) => void err.push(text),
-    colour: false,
-  }))
+  const { io, out, err } = listeningIo()
+  const status = await main([...words, '--debug'], undefined, () => io)
   const ended = { status, out: out.join('\n'), err: err.join('\n') }
   if (status === 70) {
     const [line, stack = ''] = err

@@ -1,3 +1,5 @@
+import { foreignText } from './foreign-text.ts'
+
 /**
  * An error of whoever called us, not of the program: a map that cannot be read, an option out of range.
  * The message is one line: what is wrong, where, and what to do. The command line prints it and exits with 2;
@@ -5,6 +7,11 @@
  */
 export class BadInput extends Error {
   override name = 'BadInput'
+
+  constructor(message: string) {
+    // It quotes what somebody else wrote, and is one line all the same.
+    super(foreignText(message))
+  }
 }
 
 /**
@@ -15,6 +22,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
   for (const candidate of candidates) {
+    if (Math.abs(word.length - candidate.length) >= bestDistance) continue
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
     if (distance < bestDistance) {
       best = candidate

@@ -9,10 +9,10 @@ export function printJson(io: Io, value: object): void {
   for (const line of jsonLines(value)) {
     text += text === '' ? line : `\n${line}`
     if (text.length < PIECE) continue
-    io.out(text)
+    io.json(text)
     text = ''
   }
-  if (text !== '') io.out(text)
+  if (text !== '') io.json(text)
 }
 
 /** The same as lines, or pieces of several: every member of the lists that are the object's own comes by itself. */

@@ -120,6 +120,11 @@ export const KERNEL: readonly OptionSpec[] = [
     help: "no terminal: print the console, in the guest's own time, until it ends",
   },
   {
+    name: 'raw',
+    kind: 'flag',
+    help: "a batch's console as it comes: colours and codes for a terminal stay in it",
+  },
+  {
     name: 'input',
     kind: 'file',
     argument: 'FILE',

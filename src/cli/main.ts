@@ -1,4 +1,5 @@
 import { fstatSync, readFileSync } from 'node:fs'
+import { OutputClosed } from '../files/standard-streams.ts'
 import { BadInput } from '../run/boot/boot-options.ts'
 import { type Io, processIo } from './io.ts'
 import { VERBS, type Verb } from './options.ts'
@@ -11,8 +12,8 @@ export function packageVersion(): string {
 }
 
 /**
- * Runs a command line and returns its exit status. Nothing is thrown: bad input is one line and 2; anything else is
- * our bug, one line and 70, its stack only with `--debug`.
+ * Runs a command line and returns its exit status. Nothing is thrown: bad input is one line and 2, as is an output that cannot
+ * be written; a reader who has gone ends the work; anything else is our bug, one line and 70, its stack only with `--debug`.
  */
 export async function main(
   argv: readonly string[],
@@ -33,14 +34,16 @@ export async function main(
     const { run } = await parsed.verb.load()
     return await run(parsed.values, ioFor(parsed.color))
   } catch (error) {
+    if (error instanceof OutputClosed) return 0
     const io = ioFor('never')
     if (error instanceof BadInput) {
-      io.err(`xenolith: ${oneLine(error.message)}`)
+      io.err(`xenolith: ${error.message}`)
       return 2
     }
     const message = error instanceof Error ? error.message : String(error)
-    io.err(`xenolith: internal error: ${oneLine(message)}; run again with --debug and report it`)
-    if (argv.includes('--debug') && error instanceof Error) io.err(error.stack ?? '')
+    io.err(`xenolith: internal error: ${message}; run again with --debug and report it`)
+    if (argv.includes('--debug') && error instanceof Error)
+      for (const line of (error.stack ?? '').split('\n')) io.err(line)
     return 70
   }
 }
@@ -53,13 +56,4 @@ function hasInput(): boolean {
   } catch {
     return false
   }
-}
-
-/** What the user typed may hold newlines and escape codes; an error stays one line and plain. */
-function oneLine(text: string): string {
-  return Array.from(text, (character) => {
-    const code = character.codePointAt(0)!
-    const plain = code >= 0x20 && (code < 0x7f || code > 0x9f)
-    return plain ? character : `\\x${code.toString(16).padStart(2, '0')}`
-  }).join('')
 }

@@ -401,6 +401,6 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 export const STATUSES: readonly (readonly [status: number, meaning: string])[] = [
   [0, 'done'],
   [1, 'done, but the answer is not the one asked for'],
-  [2, 'bad input: one line on standard error says what, where and what to do'],
+  [2, 'bad input, or a full disk: one line on standard error says what and where'],
   [70, 'internal error: a bug of xenolith'],
 ]

@@ -45,8 +45,8 @@ export function checkedJson<Schema extends v.GenericSchema>({
 }
 
 function wrong({ type, expected, received, message }: v.BaseIssue<unknown>): string {
-  // A rule of ours says what is wrong in words of its own.
-  if (expected === null) return message
+  // A rule of ours says what is wrong in words of its own; the library's begin all alike.
+  if (!message.startsWith('Invalid ') || expected === null) return message
   if (expected === 'never') return 'there is no such field'
   if (type.endsWith('object') && received === 'undefined') return 'it is missing'
   return `expected ${expected}, found ${short(received)}`

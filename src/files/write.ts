@@ -6,6 +6,7 @@ import { fileSystem } from './file-system.ts'
 import { type Place, placeOf } from './place.ts'
 import { LARGEST_TRACE } from './read.ts'
 import { systemReason } from './system-reason.ts'
+import { begin, discard, end } from './temporaries.ts'
 
 /**
  * The one way to write a file. What is written goes to a file of our own with a name that nobody can foresee, in the
@@ -108,7 +109,7 @@ class FileWriter {
       const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
       this.descriptor = attempt(file, () => fileSystem.open(temporary, flags, mode))
       this.temporary = temporary
-      removeAtExit(temporary)
+      begin(temporary)
     }
   }
 
@@ -130,7 +131,7 @@ class FileWriter {
       fileSystem.close(descriptor)
       if (place.kind !== 'file' || temporary === null) return
       fileSystem.rename(temporary, place.path)
-      temporaries.delete(temporary)
+      end(temporary)
       syncFolder(dirname(place.path))
     })
   }
@@ -148,7 +149,7 @@ class FileWriter {
     try {
       if (descriptor !== null && place.kind !== 'descriptor') fileSystem.close(descriptor)
     } finally {
-      if (temporary !== null && temporaries.has(temporary)) removeNow(temporary)
+      if (temporary !== null) discard(temporary)
     }
   }
 }
@@ -192,28 +193,6 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
-}
-
-/** Files of ours that are not in their place yet: they go when the process does, however that comes about. */
-const temporaries = new Set<string>()
-let watchesExit = false
-
-function removeNow(temporary: string): void {
-  fileSystem.remove(temporary)
-  temporaries.delete(temporary)
-}
-
-function removeAtExit(temporary: string): void {
-  temporaries.add(temporary)
-  if (watchesExit) return
-  watchesExit = true
-  process.once('exit', () => {
-    for (const left of temporaries) {
-      try {
-        removeNow(left)
-      } catch {}
-    }
-  })
 }
 
 function attempt<T>(file: string, action: () => T): T {

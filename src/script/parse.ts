@@ -92,16 +92,22 @@ export type ScriptLine = {
   readonly error: string | null
 }
 
+/** More bad lines than any script has: what is beyond is not read. */
+const MOST_BAD_LINES = 1000
+
 /** Read a whole script. A line that cannot be read carries its error; the caller decides whether that ends it. */
 export function parseScript(text: string): ScriptLine[] {
   const names = new Set<string>(PREDEFINED)
   const pool = { used: 0 }
   const lines: ScriptLine[] = []
-  text.split('\n').forEach((line, i) => {
+  let bad = 0
+  for (const [i, line] of text.split('\n').entries()) {
     const words = wordsOf(line)
-    if (words.length === 0) return
-    lines.push(parseLine(i + 1, line.replace(/\s+#.*$/, '').trim(), words, names, pool))
-  })
+    if (words.length === 0) continue
+    const read = parseLine(i + 1, line.replace(/\s#.*/s, '').trim(), words, names, pool)
+    lines.push(read)
+    if (read.error !== null && ++bad === MOST_BAD_LINES) break
+  }
   return lines
 }
 

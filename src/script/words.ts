@@ -10,10 +10,13 @@ export function scriptError(message: string): ScriptError {
 /** A 64-bit value in two u32 halves. */
 export type Word64 = { readonly lo: number; readonly hi: number }
 
+/** No number is longer, whatever it counts in. */
+const MOST_DIGITS = 100
+
 /** A number as scripts write it: decimal or 0x, with underscores, and a sign for two's complement. */
 export function parseNumber(word: string, expected: string): Word64 {
   const digits = word.replaceAll('_', '')
-  if (!/^-?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(digits)) {
+  if (digits.length > MOST_DIGITS || !/^-?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(digits)) {
     throw scriptError(`'${word}' is not ${expected}`)
   }
   const negative = digits.startsWith('-')

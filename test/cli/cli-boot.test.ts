@@ -15,6 +15,7 @@ import { type BootFlags, runModel } from '../../src/cli/verbs/boot/boot-model.ts
 import type { BootOptions, BootResult, Sink } from '../../src/run/boot/boot.ts'
 import { BadInput } from '../../src/run/boot/boot-options.ts'
 import type { TraceEvent } from '../../src/trace/events.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 
 const said = (text: string): TraceEvent => ({ kind: 'console', source: 'guest', text })
 
@@ -28,18 +29,12 @@ const refusal = {
 } as BootResult
 
 function bootWith(flags: BootFlags, colour = false, events: TraceEvent[] = []) {
-  const out: string[] = []
-  const err: string[] = []
+  const { io, out, err } = listeningIo(colour)
   let options: BootOptions | undefined
   const machine = (given: BootOptions = {}, sink?: Sink) => {
     options = given
     for (const event of events) sink?.(event)
     return refusal
-  }
-  const io = {
-    out: (text: string) => void out.push(text),
-    err: (text: string) => void err.push(text),
-    colour,
   }
   const status = runModel(flags, io, machine, () => ['mfn b1d89 is held by an L1.'])
   return { status, out, err, options }
@@ -91,7 +86,7 @@ test('--trace writes one event a line and leaves nothing half done', () => {
   bootWith({ trace: link }, false, [said('new')])
   assert.equal(readFileSync(file, 'utf8').split('\n')[1], JSON.stringify(said('new')))
 
-  const io = { out() {}, err() {}, colour: false }
+  const { io } = listeningIo()
   const failing = (_options?: BootOptions, sink?: Sink): BootResult => {
     sink?.(said('half'))
     throw new BadInput('the guest is too large')
@@ -108,7 +103,7 @@ test('--trace to a device writes to it and leaves it a device', () => {
 })
 
 test('a folder that cannot be written is refused before the boot', () => {
-  const io = { out() {}, err() {}, colour: false }
+  const { io } = listeningIo()
   const never = (): BootResult => assert.fail('booted')
   assert.throws(
     () => runModel({ trace: join(folder, 'none', 'trace.jsonl') }, io, never),

@@ -6,6 +6,7 @@ import { wantsColour } from '../../src/cli/io.ts'
 import { main } from '../../src/cli/main.ts'
 import { type Values, VERBS, type Verb } from '../../src/cli/options.ts'
 import { bootOptions, type RawBootOptions } from '../../src/run/boot/boot-options.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { needs, root, xenolith } from '../tools/tools.ts'
 
 const ESCAPE = String.fromCharCode(27)
@@ -109,13 +110,8 @@ test('who decides on colour', () => {
 
 /** Runs a command line in this process, with the verbs given. */
 async function runHere(words: string[], verbs: readonly Verb[]) {
-  const out: string[] = []
-  const err: string[] = []
-  const status = await main(words, verbs, () => ({
-    out: (text) => void out.push(text),
-    err: (text) => void err.push(text),
-    colour: false,
-  }))
+  const { io, out, err } = listeningIo()
+  const status = await main(words, verbs, () => io)
   return { status, out: out.join('\n'), err: err.join('\n') }
 }
 

@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { pageServer, run, serving } from '../../src/cli/verbs/serve/serve.ts'
 import { BadInput } from '../../src/run/boot/boot-options.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { xenolith } from '../tools/tools.ts'
 
 const PAGE = Buffer.from('<!doctype html><title>page</title>')
@@ -46,8 +47,7 @@ test('there is the page, and nothing else', async () => {
 })
 
 test('it listens on this machine alone, prints where, and ends when it is told to', async () => {
-  const lines: string[] = []
-  const io = { out: (line: string) => void lines.push(line), err: () => {}, colour: false }
+  const { io, out: lines } = listeningIo()
   let stop = (): void => {}
   const done = serving(
     PAGE,
@@ -80,7 +80,7 @@ test('a bad port and one that is taken are one line and status 2', async () => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   const { port: number } = taken.address() as AddressInfo
-  const io = { out: () => {}, err: () => {}, colour: false }
+  const { io } = listeningIo()
   await assert.rejects(serving(PAGE, { port: String(number) }, io, Promise.resolve()), (error: Error) => {
     assert.ok(error instanceof BadInput)
     assert.equal(
@@ -93,7 +93,7 @@ test('a bad port and one that is taken are one line and status 2', async () => {
 })
 
 test('a clone whose page is not built says how to build it', async () => {
-  const io = { out: () => {}, err: () => {}, colour: false }
+  const { io } = listeningIo()
   const nowhere = new URL('file:///nowhere/index.html')
   await assert.rejects(
     run({ port: '0' }, io, nowhere),

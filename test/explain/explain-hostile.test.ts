@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { numberedLines } from '../../src/explain/log/read-log.ts'
+import { redacted } from '../../src/explain/report/redact.ts'
+import { parseMapLog } from '../../src/run/maps/map-log.ts'
+import { parseScript } from '../../src/script/parse.ts'
 import { explained } from '../tools/explain-tools.ts'
 import { Random } from '../tools/random.ts'
 import { root, xenolith } from '../tools/tools.ts'
@@ -81,6 +85,74 @@ test('deep quoting and lines of escape codes end', () => {
   ends(written('\x1b[0m\x1b[31m\x1b[2J\n'.repeat(20_000)), [1])
   ends(written(`${'\x1b['.repeat(100_000)}\n${'='.repeat(100_000)}\n${'&'.repeat(100_000)}\n`), ANY_VERDICT)
   ends(written(`${' '.repeat(500_000)}x\n${'\t'.repeat(500_000)}x\n${'0'.repeat(500_000)}\n`), ANY_VERDICT)
+})
+
+/** What each carrier, message and field begins with, without the end that it needs: where a reader looks for it in vain. */
+const BEGINNINGS = [
+  ...[
+    '\r',
+    '\t',
+    ' ',
+    '\x1b[',
+    '\x9b',
+    '&#27;',
+    '=',
+    '=\r\n',
+    '> ',
+    'JB> ',
+    '<p ',
+    '[0',
+    '[',
+    '(',
+    '-',
+    '+0x',
+  ],
+  ...['a@', 'a-', '-a.', '.a', "'", '#', '\t#', ',', 'ffffffff81000000 ', '00000000 - 00000000 ('],
+  ...['[00000000, 00000000] (', '[mem 0x0-0x0] ', 'a RAM map: ', 'Xen: ', 'BIOS-e820: ', '(XEN) ', '<4>'],
+  ...['1 of ', 'call 1: op=1 ', 'call 1: op=1 args=', 'Dom0 kernel: ', 'kernel ', 'non-RAM ', '-- cut '],
+  ...['--[ Xen-4.1', 'Xen version 4.1', 'Linux version 2.6.', "Assertion '", 'mm.c:2466:d0 ', 'Bad page '],
+  ...['Bad type (saw ', 'Error mfn 1: rd=', 'Unhandled ', 'L1[0x0] = ', 'RIP: e033:[<', 'Command line: '],
+  ...['init_memory_mapping: ', 'domain_crash called from ', 'serial: a ', 'host : ', 'x+0x1/0x2 '],
+]
+const LENGTH = 65_536
+
+test('64 KB of any beginning are read in a second', () => {
+  for (const beginning of BEGINNINGS) {
+    const line = beginning.repeat(LENGTH / beginning.length)
+    const lines = `${beginning}\n`.repeat(LENGTH / 4 / (beginning.length + 1))
+    for (const text of [line, `${line}x`, lines, `(XEN) ${line}`]) {
+      const before = process.cpuUsage()
+      explained(text)
+      redacted(numberedLines(text))
+      parseScript(text)
+      try {
+        parseMapLog(text, 'a map')
+      } catch {
+        // A range that is cut short is told so.
+      }
+      const { user, system } = process.cpuUsage(before)
+      assert.ok(user + system < 1e6, `${JSON.stringify(beginning)}: ${(user + system) / 1e6} s of work`)
+    }
+  }
+})
+
+test('256 KiB of short lines are read in seconds', () => {
+  // A line of each kind that costs something beyond its own reading: another boot, another record, another carrier.
+  const lines = [
+    '(XEN) Xen version 4.1',
+    'Linux version 2.6.39',
+    'Bad page 1',
+    'a@b.c',
+    '&#27;[2J',
+    '(XEN) a\r(XEN) b',
+  ]
+  for (const line of lines) {
+    const text = `${line}\n`.repeat(2 ** 18 / line.length)
+    const before = process.cpuUsage()
+    explained(text)
+    const { user, system } = process.cpuUsage(before)
+    assert.ok(user + system < 3e6, `${line}: ${(user + system) / 1e6} s of work`)
+  }
 })
 
 /** A log of a refused pin with what surrounds one, of frames and addresses of no real machine. */

@@ -94,9 +94,12 @@ test('a sweep file has the names of the options; what is wrong in it is named', 
     () => parseSweepFile('{"v-ends": "1"}', 'm.json'),
     /no option is named "v-ends" \(did you mean v-end\?\)/,
   )
-  assert.throws(() => parseSweepFile('{"domu": 1}', 'm.json'), /"domu" is neither true nor false/)
-  assert.throws(() => parseSweepFile('{"linux": [{}]}', 'm.json'), /"linux" holds something/)
-  assert.throws(() => parseSweepFile('{"memory-cap": ["1G", "2G"]}', 'm.json'), /"memory-cap" has one value/)
+  assert.throws(() => parseSweepFile('{"domu": 1}', 'm.json'), /"domu": it is neither true nor false/)
+  assert.throws(() => parseSweepFile('{"linux": [{}]}', 'm.json'), /"linux": it holds something/)
+  assert.throws(
+    () => parseSweepFile('{"memory-cap": ["1G", "2G"]}', 'm.json'),
+    /"memory-cap": it has one value/,
+  )
 })
 
 test('about 2 % are checked, by seed and number alone', () => {

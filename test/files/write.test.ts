@@ -1,49 +1,26 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
-import { BadInput } from '../../src/bits/bad-input.ts'
-import { main } from '../../src/cli/main.ts'
-import { explore } from '../../src/explore/explore.ts'
-import { Saves } from '../../src/explore/jobs/saves.ts'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { fileParts, readBytes, readRegularFile, readText } from '../../src/files/read.ts'
+import { watchThreads } from '../../src/files/temporaries.ts'
 import { checkWritable, lineWriter, writeWhole } from '../../src/files/write.ts'
-import { failingCalls } from '../tools/failing-files.ts'
+import { folderWithFile as folder } from '../tools/failing-files.ts'
 import { root, xenolith } from '../tools/tools.ts'
-
-const base = mkdtempSync(join(tmpdir(), 'write-'))
-after(() => rmSync(base, { recursive: true }))
-let folders = 0
-/** A new folder with a file `old` in it. */
-function folder(): string {
-  const path = join(base, String(folders++))
-  mkdirSync(path)
-  writeFileSync(join(path, 'old'), 'old content')
-  return path
-}
-
-/** Carries a command out in this process: its status, and what it says on standard error. */
-async function run(words: readonly string[]): Promise<{ status: number; errors: string[] }> {
-  const errors: string[] = []
-  const io = { out() {}, err: (line: string) => void errors.push(line), colour: false }
-  const status = await main(words, undefined, () => io)
-  return { status, errors }
-}
-
-// ---- what is written, and where ----
 
 test('a file is written whole, in parts or line by line, and nothing is left beside it', () => {
   const at = folder()
@@ -119,141 +96,6 @@ test('a process that ends in the middle leaves nothing behind', () => {
   assert.deepEqual(readdirSync(at), ['old'])
 })
 
-// ---- every call fails once ----
-
-/** What is done with a file, by the names of the calls that it makes. */
-const USES: Readonly<Record<string, { readonly content: string; readonly use: (file: string) => void }>> = {
-  'write whole': { content: 'new content', use: (file) => writeWhole(file, 'new content') },
-  'in parts': {
-    content: 'new content',
-    use: (file) => writeWhole(file, [Buffer.from('new '), Buffer.from('content')]),
-  },
-  'line by line': {
-    content: 'new\ncontent\n',
-    use(file) {
-      const lines = lineWriter(file)
-      try {
-        lines.line('new')
-        lines.line('content')
-        lines.finish()
-      } finally {
-        lines.abandon()
-      }
-    },
-  },
-  'check only': { content: 'old content', use: (file) => checkWritable('--out', file) },
-}
-
-for (const [name, { content, use }] of Object.entries(USES)) {
-  test(`${name}: whichever call fails, the file is whole, old or new, and alone`, () => {
-    let failed = 0
-    for (const failure of failingCalls()) {
-      const at = folder()
-      const file = join(at, 'old')
-      // With another mode than a new file has, it is changed, too.
-      chmodSync(file, 0o606)
-      let message = ''
-      try {
-        failure.during(() => use(file))
-      } catch (error) {
-        assert.ok(error instanceof BadInput, `${failure.call}: ${error}`)
-        message = error.message
-      }
-      const is = readFileSync(file, 'utf8')
-      assert.ok(is === 'old content' || is === content, `${failure.call}: ${is}`)
-      // What cannot be removed now is removed when the process ends.
-      if (!failure.call.startsWith('remove')) {
-        assert.deepEqual(readdirSync(at), ['old'], `${failure.call} leaves something behind`)
-      }
-      assert.equal(statSync(file).mode & 0o777, 0o606)
-      if (!failure.happened) {
-        assert.equal(is, content)
-        break
-      }
-      failed++
-      assert.match(message, /^cannot write .*old: the disk reports an error \(EIO\)$/, failure.call)
-    }
-    assert.ok(failed >= (name === 'check only' ? 1 : 7), `${failed} calls failed`)
-  })
-}
-
-/** Commands that write, by the option that names the file. */
-const header =
-  '{"xenolith":"sweep","schema":1,"version":"0","machines":1,"shard":{"index":1,"of":1},"spec":{"space":{"maps":[null],"memory":[65536],"memoryCap":null,"vEnd":[null],"kernelSize":[null],"initrdSize":[null],"append":[null],"xen":["seed"],"linux":["B"],"common":{}},"seed":1,"forecast":true}}'
-const results = join(base, 'results')
-writeFileSync(results, `${header}\n{"n":0,"outcome":"booted","signature":""}\n`)
-const COMMANDS: readonly (readonly string[])[] = [
-  ['boot', '--linux', 'B', '--domu', '--memory', '64M', '--trace'],
-  ['sweep', 'merge', results, '--out'],
-]
-
-for (const words of COMMANDS) {
-  test(`xenolith ${words.slice(0, 2).join(' ')} … ${words.at(-1)}: whichever call fails, one line and status 2`, async () => {
-    for (const failure of failingCalls()) {
-      const at = folder()
-      const file = join(at, 'old')
-      const { status, errors } = await failure.during(() => run([...words, file]))
-      assert.deepEqual(readdirSync(at), ['old'], `${failure.call} leaves something behind`)
-      const is = readFileSync(file, 'utf8')
-      assert.ok(is === 'old content' || is.startsWith('{'), failure.call)
-      if (!failure.happened) {
-        assert.ok(is.startsWith('{') && is.endsWith('\n'))
-        break
-      }
-      assert.equal(status, 2, `${failure.call}: ${errors}`)
-      assert.equal(errors.length, 1, `${failure.call}: ${errors}`)
-      assert.match(errors[0], /^xenolith: cannot write .*\(EIO\)$/)
-    }
-  })
-}
-
-test('a checkpoint that cannot be written any more is told once, and the search goes on', async () => {
-  const at = folder()
-  const checkpoint = join(at, 'old')
-  const plan = {
-    space: { xen: '4.17', domain: 'dom0', pages: 1 },
-    depth: 1,
-    walks: 200,
-    length: 10,
-    seed: 1,
-    all: true,
-  } as const
-  const controller = new AbortController()
-  const told: string[] = []
-  let seen = 0
-  const explored = await explore(plan, {
-    threads: 1,
-    signal: controller.signal,
-    checkpoint,
-    savesNowAndThen: true,
-    started: () => rmSync(at, { recursive: true }),
-    notSaved: (why) => void told.push(why),
-    progress({ stage, done }) {
-      seen = done
-      if (stage === 'walks' && done >= 96) controller.abort()
-    },
-  })
-  assert.deepEqual([explored.ended, explored.saved, seen >= 96], ['interrupted', false, true])
-  assert.equal(told.length, 1)
-  assert.match(told[0], /^cannot write .*old: no such file or folder \(ENOENT\)$/)
-
-  const lines: string[] = []
-  let isFull = true
-  const saves = new Saves(
-    () => {
-      if (isFull) throw new BadInput('cannot write x: the disk is full (ENOSPC)')
-    },
-    0,
-    (why) => void lines.push(why),
-  )
-  assert.throws(() => saves.first(), BadInput)
-  assert.deepEqual([saves.now(), saves.now(), lines.length], [false, false, 1])
-  isFull = false
-  assert.equal(saves.now(), true)
-  isFull = true
-  assert.deepEqual([saves.now(), lines.length], [false, 2])
-})
-
 test('a checkpoint named /dev/null is written there', () => {
   const words = ['explore', '--pages', '1', '--depth', '1', '--walks', '0', '--threads', '1']
   assert.equal(xenolith([...words, '--checkpoint', '/dev/null']).status, 0)
@@ -261,4 +103,62 @@ test('a checkpoint named /dev/null is written there', () => {
   const { status, stderr } = xenolith(['explore', '--resume', '/dev/null'])
   assert.equal(status, 2)
   assert.match(stderr, /^xenolith: cannot read \/dev\/null: it is a pipe or a device; give a file\n$/)
+})
+
+test('a thread that is ended leaves nothing behind either', async () => {
+  const at = folder()
+  const code = `import('${root}src/files/write.ts').then(({ lineWriter }) => {
+    lineWriter('${join(at, 'old')}').line('x')
+    require('node:worker_threads').parentPort.postMessage('ready')
+    for (;;);
+  })`
+  const remove = watchThreads()
+  const worker = new Worker(code, { eval: true })
+  await once(worker, 'message')
+  assert.equal(readdirSync(at).length, 2)
+  await worker.terminate()
+  // What it has said of itself may be on its way.
+  await setTimeout(100)
+  remove()
+  assert.deepEqual(readdirSync(at), ['old'])
+  assert.equal(readFileSync(join(at, 'old'), 'utf8'), 'old content')
+})
+
+// ---- reading ----
+
+test('what has no end is read to a limit', () => {
+  const message = /\/dev\/zero: more than 1000 bytes; that is too many/
+  assert.throws(() => readText('/dev/zero', 1000), message)
+  assert.throws(() => readBytes('/dev/zero', 1000), message)
+  const { status, stderr } = xenolith(['boot', '--map', '/dev/zero'])
+  assert.deepEqual([status, stderr.split('\n').length], [2, 2])
+  const at = join(folder(), 'old')
+  assert.throws(() => readBytes(at, 10), /more than 10 bytes/)
+  assert.equal(Buffer.from(readBytes(at, 11)).toString(), 'old content')
+  assert.equal(Buffer.concat([...fileParts(at)]).toString(), 'old content')
+})
+
+test('a file that a file names is a file: a pipe is not waited for, and no device asked', () => {
+  const at = folder()
+  const fifo = join(at, 'fifo')
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0)
+  for (const name of [fifo, '/dev/zero']) {
+    assert.throws(() => readRegularFile(name, 100), /it is a pipe or a device; give a file/)
+    assert.throws(() => [...fileParts(name)], /it is a pipe or a device; give a file/)
+  }
+  assert.throws(() => readRegularFile(at, 100), /it is a folder/)
+  assert.throws(() => readRegularFile(join(at, 'none'), 100), /no such file/)
+  const trace = join(at, 'trace')
+  const config = join(at, 'guest.cfg')
+  writeFileSync(config, `kernel = "${fifo}"\n`)
+  for (const option of ['kernel', 'ramdisk', 'restore', 'input', 'config']) {
+    const named =
+      option === 'ramdisk' || option === 'input' ? { kernel: config, [option]: fifo } : { [option]: fifo }
+    const kernel = { ...named, sha256: '0'.repeat(64) }
+    writeFileSync(trace, `${JSON.stringify({ kind: 'header', schema: 1, run: { kernel } })}\n`)
+    const { status, stderr } = xenolith(['replay', trace])
+    assert.match(stderr, /^xenolith: cannot read .*fifo: it is a pipe or a device; give a file\n$/, option)
+    assert.equal(status, 2)
+  }
+  assert.equal(xenolith(['boot', config, '--batch']).status, 2)
 })

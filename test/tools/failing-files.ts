@@ -1,4 +1,19 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type FileSystem, fileSystem } from '../../src/files/file-system.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'xenolith-files-'))
+process.once('exit', () => rmSync(base, { recursive: true, force: true }))
+let folders = 0
+
+/** A new folder with a file `old` in it, which goes when the tests are over. */
+export function folderWithFile(): string {
+  const path = join(base, String(folders++))
+  mkdirSync(path)
+  writeFileSync(join(path, 'old'), 'old content')
+  return path
+}
 
 /** One failure of the file system: the n-th call that is made while something runs. */
 export type Failure = {

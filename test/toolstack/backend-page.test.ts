@@ -17,6 +17,7 @@ import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
 import { updateRunstate } from '../../src/xen/sched/time.ts'
 import { assemble } from '../tools/assemble.ts'
+import { listeningIo } from '../tools/listening-io.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { StoreClient, XS } from '../tools/store-client.ts'
 import { BASE, TEXT, tinyKernel } from '../tools/tiny-kernel.ts'
@@ -405,8 +406,9 @@ over:   jmp over`
   const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
   const held = (mfn: number): string[] => {
     const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)
-    const io = { out: () => {}, err: () => {}, colour: false }
-    return whoLines(result, io).filter((line) => /dom0|vcpu_info|since event/.test(line))
+    return whoLines(result, listeningIo().io)
+      .map(String)
+      .filter((line) => /dom0|vcpu_info|since event/.test(line))
   }
   assert.deepEqual(held(storeMfn), ['  dom0, which has it mapped for the xenstore'])
   const lines = held(consoleMfn)

@@ -18,7 +18,7 @@ const FLAGS: Readonly<Record<string, keyof MachineOptions>> = {
 
 /** The options in a command as `explain` prints it, but for the map; a word in single quotes is one word. */
 export function optionsOfCommand(command: string): MachineOptions {
-  const words = [...command.matchAll(/'((?:[^']|'\\'')*)'|(\S+)/g)].map(
+  const words = [...command.matchAll(/'((?:[^']|'\\'')*)'?|(\S+)/g)].map(
     ([, quoted, bare]) => bare ?? quoted.replaceAll("'\\''", "'"),
   )
   const options: Record<string, string | boolean> = {}

@@ -31,7 +31,7 @@ export function writeStandard(
       const { code } = error as NodeJS.ErrnoException
       if (code === 'EPIPE') throw new NobodyReads()
       if (code !== 'EAGAIN') {
-        throw new BadInput(`cannot write to standard ${stream}: ${systemReason(error)}`)
+        throw new BadInput(`cannot write standard ${stream}: ${systemReason(error)}`)
       }
       if (stop.isSet) return
       stop.wait(stop.rings, PATIENCE_MS)

@@ -2,6 +2,7 @@ import module from 'node:module'
 import { dirname, extname } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { BadInput } from '../../bits/bad-input.ts'
+import { watchThreads } from '../../files/temporaries.ts'
 import { STOP_OUTCOMES, StopFlag } from '../../run/kernel/stop.ts'
 import type { News, Start } from './thread.ts'
 
@@ -82,8 +83,10 @@ export async function supervise<T>(run: Supervised): Promise<Ending<T>> {
     keyboard.port1.postMessage(bytes)
     stop.ring()
   }
+  const removeTemporaries = watchThreads()
   const endProcess = (by: NodeJS.Signals): void => {
     release()
+    removeTemporaries()
     process.kill(process.pid, by)
   }
   const request = (why: Reason): void => {
@@ -126,6 +129,7 @@ export async function supervise<T>(run: Supervised): Promise<Ending<T>> {
     })
   } finally {
     release()
+    removeTemporaries()
     keyboard.port1.close()
   }
   if (refused !== null) throw refused

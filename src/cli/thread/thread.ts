@@ -2,7 +2,7 @@ import { isatty } from 'node:tty'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { BadInput } from '../../bits/bad-input.ts'
 import { StopFlag } from '../../run/kernel/stop.ts'
-import type { Io } from '../io.ts'
+import { type Io, ioOver } from '../io.ts'
 import { NobodyReads, writeStandard } from './standard-output.ts'
 
 /**
@@ -14,8 +14,6 @@ import { NobodyReads, writeStandard } from './standard-output.ts'
 export type Here = {
   /** Writes at once, by itself: nothing waits in a queue that could grow. */
   readonly io: Io
-  /** Bytes to standard output. */
-  readonly write: (bytes: Uint8Array) => void
   readonly stop: StopFlag
   /** Whether somebody watches standard error. */
   readonly isWatched: boolean
@@ -60,12 +58,11 @@ const tell = (news: News): void => parentPort?.postMessage(news)
 function hereOf({ colour, stop: words, figures, typed }: Start): Here {
   const stop = new StopFlag(words)
   return {
-    io: {
-      out: (text) => writeStandard('output', `${text}\n`, stop),
-      err: (text) => writeStandard('error', `${text}\n`, stop),
+    io: ioOver(
+      (content) => writeStandard('output', content, stop),
+      (content) => writeStandard('error', content, stop),
       colour,
-    },
-    write: (bytes) => writeStandard('output', bytes, stop),
+    ),
     stop,
     isWatched: isatty(2),
     typed: () => {

@@ -173,7 +173,7 @@ function decodeX87(r: Reader): Instruction | NoInstruction {
   if (r.mod !== 3) {
     const cell = X87_MEMORY[row][reg]
     if (cell === '-') return 'undefined'
-    const name = cell.replace(/\d+$/, '')
+    const name = cell.replace(/\d+/, '')
     return finish(r, name, 4, [memory(r, Number(cell.slice(name.length)), { how: 'M', size: 'n' })])
   }
   const cell = X87_REGISTER[row][reg]

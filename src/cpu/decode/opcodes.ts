@@ -249,7 +249,7 @@ function parseMap(map: 1 | 2, text: string): (Row | null)[] {
   const rows: (Row | null)[] = new Array(256).fill(null)
   for (const line of text.trim().split('\n')) {
     // Several one-form rows may share a line: a new one begins at two hex digits before a mnemonic or a slash.
-    for (const part of line.split(/\s+(?=[0-9A-F]{2} [a-z/])/)) {
+    for (const part of line.split(/(?<!\s)\s+(?=[0-9A-F]{2} [a-z/])/)) {
       const code = part.slice(0, 2)
       const row = parseRow(part.slice(3))
       const first = Number.parseInt(code, 16)

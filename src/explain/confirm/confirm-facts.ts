@@ -117,9 +117,7 @@ export function bootFacts(
  * 3.5 print inclusive ends.
  */
 export function tableLine(line: string): string | null {
-  const old = /(?:kernel direct mapping tables up to|setting RW the range|init_memory_mapping:) .*$/.exec(
-    line,
-  )
+  const old = /(?:kernel direct mapping tables up to|setting RW the range|init_memory_mapping:) .*/.exec(line)
   if (line.startsWith('(XEN)') || old === null) return null
   const text = old[0].trimEnd()
   const numbers =

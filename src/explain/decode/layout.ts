@@ -6,7 +6,7 @@ export type MapRange = { readonly start: number; readonly end: number; readonly 
 
 const CLOSED = /\[([0-9a-f]{8,16}), ([0-9a-f]{8,16})\] \(([^()]+)\)/i
 const OPEN = /(?<![0-9a-f])([0-9a-f]{8,16}) - ([0-9a-f]{8,16}) \(([^()]+)\)/i
-const MEM = /\[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (\S.*?)\s*$/i
+const MEM = /\[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (\S.*)/i
 
 /** The ranges of the host's map that Xen printed, and of the guest's that Linux printed; a cut map is no obstacle. */
 export function mapRanges(evidence: Evidence): { readonly host: MapRange[]; readonly guest: MapRange[] } {

@@ -3,20 +3,14 @@
  * words goes; the words stay. Each step undoes one carrier, in the order in which the carriers were put on.
  */
 
-/** CSI and OSC sequences, two-character escapes, and control characters; built from text, as a literal may hold none. */
-const ESCAPES = new RegExp(
-  [
-    '\\u001b\\[[0-?]*[ -/]*[@-~]',
-    '\\u001b\\][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)?',
-    '\\u001b[@-Z\\\\^_]',
-    '[\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]',
-  ].join('|'),
-  'g',
-)
+/** CSI and OSC sequences, two-character escapes, and control characters, C1's too. */
+const ESCAPES =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what it takes off
+  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[@-Z\\^_]|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g
 /** What less and vis print for an escape: `^[[31m`, `ESC[0m`. */
 const SHOWN_ESCAPES = /(?:\^\[|ESC)\[[0-9;]*[mK]/g
 const TAGS =
-  /<\/?(?:br|BR|p|pre|PRE|div|DIV|span|code|tt|b|i|u|em|strong|font|td|tr|a|li|blockquote)(?:\s[^<>]*)?\s*\/?>/g
+  /<\/?(?:br|BR|p|pre|PRE|div|DIV|span|code|tt|b|i|u|em|strong|font|td|tr|a|li|blockquote)(?:\s[^<>]*|\/)?>/g
 const ENTITIES: Readonly<Record<string, string>> = {
   amp: '&',
   lt: '<',
@@ -53,7 +47,7 @@ const PREFIXES: readonly RegExp[] = [
   // dmesg -T: [Mon Sep  6 18:15:04 2021]
   /^\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \w{3}\s+\d{1,2} \d\d:\d\d:\d\d \d{4}\]\s?/,
   // printk's time; seconds, a thread, or what is left of it when the head is cut off.
-  /^\[\s*(?:T?\d+[.\d]*)?\d+\.\d{3,}\]\s?(?:\[\s*[TC]\d+\]\s?)?/,
+  /^\[\s*T?(?=\d)[.\d]*\d\.\d{3,}\]\s?(?:\[\s*[TC]\d+\]\s?)?/,
   // Console logs of a guest: `(d12) `, Xen's `(XEN) [time] ` is kept below.
   /^\(d\d{1,5}\)\s?/,
   // printk's level: <4>, <0>[ 1.0]
@@ -80,7 +74,8 @@ export function decodeLine(raw: string, quotedPrintable: boolean): string {
   text = text.replace(ESCAPES, '')
   if (text.includes('[')) text = text.replace(SHOWN_ESCAPES, '')
   if (text.includes('<')) text = text.replace(TAGS, ' ')
-  if (text.includes('&')) text = text.replace(ENTITY, entity)
+  // What entities stand for may be an escape again.
+  if (text.includes('&')) text = text.replace(ENTITY, entity).replace(ESCAPES, '')
   // Typographic look-alikes of a word processor or a web page.
   if (/[\u0080-\uffff]/.test(text)) {
     text = text

@@ -7,9 +7,9 @@ import type { At, GuestBugRecord, GuestFaultRecord, GuestLineRecord, MulticallEn
  */
 
 /** `1 of 2 multicall(s) failed: cpu 0`; before 2.6.3x without the total. */
-const MULTICALL_HEAD = /(\d+)(?: of (\d+))? multicall\(s\) failed/
+const MULTICALL_HEAD = /(?<!\d)(\d+)(?: of (\d+))? multicall\(s\) failed/
 /** `call  3/3: op=26 arg=[c1808860] result=-22`, `call  1: op=1 result=-1 caller=… pars=… args=9ba37a678 80000000feec2073`. */
-const MULTICALL_CALL = /\bcall\s+(\d+)(?:\/(\d+))?:\s+op=(\d+)\s+(.*)$/
+const MULTICALL_CALL = /\bcall\s+(\d+)(?:\/(\d+))?:\s+op=(\d+)\s(.*)/
 const ARG_LIST = /\barg=\[([0-9a-f ]+)\]|\bargs=([0-9a-f ]+)/
 
 export type MulticallHead = { readonly failed: number; readonly of?: number }
@@ -35,7 +35,7 @@ export function multicallEntry(text: string, at: At): MulticallEntry | undefined
     op,
     result: Number(result),
     args: (args?.[1] ?? args?.[2] ?? '').trim().split(/\s+/).filter(Boolean),
-    ...(caller === undefined ? {} : { caller: caller.replace(/\+0x.*$/, '') }),
+    ...(caller === undefined ? {} : { caller: caller.replace(/\+0x.*/, '') }),
   }
 }
 
@@ -46,7 +46,7 @@ const OOPS = /\bOops:\s*([0-9a-f]{4})\b/
 const PF_CODE = /#PF: error_code\(0x([0-9a-f]{4})\)/
 const BUG = /kernel BUG at (\S+?:\d+)!/
 const WARNING = /WARNING:(?: CPU: \d+ PID: \d+)? at (\S+:\w+)(?: ([A-Za-z_]\w*))?/
-const PANIC = /Kernel panic - not syncing: (.*)$|^panic(?:\[|:| )|\bpanic: /
+const PANIC = /Kernel panic - not syncing: |^panic(?:\[|:| )|\bpanic: /
 
 export function guestFault(text: string, at: At): GuestFaultRecord | undefined {
   const fault = FAULT.exec(text)
@@ -98,7 +98,7 @@ const MARKS: readonly (readonly [mark: string, pattern: RegExp])[] = [
   ['mapping-kernel', /mapping kernel into physical memory/],
   ['about-to-start', /about to get started/],
   ['linux-version', /Linux version (?<version>\d+\.\d+\S*)/],
-  ['command-line', /(?:Kernel c|C)ommand line:\s*(?<line>.*)$/],
+  ['command-line', /(?:Kernel c|C)ommand line:\s*(?<line>.*)/],
   ['e820-heading', /BIOS-provided physical RAM map|(?<who>Xen-e820|EFI|Xen) RAM map:/],
   [
     'paravirtual',
@@ -109,7 +109,7 @@ const MARKS: readonly (readonly [mark: string, pattern: RegExp])[] = [
     'early-tables',
     /kernel direct mapping tables up to (?<upTo>[0-9a-f]+) @ (?:\[mem 0x)?(?<start>[0-9a-f]+)-(?:0x)?(?<end>[0-9a-f]+)/,
   ],
-  ['init-memory-mapping', /init_memory_mapping: (?<range>.*)$/],
+  ['init-memory-mapping', /init_memory_mapping: (?<range>.*)/],
   ['memory', /Memory: \d+k\/\d+k available|Memory: \d+K\/\d+K available/],
   ['freeing-kernel-memory', /Freeing unused (?:kernel|decrypted|initmem)|Write protecting the kernel/],
   ['init', /Run \/\w*init as init process|VFS: Mounted root|systemd\[1\]|INIT: version/],
@@ -117,21 +117,21 @@ const MARKS: readonly (readonly [mark: string, pattern: RegExp])[] = [
   ['kstop', /comm: (?:kstop|suspend|xen-?suspend|migration)/],
   ['comm', /comm: (?<comm>\S+)/],
   // Xen's domain builder.
-  ['dom0-kernel', /Dom0 kernel:.*paddr (?<from>0x[0-9a-f]+) -> (?<to>0x[0-9a-f]+)/],
+  ['dom0-kernel', /Dom0 kernel:[^:]*paddr (?<from>0x[0-9a-f]+) -> (?<to>0x[0-9a-f]+)/],
   ['loaded-kernel', /Loaded kernel:\s+(?<from>[0-9a-f]+)->(?<to>[0-9a-f]+)/],
   ['page-tables', /Page tables:\s+(?<from>[0-9a-f]+)->(?<to>[0-9a-f]+)/],
   ['boot-stack', /Boot stack:\s+(?<from>[0-9a-f]+)->(?<to>[0-9a-f]+)/],
   ['total', /TOTAL:\s+(?<from>[0-9a-f]+)->(?<to>[0-9a-f]+)/],
   ['dom0-halted', /(?:Hardware Dom0|Domain 0) (?:halted|shutdown)/],
-  ['xen-guest-loglevel', /Guest Loglevel: (?<level>.*)$/],
+  ['xen-guest-loglevel', /Guest Loglevel: (?<level>.*)/],
   // What Linux says when its layout does not fit the host's map, since 4.3 and 6.12.
   [
     'e820-conflict',
-    /(?:allocated|kernel|p2m|page tables|start info) .*conflicts? with E820|conflicts with E820/,
+    /(?:allocated|kernel|p2m|page tables|start info) .{0,80}conflicts? with E820|conflicts with E820/,
   ],
-  ['remapped', /Remapped? (?:physical page range|non-?RAM|\d+ page)|non-RAM .*remapped/i],
+  ['remapped', /Remapped? (?:physical page range|non-?RAM|\d+ page)|non-RAM .{0,80}remapped/i],
   // Where a log was cut by whoever pasted it.
-  ['cut', /^\s*(?:\.{3,}|\[\.\.\.\]|\[snip\]|<snip>|\[truncated\]|--+\s*(?:cut|snip).*|\u2026)\s*$/i],
+  ['cut', /^\s*(?:(?:\.{3,}|\[\.\.\.\]|\[snip\]|<snip>|\[truncated\]|\u2026)\s*$|--+\s*(?:cut|snip))/i],
   ['suppressed', /printk: (?<n>\d+) messages suppressed|callbacks suppressed/],
 ]
 

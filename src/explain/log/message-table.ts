@@ -44,6 +44,8 @@ export type FoundMessage = {
 const LOOK_ALIKES: Readonly<Record<string, string>> = { o: '0', O: '0', Q: '0', l: '1', I: '1', '|': '1' }
 /** So many letters of a message are enough to know it without its fields. */
 const TELLING = 16
+/** Letters of the longest words that a field of text has: a trap's name, a file's, a function's. */
+const LONGEST_WORDS = 120
 /** What small letters have and capitals lack; other characters of keys have it or get it. */
 const CASE_BIT = 0x20
 const SPEC = /%#?0?\d*l?[xXdu]|%pv|%pd|%pS|%\.?\d*s|%p/g
@@ -77,9 +79,14 @@ const ANY_KEY = new RegExp(
 export function findMessage(text: string): FoundMessage | undefined {
   if (!mayHoldKey(text)) return undefined
   let best: (FoundMessage & { readonly rank: number }) | undefined
+  // Each pattern looks through the whole line: once, however often its key stands there.
+  const tried = new Set<string>()
   ANY_KEY.lastIndex = 0
   for (let word = ANY_KEY.exec(text); word !== null; word = ANY_KEY.exec(text)) {
-    for (const compiled of byKey.get(word[0].toLowerCase().replace(/\s+/g, ' ')) ?? []) {
+    const key = word[0].toLowerCase().replace(/\s+/g, ' ')
+    if (tried.has(key)) continue
+    tried.add(key)
+    for (const compiled of byKey.get(key) ?? []) {
       const match = compiled.pattern.exec(text)
       if (match === null) continue
       const found = foundMessage(compiled, match)
@@ -144,20 +151,31 @@ function patternOf(template: string, key: string): RegExp {
   return new RegExp(needed + rest, 'i')
 }
 
+/**
+ * The words between two fields. Blanks next to a sign are taken by one of the two alone: what both could take would be
+ * tried in every division between them.
+ */
 function literal(text: string): string {
-  return escaped(text)
-    .replace(/\\\(/g, '[({\\[]')
-    .replace(/\\\)/g, '[)}\\]]?')
-    .replace(/=/g, '\\s*=\\s*')
-    .replace(/:(?=\s|$)/g, '\\s*:?')
-    .replace(/\s+/g, '\\s+')
+  const tokens = text.match(/[=:()]|\s+|[^\s=:()]+/g) ?? []
+  const isBlank = (token: string | undefined) => token?.trim() === ''
+  return tokens
+    .map((token, i) => {
+      const [before, after] = [tokens[i - 1], tokens[i + 1]]
+      if (isBlank(token)) return '\\s+'
+      if (token === '(') return '[({\\[]'
+      if (token === ')') return '[)}\\]]?'
+      if (token === '=') return `${isBlank(before) ? '' : '\\s*'}=${isBlank(after) ? '' : '\\s*'}`
+      if (token !== ':') return escaped(token)
+      return after === undefined ? '\\s*:?' : isBlank(after) ? '(?:\\s*:)?' : ':'
+    })
+    .join('')
 }
 
 function field(spec: string): string {
   if (spec === '%pv') return '(d(?:\\d+|\\[\\w+\\])v\\d+)'
   if (spec === '%pd') return '(d(?:\\d+|\\[\\w+\\])|NULL)'
   if (spec.endsWith('S')) return '(\\S+)'
-  if (spec.endsWith('s')) return '([^\\s:[](?:[^:[]*[^\\s:[])?)'
+  if (spec.endsWith('s')) return `([^\\s:[](?:[^:[]{0,${LONGEST_WORDS}}[^\\s:[])?)`
   if (/[du]$/.test(spec)) return '(-?\\d+)'
   return '(?:0x)?([0-9a-fA-FoOQlI|]+(?![0-9a-zA-Z])|<[^<>\\s]{1,40}>)'
 }

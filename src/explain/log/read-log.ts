@@ -1,3 +1,4 @@
+import { withoutReturns } from '../../bits/lines.ts'
 import { beginsLine, isBroken, isMended } from './broken-lines.ts'
 import { cleanLine, decodeLine, isQuotedPrintable } from './clean-line.ts'
 import {
@@ -53,7 +54,7 @@ const GAP = 6
 const MOST_WORDS = 256
 /** A line is broken into at most so many more. */
 const MOST_BROKEN = 3
-const CUT = /^\s*\W{2,}\s*$/
+const CUT = /^\W{2,}$/
 const NOWHERE: At = { line: 0, text: '' }
 
 /** The marks that begin something, in the order of a boot. */
@@ -69,16 +70,18 @@ export function numberedLines(text: string): NumberedLine[] {
 /** Any line ends, and quoted-printable's soft breaks undone. Numbers stay those of the input. */
 function tidyLines(lines: readonly NumberedLine[], softBreaks: boolean): NumberedLine[] {
   const tidy: NumberedLine[] = []
-  let held: NumberedLine | undefined
+  let held: (NumberedLine & { readonly quote: string }) | undefined
   for (const raw of lines) {
-    const line = raw.text.replace(/\r+$/, '')
+    const line = withoutReturns(raw.text)
     const whole: NumberedLine =
       held === undefined
         ? { number: raw.number, text: line }
-        : { number: held.number, text: held.text + unquoted(line, held.text) }
+        : { number: held.number, text: held.text + unquoted(line, held.quote) }
+    const quote: string | undefined = held?.text === '' ? undefined : held?.quote
     held = undefined
     if (softBreaks && whole.text.endsWith('=') && whole.text.length < LONGEST) {
-      held = { number: whole.number, text: whole.text.slice(0, -1) }
+      const text = whole.text.slice(0, -1)
+      held = { number: whole.number, text, quote: quote ?? quoteOf(text) }
     } else if (whole.text.includes('\r')) {
       // A serial console's lone carriage return begins the line anew: both halves are lines.
       for (const part of whole.text.split('\r')) tidy.push({ number: whole.number, text: part })
@@ -89,9 +92,13 @@ function tidyLines(lines: readonly NumberedLine[], softBreaks: boolean): Numbere
 }
 
 /** Quote marks at the continuation of a soft break belong to the quoting and not to the line. */
-function unquoted(line: string, before: string): string {
-  const quote = /^[>| ]*>\s?/.exec(before)?.[0]
-  return quote !== undefined && line.startsWith(quote.trimEnd()) ? line.slice(quote.length) : line
+function unquoted(line: string, quote: string): string {
+  return quote !== '' && line.startsWith(quote.trimEnd()) ? line.slice(quote.length) : line
+}
+
+/** The quote marks that a line begins with. */
+function quoteOf(line: string): string {
+  return /^[>| ]*>\s?/.exec(line)?.[0] ?? ''
 }
 
 /** Reads the lines of a log into records, boot by boot. */

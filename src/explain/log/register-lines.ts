@@ -32,7 +32,7 @@ export function registerLine(text: string): RegisterLine | undefined {
   const rip = /IP\s*:/i.test(text) ? (RIP_XEN.exec(text) ?? RIP_LINUX.exec(text)) : null
   if (rip) {
     if (rip[2] !== undefined) values.rip = plainHex(rip[2])
-    const symbol = rip[3]?.replace(/\+0x.*$/, '')
+    const symbol = rip[3]?.replace(/\+0x.*/, '')
     result = { ...result, cs: rip[1].toLowerCase(), ...(symbol === undefined ? {} : { symbol }) }
   }
   const named = rip === null ? RIP_NAMED.exec(text) : null

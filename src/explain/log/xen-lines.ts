@@ -12,7 +12,7 @@ import type { At, CrashRecord, TrapRecord, WalkLevel, XenBanner, XenMessage } fr
  */
 const OLD_PREFIX = /DOM(\d+):\s*\(file=([\w./-]+),\s*line=(\w+)\)/i
 const PREFIX =
-  /((?:arch\/|common\/|include\/|\.\/|pv\/|x86\/|asm\/)?[\w./-]*[\w-]\.[chS])\s*:\s*([0-9oOlIxX]+)\s*:\s*(?:(d(?:\d+|\[\w+\])(?:v\d+)?)\b)?/i
+  /(?<![\w./-])([\w./-]*[\w-]\.[chS])\s*:\s*([0-9oOlIxX]+)\s*:\s*(?:(d(?:\d+|\[\w+\])(?:v\d+)?)\b)?/i
 const VCPU_PREFIX = /(?:^|[\s)])(d(?:\d+|\[\w+\])v\d+):?\s*$/
 
 /** A message of Xen in a cleaned line, with what its prefix says. */
@@ -121,14 +121,14 @@ function domainOf(message: XenMessage): { domain?: number } {
   return domain === undefined ? {} : { domain: Number(domain) }
 }
 
-const VERSION_LINE = /\bXen version (\d+\.\d+[^\s(]*)(?: \(|\b)/
-const DUMP_BANNER = /-{2,}\s*\[\s*Xen-(\d+\.\d+\S*)\s+(x86_64|x86_32p?|\S+)\s+(?:debug=([yn]))?/i
+const VERSION_LINE = /\bXen version (\d+\.\d+(?:[^\s(\d][^\s(]*)?)(?: \(|\b)/
+const DUMP_BANNER =
+  /(?<!-)-{2,}\s*\[\s*Xen-(\d+\.\d+(?:[^\s\d[][^\s[]*)?)\s+(x86_64|x86_32p?|\S+)\s+(?:debug=([yn]))?/i
 /** `xen_version            : 4.17.2` of xl info, and what Linux says: `Xen version: 4.1.0 (preserve-AD)`. */
 const TOLD_VERSION = /\bxen_version\s*:\s*(\d+\.\d+\S*)|\bXen version:\s*(\d+\.\d+\S*)/
 /** The host crashed because its dom0 did: by name since 4.2. */
 const DOM0_GONE = /(?:Hardware Dom0|Domain 0) crashed: (?:rebooting|'noreboot' set)/
-const XEN_PANIC =
-  /\b(?:FATAL TRAP:|FATAL PAGE FAULT|Xen BUG at|Panic on CPU \d+|DOUBLE FAULT --|Assertion '.*' failed at)/
+const XEN_PANIC = /\b(?:FATAL TRAP:|FATAL PAGE FAULT|Xen BUG at|Panic on CPU \d+|DOUBLE FAULT --)/
 
 /** A line of Xen that is no message of the table: its version, a panic, the end of dom0. */
 export function otherXenLine(text: string, at: At): XenBanner | CrashRecord | undefined {
@@ -152,8 +152,14 @@ export function otherXenLine(text: string, at: At): XenBanner | CrashRecord | un
   if (told)
     return { kind: 'xen-version', ...at, of: 'told', version: (told[1] ?? told[2]).replace(/[,;]$/, '') }
   if (DOM0_GONE.test(text)) return { kind: 'crash', ...at, what: 'dom0-crashed', domain: 0 }
-  if (XEN_PANIC.test(text)) return { kind: 'crash', ...at, what: 'xen-panic' }
+  if (XEN_PANIC.test(text) || isFailedAssertion(text)) return { kind: 'crash', ...at, what: 'xen-panic' }
   return undefined
+}
+
+/** `Assertion 'page_get_owner(page) == d' failed at mm.c:1234`; what is asserted may hold quotes itself. */
+function isFailedAssertion(text: string): boolean {
+  const start = text.search(/\bAssertion '/)
+  return start >= 0 && text.includes("' failed at", start + "Assertion '".length)
 }
 
 const WALK_HEAD = /Pagetable walk from (?:0x)?([0-9a-fA-FoOlI]{4,16})\s*:?/i

@@ -10,9 +10,11 @@ const RULES: readonly (readonly [pattern: RegExp, put: string])[] = [
   [/((?:serial(?: ?number| ?no\.?|no)?|s\/n|asset ?tag)\s*[:=]\s*)[\w.-]+(?: [\w.-]+)*/gi, '$1SERIAL'],
   [/(\/(?:home|Users)\/)[^/\s:]+/g, '$1USER'],
   [/([A-Z]:\\(?:Users|Documents and Settings)\\)[^\\\s:]+/gi, '$1USER'],
-  [/\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b/g, 'USER@HOST'],
   [/\b(?:\d{1,3}\.){3}\d{1,3}\b(?!-)/g, 'IP'],
 ]
+
+/** Letters of the longest name of a host. */
+const LONGEST_NAME = 64
 
 /** Where logs name their host; the name is then taken out everywhere. */
 const HOSTS: readonly RegExp[] = [
@@ -32,19 +34,45 @@ export function redacted(lines: readonly NumberedLine[]): NumberedLine[] {
       if (host !== undefined && !COMMON.has(host.toLowerCase())) hosts.add(host)
     }
   }
-  const names = [...hosts]
-    .sort((a, b) => b.length - a.length)
-    .map((host) => host.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  const host =
-    names.length === 0 ? undefined : new RegExp(`(?<![\\w.-])(?:${names.join('|')})(?![\\w-])`, 'g')
-  return lines.map(({ number, text }) => ({ number, text: redactedText(text, host) }))
+  return lines.map(({ number, text }) => ({ number, text: redactedText(text, hosts) }))
 }
 
 /** A word or a path without what says whose it is. */
-export function redactedText(text: string, host?: RegExp): string {
+export function redactedText(text: string, hosts: ReadonlySet<string> = new Set()): string {
   let result = text
   for (const [pattern, put] of RULES) result = result.replace(pattern, put)
-  return host === undefined ? result : result.replace(host, 'HOST')
+  if (result.includes('@')) result = result.replace(/[\w.+@-]+/g, withoutAddresses)
+  return hosts.size === 0 ? result : result.replace(/[\w.-]+/g, (word) => withoutHost(word, hosts))
+}
+
+const MAIL_HOST = /^[\w-]+(?:\.[\w-]+)+\b/
+
+/** A word without the e-mail addresses in it; what stands between two signs is the host of the first, then a user. */
+function withoutAddresses(word: string): string {
+  const [first, ...others] = word.split('@')
+  let put = ''
+  let user = first
+  for (const next of others) {
+    const host = MAIL_HOST.exec(next)?.[0]
+    const start = user.search(/\w/)
+    if (host === undefined || start < 0) {
+      put += `${user}@`
+      user = next
+    } else {
+      put += `${user.slice(0, start)}USER@HOST`
+      user = next.slice(host.length)
+    }
+  }
+  return put + user
+}
+
+/** A word that is a host's name, alone or with its domain behind it (`host.example.org`): the longest name goes. */
+function withoutHost(word: string, hosts: ReadonlySet<string>): string {
+  for (let end = Math.min(word.length, LONGEST_NAME); end > 0; end--) {
+    const endsThere = end === word.length || word[end] === '.'
+    if (endsThere && hosts.has(word.slice(0, end))) return `HOST${word.slice(end)}`
+  }
+  return word
 }
 
 /** Words that stand where a host's name stands and are none. */

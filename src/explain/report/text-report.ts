@@ -1,3 +1,4 @@
+import { foreignText } from '../../bits/foreign-text.ts'
 import type { Confirmation } from '../confirm/confirm.ts'
 import type { Decoded } from '../decode/decoded.ts'
 import { sayWord } from '../decode/type-words.ts'
@@ -11,6 +12,10 @@ const WIDTH = 80
  * in which a reader asks: which lines say so, what do the numbers mean, why, is it so, what now.
  */
 export function textReport(report: Report): string[] {
+  return reportLines(report).map(foreignText)
+}
+
+function reportLines(report: Report): string[] {
   const [cause, ...others] = report.causes
   const lines = wrapped(report.title, '')
   if (report.verdict === 'no-xen-evidence') return [...lines, ...damageLines(report), ...whatToGive()]
@@ -86,16 +91,16 @@ function whatToGive(): string[] {
 /** The log's own lines, cut at the terminal's width rather than wrapped: they are to be recognised. */
 function evidenceLines({ evidence }: ReportCause): string[] {
   const digits = String(Math.max(...evidence.map(({ line }) => line))).length
-  return evidence.map(({ line, text }) => {
+  return evidence.flatMap(({ line, text }) => {
     const shown = `  ${String(line).padStart(digits)}  ${text}`
-    return shown.length <= WIDTH ? shown : wrapLog(shown, digits + 4)
+    return shown.length <= WIDTH ? [shown] : wrapLog(shown, digits + 4)
   })
 }
 
 /** A long line of the log goes on below itself, so that its words stay whole for a search. */
-function wrapLog(text: string, indent: number): string {
+function wrapLog(text: string, indent: number): string[] {
   const head = /^\s*\d+\s{2}/.exec(text)?.[0] ?? ''
-  return wrapped(text.slice(head.length), head, indent + 2).join('\n')
+  return wrapped(text.slice(head.length), head, indent + 2)
 }
 
 function decodedLines(decoded: Decoded): string[] {

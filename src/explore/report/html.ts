@@ -1,9 +1,9 @@
+import { foreignMarkup } from '../../bits/foreign-text.ts'
 import { findMap, type MemoryMap } from '../../run/maps/maps.ts'
 import type { Results } from '../sweep/results.ts'
 import { machineAt } from '../sweep/space.ts'
 import { type Group, isFailure, mapName, type Summary } from '../sweep/summary.ts'
 import { type Mark, mapPicture, PICTURE_DEFINITIONS } from './map-picture.ts'
-import { escaped } from './markup.ts'
 
 const STYLE = `:root{color-scheme:light dark;--line:#888;--ram:#8fb996;--mark:#c1121f}
 @media(prefers-color-scheme:dark){:root{--ram:#3f6b48;--mark:#ff7b7b}}
@@ -27,7 +27,7 @@ export function htmlReport(results: Results, summary: Summary, version: string):
     `<p>${count(totals.booted)} booted, ${count(totals.refused)} refused, ${count(totals.fault)} fault, ${count(totals.impossible)} impossible. `,
     `${count(forecast.skipped)} boots were forecast and skipped, ${count(forecast.checked.length)} were forecast and booted to check it; `,
     `${forecast.differing.length === 0 ? 'none' : `<strong>${count(forecast.differing.length)}</strong>`} came out otherwise. `,
-    `Seed ${forecast.seed}, xenolith ${escaped(version)}.</p>`,
+    `Seed ${forecast.seed}, xenolith ${foreignMarkup(version)}.</p>`,
     kernelTable(summary),
     summary.regressions === null
       ? ''
@@ -46,35 +46,35 @@ export function htmlReport(results: Results, summary: Summary, version: string):
 function kernelTable({ linux }: Summary): string {
   const rows = Object.entries(linux).map(
     ([name, { booted, refused, fault, impossible }]) =>
-      `<tr><td>${escaped(name)}</td><td>${booted}</td><td>${refused}</td><td>${fault}</td><td>${impossible}</td></tr>`,
+      `<tr><td>${foreignMarkup(name)}</td><td>${booted}</td><td>${refused}</td><td>${fault}</td><td>${impossible}</td></tr>`,
   )
   return `<table><thead><tr><th>kernel</th><th>booted</th><th>refused</th><th>fault</th><th>impossible</th></tr></thead><tbody>${rows.join('')}</tbody></table>`
 }
 
 function groupSection({ signature, count, linux, maps, first, smallest }: Group): string {
   const counts = (of: Readonly<Record<string, number>>): string =>
-    escaped(
+    foreignMarkup(
       Object.entries(of)
         .map(([name, n]) => `${name} ${n}`)
         .join(', '),
     )
   const item = (term: string, text: string): string => `<dt>${term}</dt><dd>${text}</dd>`
   return [
-    `<section><h3>${escaped(signature)}</h3><dl>`,
+    `<section><h3>${foreignMarkup(signature)}</h3><dl>`,
     item('machines', `${count}: ${counts(linux)}`),
     item('maps', counts(maps)),
     item(
       'first',
-      `machine ${first.n}${first.pfn === null ? '' : `, pfn ${first.pfn}`}<br><code>${escaped(first.command)}</code>`,
+      `machine ${first.n}${first.pfn === null ? '' : `, pfn ${first.pfn}`}<br><code>${foreignMarkup(first.command)}</code>`,
     ),
     ...(smallest === null
       ? []
       : [
           item(
             'smallest',
-            `<code>${escaped(smallest.command)}</code>${smallest.map === null ? '' : mapPicture(smallest.map, [])}`,
+            `<code>${foreignMarkup(smallest.command)}</code>${smallest.map === null ? '' : mapPicture(smallest.map, [])}`,
           ),
-          ...smallest.boundaries.map(({ says }) => item('boundary', escaped(says))),
+          ...smallest.boundaries.map(({ says }) => item('boundary', foreignMarkup(says))),
         ]),
     '</dl></section>',
   ].join('\n')
@@ -102,6 +102,6 @@ function mapSections({ spec, rows }: Results): string[] {
   }
   return [...seen].map(([name, { map, machines, failed, marks }]) => {
     const list: Mark[] = [...marks].map(([at, says]) => ({ at, says }))
-    return `<section><h3>${escaped(name)}</h3><p>${failed} of ${machines} machines fail.</p>${mapPicture(map, list)}</section>`
+    return `<section><h3>${foreignMarkup(name)}</h3><p>${failed} of ${machines} machines fail.</p>${mapPicture(map, list)}</section>`
   })
 }

@@ -1,9 +1,9 @@
+import { foreignMarkup } from '../../bits/foreign-text.ts'
 import { bootCommand } from '../sweep/command.ts'
 import type { Row } from '../sweep/piece.ts'
 import type { Results } from '../sweep/results.ts'
 import { machineAt } from '../sweep/space.ts'
 import { isFailure, mapName, type Summary } from '../sweep/summary.ts'
-import { escaped } from './markup.ts'
 
 /**
  * Results as JUnit's XML, which CI systems read: a suite for each map, a case for each kernel on it. A case fails when one of its
@@ -31,11 +31,11 @@ export function junitReport({ spec, rows }: Results, summary: Summary): string {
   for (const { map, cases } of all) {
     const failures = cases.filter(({ failed }) => failed.length > 0).length
     lines.push(
-      `  <testsuite name="${escaped(map)}" tests="${cases.length}" failures="${failures}" errors="0">`,
+      `  <testsuite name="${foreignMarkup(map)}" tests="${cases.length}" failures="${failures}" errors="0">`,
     )
     for (const { linux, of, failed } of cases) {
       const name = `${linux}: ${of.length} machine${of.length === 1 ? '' : 's'}`
-      const head = `    <testcase classname="${escaped(map)}" name="${escaped(name)}"`
+      const head = `    <testcase classname="${foreignMarkup(map)}" name="${foreignMarkup(name)}"`
       if (failed.length === 0) {
         lines.push(`${head}/>`)
         continue
@@ -47,7 +47,7 @@ export function junitReport({ spec, rows }: Results, summary: Summary): string {
       if (failed.length > 20) text.push(`and ${failed.length - 20} more`)
       lines.push(
         `${head}>`,
-        `      <failure message="${escaped(message)}">${escaped(text.join('\n'))}</failure>`,
+        `      <failure message="${foreignMarkup(message)}">${foreignMarkup(text.join('\n'))}</failure>`,
       )
       lines.push('    </testcase>')
     }
@@ -58,7 +58,9 @@ export function junitReport({ spec, rows }: Results, summary: Summary): string {
     `    <testcase classname="forecast" name="boots come out as forecast"${differing.length === 0 ? '/>' : '>'}`,
   )
   if (differing.length > 0) {
-    lines.push(`      <error message="${escaped(`machines ${differing.join(', ')} came out otherwise`)}"/>`)
+    lines.push(
+      `      <error message="${foreignMarkup(`machines ${differing.join(', ')} came out otherwise`)}"/>`,
+    )
     lines.push('    </testcase>')
   }
   lines.push('  </testsuite>', '</testsuites>')

@@ -1,5 +1,5 @@
+import { foreignMarkup } from '../../bits/foreign-text.ts'
 import type { MemoryMap } from '../../run/maps/maps.ts'
-import { escaped } from './markup.ts'
 
 const WIDTH = 900
 const ROW = 26
@@ -40,7 +40,7 @@ export function mapPicture(map: MemoryMap, marks: readonly Mark[]): string {
   const shapes = rows.flatMap(({ from, to }, i) => bar(map, marks, from, to, i * (ROW + 30)))
   const height = rows.length * (ROW + 30)
   const title = `Memory map ${map.name}`
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(title)}">${shapes.join('')}</svg>`
+  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${foreignMarkup(title)}">${shapes.join('')}</svg>`
 }
 
 function bar(map: MemoryMap, marks: readonly Mark[], from: number, to: number, top: number): string[] {
@@ -52,13 +52,13 @@ function bar(map: MemoryMap, marks: readonly Mark[], from: number, to: number, t
     const look = LOOKS[entry.type] ?? 'reserved'
     const says = `${hex(entry.start)} to ${hex(entry.end)} ${entry.type}`
     const fill = look === 'usable' ? '' : ` style="fill:url(#${look})"`
-    return `<rect class="${look}" x="${left}" y="${top}" width="${width}" height="${ROW}"${fill}><title>${escaped(says)}</title></rect>`
+    return `<rect class="${look}" x="${left}" y="${top}" width="${width}" height="${ROW}"${fill}><title>${foreignMarkup(says)}</title></rect>`
   })
   const pointed = marks
     .filter(({ at }) => at >= from && at < to)
     .map(
       ({ at, says }) =>
-        `<path class="mark" d="M${x(at)} ${top - 2}V${top + ROW + 4}"><title>${escaped(says)}</title></path>`,
+        `<path class="mark" d="M${x(at)} ${top - 2}V${top + ROW + 4}"><title>${foreignMarkup(says)}</title></path>`,
     )
   return [
     ...shapes,

@@ -1,3 +1,4 @@
+import { foreignText } from '../../bits/foreign-text.ts'
 import type { Group, Summary } from '../sweep/summary.ts'
 
 const WIDTH = 80
@@ -15,7 +16,7 @@ export function textReport(summary: Summary): string[] {
     ...summary.groups.flatMap((group, i) => ['', ...groupLines(group, i + 1)]),
     ...impossibleLines(summary),
     ...regressionLines(summary),
-  ]
+  ].map(foreignText)
 }
 
 function forecastLines({ seed, skipped, checked, differing }: Summary['forecast']): string[] {

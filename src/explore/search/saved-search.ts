@@ -1,6 +1,5 @@
 import * as v from 'valibot'
-import { listOf, text, whole } from '../../files/checked.ts'
-import { MOST_MOVES } from '../../run/search/moves.ts'
+import { listOf, whole } from '../../files/checked.ts'
 import {
   type Checkpoint,
   type CheckpointForm,
@@ -8,22 +7,10 @@ import {
   readCheckpoint,
 } from '../jobs/checkpoint.ts'
 import { ShardForm } from '../jobs/shard-form.ts'
-import { brokenBy, type Finding } from './finding.ts'
-import { type Walker, walkerOf } from './space.ts'
+import { brokenAgain, FindingForm, MOST, SpaceForm } from './forms.ts'
+import { walkerOf } from './space.ts'
 import { Visited } from './visited.ts'
 import { WALKS_A_PIECE, walksOf } from './walk-piece.ts'
-
-/** How far a search may be told to go. */
-export const MOST = { depth: 64, walks: 1e9, length: 100_000, seed: 2 ** 32 - 1, pages: 5 } as const
-
-const SpaceForm = v.strictObject({
-  xen: text(64),
-  domain: v.picklist(['dom0', 'domU']),
-  pages: whole(1, MOST.pages),
-  holes: v.exactOptional(text(200)),
-  moves: v.exactOptional(text(2 ** 22)),
-  source: v.exactOptional(text(4096)),
-})
 
 const PlanForm = v.strictObject({
   space: SpaceForm,
@@ -33,13 +20,6 @@ const PlanForm = v.strictObject({
   seed: whole(0, MOST.seed),
   all: v.boolean(),
   shard: v.exactOptional(ShardForm),
-})
-
-const FindingForm = v.strictObject({
-  property: text(64),
-  says: text(2000),
-  holes: listOf(text(16), 32),
-  sequence: listOf(whole(0, MOST_MOVES - 1), MOST.length),
 })
 
 const HeadForm = v.strictObject({
@@ -98,15 +78,6 @@ export function readSearch(file: string): SavedSearch {
   })
   walker.machine.openHoles(walker.machine.open)
   return { ...head, findings: seen, visited, level, next }
-}
-
-/** A finding as it comes out now; null where nothing is broken, or something else. */
-function brokenAgain(walker: Walker, finding: Finding): Finding | null {
-  const { property, holes, sequence } = finding
-  const isKnown = sequence.every((move) => move < walker.moves.lines.length)
-  if (!isKnown || !holes.every((hole) => walker.machine.open.includes(hole))) return null
-  const broken = brokenBy(walker, sequence, holes)
-  return broken?.property === property ? { ...finding, says: broken.says } : null
 }
 
 /** Numbers of moves, as many as make sequences of that length; null when they are something else. */

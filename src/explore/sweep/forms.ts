@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { listOf, text, whole } from '../../files/checked.ts'
 import { MapForm } from '../../run/maps/map-form.ts'
-import { PIECE, type Row, type SweepSpec } from './piece.ts'
+import type { Row, SweepSpec } from './piece.ts'
 import { MOST_MACHINES, type Space } from './space.ts'
 
 /**
@@ -70,6 +70,3 @@ export const RowForm = v.strictObject({
   checked: v.exactOptional(v.literal(true)),
   forecast: v.exactOptional(v.strictObject(OUTCOME)),
 }) satisfies v.GenericSchema<unknown, Row>
-
-/** The result of a piece of a sweep. */
-export const RowsForm = listOf(RowForm, PIECE)

@@ -1,4 +1,6 @@
+import * as v from 'valibot'
 import { BadInput, nearest } from '../../bits/bad-input.ts'
+import { checked, listOf, text } from '../../files/checked.ts'
 import { bootOptions, type RawBootOptions } from '../../run/boot/boot-options.ts'
 import { planBoot } from '../../run/boot/boot-plan.ts'
 import { parseSize } from '../../run/boot/numbers.ts'
@@ -190,14 +192,37 @@ const FILE_KEYS = [
   'firmware-map',
 ] as const
 
+const Value = v.pipe(v.union([text(4096), v.number()]), v.transform(String))
+const Values = v.union(
+  [
+    listOf(Value, 10_000),
+    v.pipe(
+      Value,
+      v.transform((one) => [one]),
+    ),
+  ],
+  'it holds something that is neither a string nor a number, or too much',
+)
+const OneValue = v.union(
+  [
+    Value,
+    v.pipe(
+      v.strictTuple([Value]),
+      v.transform(([one]) => one),
+    ),
+  ],
+  'it has one value; give one',
+)
+const Flag = v.boolean('it is neither true nor false')
+
 /** Options that have one value; the others are lists, and may be given as one value. */
-const SINGLE = {
-  'memory-cap': 'string',
-  holes: 'string',
-  dom0: 'flag',
-  domu: 'flag',
-  'firmware-map': 'flag',
-} as const
+const SINGLE: Readonly<Record<string, v.GenericSchema>> = {
+  'memory-cap': OneValue,
+  holes: OneValue,
+  dom0: Flag,
+  domu: Flag,
+  'firmware-map': Flag,
+}
 
 /** A sweep file: JSON with the options' names as keys. Throws BadInput, which names file and key. */
 export function parseSweepFile(text: string, file: string): RawSpace {
@@ -219,26 +244,9 @@ export function parseSweepFile(text: string, file: string): RawSpace {
         `${file}: no option is named "${key}"${near ? ` (did you mean ${near}?)` : ''}; there are ${FILE_KEYS.join(', ')}`,
       )
     }
-    raw[key.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())] = fileValue(
-      key,
-      value,
-      file,
-    )
+    const name = key.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    const schema = Object.hasOwn(SINGLE, key) ? SINGLE[key] : Values
+    raw[name] = checked({ value, schema, what: `${file}: "${key}"` })
   }
   return raw as RawSpace
-}
-
-function fileValue(key: string, value: unknown, file: string): unknown {
-  const kind = (SINGLE as Record<string, string>)[key]
-  if (kind === 'flag') {
-    if (typeof value !== 'boolean') throw new BadInput(`${file}: "${key}" is neither true nor false`)
-    return value
-  }
-  const list = (Array.isArray(value) ? value : [value]).map((one: unknown) => {
-    if (typeof one === 'string' || typeof one === 'number') return String(one)
-    throw new BadInput(`${file}: "${key}" holds something that is neither a string nor a number`)
-  })
-  if (kind === undefined) return list
-  if (list.length !== 1) throw new BadInput(`${file}: "${key}" has one value; give one`)
-  return list[0]
 }

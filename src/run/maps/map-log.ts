@@ -18,23 +18,25 @@ export type LogMap = {
 export type LogFacts = { readonly maps: LogMap[]; readonly nrPages?: number; readonly vEnd?: number }
 
 /** `0000000000000000 - 000000000009fc00 (usable)`: the end is exclusive. */
-const OPEN =
-  /(?<head>.*?)(?<![0-9a-f])(?<start>[0-9a-f]{8,16}) - (?<end>[0-9a-f]{8,16}) \((?<type>[^()]+)\)\s*$/i
+const OPEN = /(?<![0-9a-f])(?<start>[0-9a-f]{8,16}) - (?<end>[0-9a-f]{8,16}) \((?<type>[^()]+)\)\s*$/i
 /** `[0000000000000000, 000000000009fbff] (usable)`: the end is inclusive. */
-const CLOSED = /(?<head>.*?)\[(?<start>[0-9a-f]{8,16}), (?<end>[0-9a-f]{8,16})\] \((?<type>[^()]+)\)\s*$/i
+const CLOSED = /\[(?<start>[0-9a-f]{8,16}), (?<end>[0-9a-f]{8,16})\] \((?<type>[^()]+)\)\s*$/i
 /** `[mem 0x0000000000000000-0x000000000009fbff] usable`: inclusive; Linux since 3.5. */
-const MEM = /(?<head>.*?)\[mem 0x(?<start>[0-9a-f]{1,16})-0x(?<end>[0-9a-f]{1,16})\] (?<type>\S.*?)\s*$/i
+const MEM = /\[mem 0x(?<start>[0-9a-f]{1,16})-0x(?<end>[0-9a-f]{1,16})\] (?<type>\S.*)/i
 /** `usable 0x00000000-0x000fffff`: a list that somebody made; inclusive. */
 const LIST =
-  /^(?<head>)(?<type>usable|reserved|ACPI data|ACPI NVS|unusable) 0x(?<start>[0-9a-f]+)-0x(?<end>[0-9a-f]+)\s*$/i
+  /^(?<type>usable|reserved|ACPI data|ACPI NVS|unusable) 0x(?<start>[0-9a-f]+)-0x(?<end>[0-9a-f]+)\s*$/i
 
 /** The owner before the range. What Linux says about changing the map (`e820 remove range:`) has another one. */
 const LABEL = /(?:^|\s)(BIOS-e820|Xen|user|modified):\s*$/
-const HEADING = /([\w-]+) RAM map:\s*$/
+const HEADING = /(?<![\w-])([\w-]+) RAM map:\s*$/
 /** The beginning of a range: where a map goes on, such a line has to be readable to its end. */
 const RANGE_BEGINS = /^\s*(?:\[(?:mem )?(?:0x)?[0-9a-f]{4,}|[0-9a-f]{8,})/i
 /** What stands before a range: the owner, or Xen's mark with its optional time. */
 const BEFORE_RANGE = /^.*?(?:\(XEN\)(?:\s+\[\s*\d+\.\d+\])?|(?:^|\s)(?:BIOS-e820|Xen|user|modified):)/
+
+/** A map of more kinds of memory than any firmware knows says nothing by naming them all. */
+const MOST_NOTES = 16
 
 const RANK: Readonly<Record<string, number>> = { 'BIOS-e820': 1, Xen: 2, user: 3, modified: 3 }
 
@@ -72,7 +74,7 @@ export function parseMapLog(text: string, fileName: string): LogFacts {
     }
     if (typeOf(found.type) === null) {
       const note = `${found.type} taken as reserved`
-      if (!open.notes.includes(note)) open.notes.push(note)
+      if (open.notes.length < MOST_NOTES && !open.notes.includes(note)) open.notes.push(note)
     }
     open.entries.push(entry)
     open.lines.push(number)
@@ -87,10 +89,10 @@ function readLine(line: string): Found | null {
   const half = OPEN.exec(line)
   const match = half ?? CLOSED.exec(line) ?? MEM.exec(line) ?? LIST.exec(line)
   if (!match?.groups) return null
-  const { head, start, end, type } = match.groups
+  const { start, end, type } = match.groups
   const last = Number.parseInt(end, 16)
   return {
-    head,
+    head: line.slice(line.lastIndexOf('\r', match.index) + 1, match.index),
     start: Number.parseInt(start, 16),
     end: half ? last : last + 1,
     type: type.trim(),

@@ -147,5 +147,5 @@ function symmetricPages(pages: readonly string[], lines: readonly ScriptLine[]):
 const WORD = /(?<![\w|])[A-Za-z]\w*/g
 
 function normal(text: string): string {
-  return text.replace(/\s*([,=])\s*|\s+/g, (_, sign?: string) => ` ${sign ?? ''} `).replace(/ +/g, ' ')
+  return text.replace(/[,=]/g, ' $& ').replace(/\s+/g, ' ')
 }

@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import { printJson } from '../../../src/cli/json.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { assemble } from '../../tools/assemble.ts'
+import { listeningIo } from '../../tools/listening-io.ts'
 import { BASE, speakingCode, TEXT, tinyKernel } from '../../tools/tiny-kernel.ts'
 import { xenolith } from '../../tools/tools.ts'
 
@@ -172,8 +173,7 @@ test('a document is printed as it would be whole, in pieces', () => {
     objects: [{ frame: null, stack: ['x'] }, [], 'y'],
     odd: [undefined, Number.NaN],
   }
-  const pieces: string[] = []
-  const io = { out: (text: string) => void pieces.push(text), err: () => {}, colour: false }
+  const { io, out: pieces } = listeningIo()
   printJson(io, value)
   assert.equal(pieces.join('\n'), JSON.stringify(value, null, 2))
   assert.ok(pieces.length > 2)

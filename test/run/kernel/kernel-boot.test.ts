@@ -196,7 +196,7 @@ test('a guest that may touch more than there is is told of before it starts', ()
 
 test('where the system gives no addresses for a machine, a line says so', { skip: needs('prlimit') }, () => {
   const command = [process.execPath, `${root}bin/xenolith.js`, 'boot', '--kernel', good]
-  const { status, stderr } = spawnSync('prlimit', [`--as=${8 * 2 ** 30}`, ...command], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync('prlimit', [`--as=${5 * 2 ** 30}`, ...command], { encoding: 'utf8' })
   assert.equal(status, 2, stderr)
   assert.match(
     stderr,

@@ -12,6 +12,7 @@ import { hasTerminal, takeTerminal } from './terminal.ts'
 /** What `xenolith boot` takes for a real kernel. */
 export type KernelFlags = KernelSpecFlags & {
   readonly batch?: boolean
+  readonly raw?: boolean
   readonly json?: boolean
   readonly junit?: string
   readonly snapshot?: string

@@ -31,7 +31,7 @@ export function runModel(options: BootFlags, io: Io, bootMachine = boot, account
   })
 
   if (options.json) {
-    io.out(JSON.stringify(result, null, 2))
+    io.json(JSON.stringify(result, null, 2))
   } else {
     for (const line of shownLines(result))
       io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
@@ -48,6 +48,7 @@ const OF_KERNELS = [
   'name',
   'seed',
   'batch',
+  'raw',
   'input',
   'timeout',
   'consoleLimit',

@@ -1,4 +1,5 @@
 import { LineSplitter } from '../../../bits/line-splitter.ts'
+import { withoutColours } from '../../../bits/lines.ts'
 import { writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { type KernelResult, KernelRun, type KernelSpec } from '../../../run/kernel/kernel-boot.ts'
@@ -74,12 +75,15 @@ function runTraced(spec: KernelSpec, flags: KernelFlags, here: Here): KernelRun 
   })
 }
 
-/** The console goes out as it comes. A terminal's carriage returns mean nothing in a file. */
+/**
+ * The console goes out line by line, fit for any terminal; with `--raw` as it comes. A terminal's carriage returns mean
+ * nothing in a file, and colours nothing to a reader of lines.
+ */
 function runBatch(spec: KernelSpec, flags: KernelFlags, here: Here, sink: Sink | null): KernelRun {
   const { io } = here
   const isSilent = flags.json === true
   const ended: string[] = []
-  const lines = new LineSplitter((line) => ended.push(line))
+  const lines = new LineSplitter((line) => ended.push(withoutColours(line)))
   const kernel = new KernelRun(spec, {
     progress: progressOf(here),
     stop: here.stop,
@@ -94,6 +98,7 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, here: Here, sink: Sink |
         const line = new TextDecoder().decode(bytes).replace(/\n$/, '')
         return io.out(line.startsWith('(XEN)') ? painted(io, 'yellow', line) : line)
       }
+      if (flags.raw) return io.raw(bytes)
       lines.push(bytes)
       // Lines that came together go out together: a guest may write many thousands of short ones.
       if (ended.length > 0) io.out(ended.join('\n'))
@@ -101,7 +106,7 @@ function runBatch(spec: KernelSpec, flags: KernelFlags, here: Here, sink: Sink |
     },
   })
   kernel.runToEnd()
-  if (lines.rest !== '') io.out(lines.rest)
+  if (lines.rest !== '') io.out(withoutColours(lines.rest))
   return kernel
 }
 
@@ -127,7 +132,7 @@ function runTerminal(
     stop: here.stop,
     pulse: here.pulse,
     keepsConsole: keeps,
-    output: here.write,
+    output: (bytes) => here.io.raw(bytes),
   })
   here.io.err('xenolith: ^] leaves')
   here.begins()

@@ -1,3 +1,4 @@
+import { writeOutput } from '../../../files/standard-streams.ts'
 import type { KernelRun } from '../../../run/kernel/kernel-boot.ts'
 import type { Here } from '../../thread/thread.ts'
 
@@ -32,7 +33,11 @@ export function takeTerminal(typed: (bytes: Uint8Array) => void, leave: () => vo
     stdin.off('data', onData)
     stdin.pause()
     // A guest may leave the terminal in the middle of a line, in a colour.
-    process.stdout.write('\x1b[0m\r\n')
+    try {
+      writeOutput('\x1b[0m\r\n')
+    } catch {
+      // The terminal itself may have gone.
+    }
   }
 }
 

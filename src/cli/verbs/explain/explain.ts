@@ -28,8 +28,8 @@ export function run(options: ExplainFlags, io: Io): number {
   const files = options.files === undefined || options.files.length === 0 ? ['-'] : options.files
   const reports = files.map((file) => report(file, options))
   if (options.json)
-    io.out(JSON.stringify(reports.length === 1 ? reports[0] : { schema: 1, reports }, null, 2))
-  else if (options.sarif) io.out(JSON.stringify(sarif(reports, packageVersion()), null, 2))
+    io.json(JSON.stringify(reports.length === 1 ? reports[0] : { schema: 1, reports }, null, 2))
+  else if (options.sarif) io.json(JSON.stringify(sarif(reports, packageVersion()), null, 2))
   else for (const [i, one] of reports.entries()) show(one, io, reports.length > 1, i > 0)
   const statuses = reports.map(({ verdict }) => STATUS[verdict])
   return statuses.includes(3) ? 3 : statuses.includes(0) ? 0 : 1

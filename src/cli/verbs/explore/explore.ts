@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import {
   coreCount,
   type Explored,
@@ -49,7 +50,7 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
   const plan = options.resume === undefined ? planFrom(options) : resumedPlan(options, options.resume)
   const threads = wholeNumber('--threads', options.threads, 1, 256) ?? coreCount()
   const checkpoint = options.checkpoint ?? options.resume ?? CHECKPOINT
-  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const progress = new Progress(io.progress, isatty(2))
   const interrupt = onInterrupt(
     () => io.err('xenolith: ending the pieces under way; once more ends at once'),
     () => progress.tell(),
@@ -91,7 +92,7 @@ export async function run(options: ExploreFlags, io: Io): Promise<number> {
     interrupt.release()
     await queue?.close()
   }
-  if (options.json) io.out(JSON.stringify(document(explored, progress.seconds), null, 2))
+  if (options.json) io.json(JSON.stringify(document(explored, progress.seconds), null, 2))
   else for (const line of summary(explored, progress.seconds)) io.out(line)
   if (explored.ended === 'interrupted') {
     const where = explored.saved ? `go on with: xenolith explore --resume ${checkpoint}` : 'nothing is saved'

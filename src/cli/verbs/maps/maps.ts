@@ -12,9 +12,10 @@ const MIB = 2 ** 20
 export function run(options: MapsFlags, io: Io): number {
   if (options.name !== undefined) {
     const map = loadMap(options.name)
-    io.out(options.json ? JSON.stringify(described(map), null, 2) : mapLines(map).join('\n'))
+    if (options.json) io.json(JSON.stringify(described(map), null, 2))
+    else io.out(mapLines(map).join('\n'))
   } else if (options.json) {
-    io.out(JSON.stringify({ schema: 1, maps: shippedMaps().map(described) }, null, 2))
+    io.json(JSON.stringify({ schema: 1, maps: shippedMaps().map(described) }, null, 2))
   } else {
     const [head, ...rows] = table(shippedMaps(), options.wide === true)
     io.out(painted(io, 'bold', head))

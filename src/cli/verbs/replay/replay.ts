@@ -14,7 +14,7 @@ export function run(options: ReplayFlags, io: Io): number {
   const kernel = kernelOfHeader(lines[0] ?? '', file)
   const result = replay(lines, file, kernel === null ? null : guestRun(kernel))
   const { difference } = result
-  if (options.json) io.out(JSON.stringify(result, null, 2))
+  if (options.json) io.json(JSON.stringify(result, null, 2))
   else if (difference === null) io.out(`${result.events} events, all the same`)
   else {
     io.out(`${result.events} events are the same, event ${difference.event} differs`)

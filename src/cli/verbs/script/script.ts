@@ -42,9 +42,9 @@ export function runScriptHere(options: ScriptFlags, io: Io): number {
     })
   })
   if (options.json) {
-    io.out(JSON.stringify(result.header))
+    io.json(JSON.stringify(result.header))
     result.lines.forEach((line, i) => {
-      io.out(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
+      io.json(JSON.stringify(wrong[i]?.length > 0 ? { ...line, wrong: wrong[i] } : line))
     })
   } else {
     result.lines.forEach((line, i) => {

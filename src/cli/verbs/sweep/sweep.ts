@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import { wholeNumber } from '../../../explore/explore.ts'
 import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
 import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
@@ -73,7 +74,7 @@ export async function run(options: SweepFlags, io: Io): Promise<number> {
   const [first, ...rest] = options.files ?? []
   const baseline = options.baseline === undefined ? null : readResultsFile(options.baseline)
   const threads = threadCount(options.threads)
-  const progress = new Progress((text) => void process.stderr.write(text), process.stderr.isTTY === true)
+  const progress = new Progress(io.progress, isatty(2))
   const interrupt = onInterrupt(
     () => io.err('xenolith: stopping when the boots under way are done; ^C again stops at once'),
     () => progress.tell(),
@@ -118,16 +119,16 @@ async function sweep(job: SweepRun): Promise<number> {
   const header = headerLine(start.spec, start.shard, packageVersion())
   const out = options.out === undefined ? null : lineWriter(options.out, '--out')
   out?.line(header)
-  if (options.jsonl) io.out(header)
   const row = (row: Row): void => {
     out?.line(rowLine(row))
-    if (options.jsonl) io.out(rowLine(row))
+    if (options.jsonl) io.json(rowLine(row))
   }
   const state = (state: SweepState): void => {
     at = state
     saves?.nowAndThen()
   }
   try {
+    if (options.jsonl) io.json(header)
     const pool = options.queue === undefined ? openWorkers(job.threads) : null
     try {
       const progress = (done: Done) => job.progress.at(done)
@@ -263,7 +264,7 @@ async function merge(job: SweepRun, files: readonly string[]): Promise<number> {
     headerLine(results.spec, { index: 1, of: 1 }, packageVersion()),
     ...results.rows.map(rowLine),
   ]
-  if (options.jsonl) for (const line of lines) io.out(line)
+  if (options.jsonl) for (const line of lines) io.json(line)
   if (options.out !== undefined) {
     const out = lineWriter(options.out, '--out')
     for (const line of lines) out.line(line)
@@ -292,18 +293,12 @@ async function answer(
     }
   }
   progress.end()
-  const text = reportText(options, results, summary)
-  if (text !== null) io.out(text)
+  if (options.json) io.json(JSON.stringify(summary, null, 2))
+  else if (options.sarif) io.json(JSON.stringify(sarifReport(summary, packageVersion()), null, 2))
+  else if (options.junit) io.out(junitReport(results, summary))
+  else if (options.html) io.out(htmlReport(results, summary, packageVersion()))
+  else if (!options.jsonl) io.out(textReport(summary).join('\n'))
   return statusOf(summary, options, io)
-}
-
-function reportText(options: SweepFlags, results: Results, summary: Summary): string | null {
-  if (options.jsonl) return null
-  if (options.json) return JSON.stringify(summary, null, 2)
-  if (options.junit) return junitReport(results, summary)
-  if (options.sarif) return JSON.stringify(sarifReport(summary, packageVersion()), null, 2)
-  if (options.html) return htmlReport(results, summary, packageVersion())
-  return textReport(summary).join('\n')
 }
 
 function statusOf({ totals, forecast, regressions }: Summary, { expect }: SweepFlags, io: Io): number {

@@ -1,7 +1,7 @@
 import { holderWords } from '../../../run/ask/holder-words.ts'
 import { type WhoResult, who } from '../../../run/ask/who.ts'
 import { eventNumber } from '../../../run/boot/numbers.ts'
-import { type Io, painted } from '../../io.ts'
+import { type Io, type Painted, painted } from '../../io.ts'
 import { type RunFlags, runSpec } from '../../run-spec.ts'
 
 /** What `xenolith who` takes. */
@@ -10,17 +10,17 @@ export type WhoFlags = RunFlags & { readonly frame?: string; readonly at?: strin
 /** Says what a frame of a run is, who holds it and since when. */
 export function run(options: WhoFlags, io: Io): number {
   const result = who(runSpec(options), options.frame ?? '', eventNumber('--at', options.at))
-  if (options.json) io.out(JSON.stringify(result, null, 2))
+  if (options.json) io.json(JSON.stringify(result, null, 2))
   else for (const line of whoLines(result, io)) io.out(line)
   return 0
 }
 
 /** The answer as text. */
-export function whoLines(result: WhoResult, io: Io): string[] {
+export function whoLines(result: WhoResult, io: Io): (string | Painted)[] {
   const bare = (text: string | null | undefined): string => (text ?? 'none').replace(/^0x/, '')
   const when =
     result.at === result.events ? `after the last of ${result.events} events` : `after event ${result.at}`
-  const lines = [
+  const lines: (string | Painted)[] = [
     painted(
       io,
       'bold',

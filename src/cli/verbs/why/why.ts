@@ -11,7 +11,7 @@ export type WhyFlags = RunFlags & { readonly at?: string; readonly json?: boolea
 export function run(options: WhyFlags, io: Io): number {
   const result = why(runSpec(options), eventNumber('--at', options.at))
   if (options.json) {
-    io.out(JSON.stringify(result, null, 2))
+    io.json(JSON.stringify(result, null, 2))
     return 0
   }
   io.out(painted(io, 'bold', `Refused at event ${result.refused.event}: ${result.refused.what}`))
