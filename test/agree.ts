@@ -6,7 +6,8 @@ import { type RecordedFile, recordings } from './tools/recordings.ts'
 
 /**
  * `npm run agree -- DIR…`: runs every recording of real Xen (`.jsonl`) in the folders, and in those below them, on the
- * machine and compares; without a folder, those of Xen 4.17 that travel with the repository. One line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too;
+ * version of the machine that its header names, and compares; without a folder, those that travel with the repository. One
+ * line a difference; `--verbs` adds a table by verb, `--exempt` the exempt ones too;
  * `--release` judges the release build by recordings that tell of both builds. The last line counts. Exit 0 only when
  * nothing but exempt differences is left; 2 when there is nothing to compare.
  */
@@ -45,8 +46,10 @@ for (const flag of flags) {
     refuse(`${flag}: no such option; there are --verbs, --exempt and --release`)
   }
 }
+/** The recordings that travel along: of 4.17, 4.14 and 4.20. */
+const SETS = ['oracle', 'oracle-4.14', 'oracle-4.20']
 const folders = words.filter((word) => !word.startsWith('--'))
-const files = folders.length === 0 ? recordings('oracle') : folders.flatMap(recordingsIn)
+const files = folders.length === 0 ? SETS.flatMap((set) => recordings(set)) : folders.flatMap(recordingsIn)
 
 const verbs = new Map<string, { compared: number; agree: number; exempt: number }>()
 const rules = new Map<string, number>()

@@ -129,10 +129,8 @@ function changedCheckpoint(file: string, kind: string, random: Random): Uint8Arr
     Object.entries(parts).map(([name, part]) => [name, random.once(3) ? mutateBytes(part, random) : part]),
   )
   const made = ownFile('changed.ckpt', '')
-  writeCheckpoint(made, kind, {
-    head: random.once(4) ? head : (mutateJson(head, random) ?? null),
-    parts: other,
-  })
+  const changed = random.once(4) ? head : (mutateJson(head, random) ?? null)
+  writeCheckpoint(made, kind, { head: changed, parts: other })
   return readFileSync(made)
 }
 

@@ -1,6 +1,7 @@
 import { entryFrame, P, RW } from '../bits/pte.ts'
 import {
   OWNER_IO,
+  OWNER_NONE,
   OWNER_WORD,
   REF_COUNT,
   REF_XEN_HEAP,
@@ -100,8 +101,9 @@ export class Tally {
     if (count === undefined && refs === 0 && (type & TYPE_COUNT) === 0) return
     const expected = count ?? NONE
     const owner = words[record + OWNER_WORD]
-    // What no guest may retype has one reference to its type for ever.
-    const isPermanent = (refs & REF_XEN_HEAP) !== 0 || ((owner & 0xff) === OWNER_IO && refs !== 0)
+    // What no guest may retype has one reference to its type for ever. Tables of Xen's own, which nobody owns, have none.
+    const isShared = (refs & REF_XEN_HEAP) !== 0 && (owner & 0xff) !== OWNER_NONE
+    const isPermanent = isShared || ((owner & 0xff) === OWNER_IO && refs !== 0)
     const expectedRefs = expected.refs + (refs >>> 31)
     const expectedType = expected.type + (isPermanent ? 1 : 0)
     if (expectedRefs !== (refs & REF_COUNT))

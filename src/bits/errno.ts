@@ -20,6 +20,7 @@ export const ERRNO = {
   ETIME: 62,
   ERESTART: 85,
   EOPNOTSUPP: 95,
+  ENOBUFS: 105,
 } as const
 
 export const EPERM = -ERRNO.EPERM
@@ -37,6 +38,8 @@ export const EBUSY = -ERRNO.EBUSY
 export const EINVAL = -ERRNO.EINVAL
 export const ENOSYS = -ERRNO.ENOSYS
 export const EOPNOTSUPP = -ERRNO.EOPNOTSUPP
+export const ENODATA = -ERRNO.ENODATA
+export const ENOBUFS = -ERRNO.ENOBUFS
 
 /** `EINVAL` for 22 or -22; undefined for a number that Xen does not return. */
 export function errnoName(code: number): string | undefined {

@@ -12,7 +12,7 @@ export type Io = {
   out(text: string | Painted): void
   /** The same for JSON: the data stay as they are. */
   json(text: string): void
-  /** One line to standard error. */
+  /** One line to standard error, of bounded length. */
   err(text: string): void
   /** A guest's console as it comes, codes and all: for a terminal that is the guest's, or on request. */
   raw(bytes: Uint8Array): void
@@ -55,12 +55,21 @@ export function ioOver(
   return {
     out: (line) => output(`${typeof line === 'string' ? foreignLines(line) : paint(line)}\n`),
     json: (text) => output(`${foreignJson(text)}\n`),
-    err: (text) => error(`${foreignText(text)}\n`),
+    err: (text) => error(`${foreignText(shortened(text))}\n`),
     raw: (bytes) => output(bytes),
     progress: (text) => error(text),
     colour,
   }
 }
+
+/** A message may quote a word of megabytes: its beginning and its end say enough. */
+function shortened(text: string): string {
+  return text.length <= MOST_SHOWN
+    ? text
+    : `${text.slice(0, MOST_SHOWN / 2)} ... ${text.slice(-MOST_SHOWN / 2)}`
+}
+
+const MOST_SHOWN = 4000
 
 /** One line, in a colour when colour is welcome. A colour repeats what the words say, it never says more. */
 export function painted(io: Io, style: Style, text: string): string | Painted {

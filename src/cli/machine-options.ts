@@ -50,7 +50,7 @@ export const MACHINE: readonly OptionSpec[] = [
     name: 'xen',
     kind: 'choice',
     argument: 'PROFILE',
-    help: 'rules: seed (2011), 4.17, 4.17-release',
+    help: 'version of Xen: seed (2011), 4.1 to 4.21, 4.17-release and the like',
     values: xenNames,
     default: DEFAULT_XEN.model,
   },

@@ -54,10 +54,9 @@ const SYSCALL: Exit = { reason: 'syscall' }
 
 /**
  * Instructions between two returns from WebAssembly. V8 replaces a function that it has compiled quickly by a fast one when
- * it is entered, not while it runs. And whoever wants the run to end is heard then: the slowest code there is, which stores to
- * itself or copies pages backward, takes some ten microseconds an instruction.
+ * it is entered, not while it runs.
  */
-const SLICE = 50_000
+const SLICE = 200_000
 
 /** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
 const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
@@ -146,12 +145,14 @@ export class Cpu {
       enter: () => {
         // Since `run` began, the instruction that it passes a breakpoint at has been executed.
         this.passing = -1
+        this.obey()
         return this.enter()
       },
       assist: () => {
         this.obey()
         return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
       },
+      effort: () => this.obey(),
     })
   }
 
@@ -325,8 +326,10 @@ export class Cpu {
   /** By what somebody on another thread ends the run: looked at wherever an instruction takes long. */
   stopFlag: StopFlag | null = null
 
-  private obey(): void {
-    if (this.stopFlag?.isSet === true) this.stop()
+  private obey(): number {
+    if (this.stopFlag?.isSet !== true) return 0
+    this.stop()
+    return 1
   }
 
   /** Somebody else than this core stored to a page of the machine's memory. */

@@ -26,9 +26,10 @@ function text(value: string): number {
 
 /** Xen's own leaves: its name, and that it has the hypercalls of its version. Others are the core's. */
 function leaf(xen: Hypervisor, cpu: Cpu, eax: number, ecx: number): readonly number[] {
+  if (eax > FIRST_LEAF + xen.version.abi.lastCpuidLeaf) return cpu.cpuid(eax, ecx)
   switch (eax - FIRST_LEAF) {
     case 0:
-      return [FIRST_LEAF + 5, text('XenV'), text('MMXe'), text('nVMM')]
+      return [FIRST_LEAF + xen.version.abi.lastCpuidLeaf, text('XenV'), text('MMXe'), text('nVMM')]
     case 1:
       return [xen.version.abi.version, 0, 0, 0]
     case 2:

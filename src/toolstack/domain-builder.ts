@@ -154,7 +154,9 @@ function writeStartInfo(xen: Hypervisor, domain: Domain, p2m: P2m, plan: DomainP
     xen.memory.u32[at + offset / 4] = va >>> 0
     xen.memory.u32[at + offset / 4 + 1] = vaHigh(va)
   }
-  text(0, plan.privileged ? 'xen-3.0-x86_64p' : 'xen-3.0-x86_64')
+  // The kernel's notes speak of PAE, which says nothing to a 64-bit one.
+  const pae = plan.privileged && xen.version.abi.paeByNote
+  text(0, pae ? 'xen-3.0-x86_64p' : 'xen-3.0-x86_64')
   number(START_INFO.nr_pages, plan.nrPages)
   number(START_INFO.shared_info, domain.sharedInfo * PAGE)
   xen.memory.u32[at + START_INFO.flags / 4] = plan.privileged ? SIF.PRIVILEGED | SIF.INITDOMAIN : 0

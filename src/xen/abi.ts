@@ -43,6 +43,11 @@ export const HYPERCALL = {
   sysctl: 35,
   domctl: 36,
   kexec_op: 37,
+  xenpmu_op: 40,
+  dm_op: 41,
+  hypfs_op: 42,
+  mca: 48,
+  paging_domctl_cont: 49,
 } as const
 
 /** Commands of memory_op: Xen's public/memory.h. */
@@ -59,6 +64,20 @@ export const MEMORY_OP = {
   machine_memory_map: 10,
   exchange: 11,
   machphys_mapping: 12,
+  maximum_gpfn: 14,
+  remove_from_physmap: 15,
+  set_pod_target: 16,
+  get_pod_target: 17,
+  get_sharing_freed_pages: 18,
+  get_sharing_shared_pages: 19,
+  paging_op: 20,
+  access_op: 21,
+  add_to_physmap_batch: 23,
+  claim_pages: 24,
+  machphys_compat_mfn_list: 25,
+  get_vnumainfo: 26,
+  reserved_device_memory_map: 27,
+  acquire_resource: 28,
 } as const
 
 /** Commands of mmuext_op: Xen's public/xen.h. */
@@ -86,7 +105,7 @@ export const MMUEXT = {
 } as const
 
 /** Types of vm_assist. */
-export const VM_ASSIST = { writable_pagetables: 2, architectural_iopl: 4 } as const
+export const VM_ASSIST = { writable_pagetables: 2, pae_extended_cr3: 3, architectural_iopl: 4 } as const
 
 /** Flags of start_info. */
 export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const
@@ -166,6 +185,7 @@ export const VCPUOP = {
   stop_singleshot_timer: 9,
   register_vcpu_info: 10,
   send_nmi: 11,
+  get_physid: 12,
   register_vcpu_time_memory_area: 13,
 } as const
 
@@ -214,6 +234,10 @@ export const XENVER = {
   guest_handle: 8,
   commandline: 9,
   build_id: 10,
+  extraversion2: 11,
+  capabilities2: 12,
+  changeset2: 13,
+  commandline2: 14,
 } as const
 
 /** Commands of grant_table_op: Xen's public/grant_table.h. */

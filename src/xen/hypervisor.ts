@@ -186,8 +186,9 @@ export class Hypervisor implements Host {
   private initHoles(first: number, word: number): void {
     const end = first + 0x10000
     let hole = first
+    const refs = this.version.rules.ioFramesAreHeap ? REF_XEN_HEAP : 0
     const io = (from: number, to: number): void =>
-      this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, 0)
+      this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, refs)
     for (const range of this.host.ram) {
       // The first MiB belongs to dom_io whether it is RAM or not.
       const start = Math.max(range.start, 0x100)

@@ -56,6 +56,26 @@ test('a run comes back early when its owner wants it to, and goes on later', () 
   assert.equal(m.cpu.register(RAX), instructions)
 })
 
+test('whoever wants a run to end is heard soon, however long its instructions take', () => {
+  // fxsave; a backward copy of most of a page; a comparison of one with itself; a store to its own code
+  for (const code of [
+    '0fae07 ebfb',
+    'fd beff0f2010 bfff1f2010 b9ff0f0000 f3a4 ebec',
+    'be00002010 bf00102010 b900100000 f3a6 ebed',
+    'c605f9ffffffc6 ebf7',
+  ]) {
+    const m = new SmallMachine()
+    m.code(code)
+    m.set({ [RDI]: DATA })
+    // Translations and decoded code are there.
+    assert.equal(m.run(1000).reason, 'budget')
+    m.cpu.stopFlag = new StopFlag()
+    m.cpu.stopFlag.stop()
+    assert.equal(m.run(1e9).reason, 'budget')
+    assert.ok(m.cpu.instructions < 1010, `${code}: ${m.cpu.instructions}`)
+  }
+})
+
 test('rdtsc counts the instructions before it', () => {
   const m = new SmallMachine()
   m.code('9090 0f31 89c3 90 0f31 f4')

@@ -37,7 +37,6 @@ test('a fault is found, made small and kept, whatever it does to the process', a
     dies: 'dies (exit status 3)',
     hangs: 'hangs',
     large: 'takes memory',
-    'long-bad-input': 'bad input of several lines',
     slow: 'too slow',
     throws: 'RangeError in nowhere known',
     wrong: 'a count',

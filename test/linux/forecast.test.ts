@@ -6,6 +6,7 @@ import { ownPages } from '../../src/run/boot/boot-plan.ts'
 import { forecastOutcome } from '../../src/run/boot/forecast.ts'
 import { bootOutcome } from '../../src/run/boot/outcome.ts'
 import { shippedMaps } from '../../src/run/maps/maps.ts'
+import { howMany, sampled } from '../tools/sample.ts'
 
 /** Every generation with a buffer, releases between them, and single commits. */
 const KERNELS: readonly BootOptions[] = [
@@ -29,7 +30,7 @@ function differs(options: BootOptions): string | null {
 
 test('on every shipped map the boot comes out as forecast', () => {
   let count = 0
-  const maps = shippedMaps()
+  const maps = sampled(shippedMaps(), 3)
   for (const [i, map] of maps.entries()) {
     // Each map with some of the kernels, so that all pairs of a kernel and a neighbourhood of maps occur.
     for (const kernel of KERNELS.filter((_, k) => (k + i) % 4 === 0)) {
@@ -58,6 +59,7 @@ test('whatever the sizes, command line and holes of a guest, the boot comes out 
     append: fc.constantFrom('', 'acpi=off', 'mem=900M', 'memmap=4M$0x30000000', 'memmap=1234K$0x7000000'),
     dom0: fc.boolean(),
   })
+  const numRuns = howMany({ all: 250, few: 80 })
   let count = 0
   fc.assert(
     fc.property(machine, ({ kernel, memory, vEnd, hole, append, dom0 }) => {
@@ -85,9 +87,9 @@ test('whatever the sizes, command line and holes of a guest, the boot comes out 
       count++
       assert.equal(answer, '')
     }),
-    { seed: 20110501, numRuns: 250 },
+    { seed: 20110501, numRuns },
   )
-  assert.ok(count > 200, `only ${count} of 250 were forecast`)
+  assert.ok(count > numRuns * 0.8, `only ${count} of ${numRuns} were forecast`)
 })
 
 test('it is silent where single entries decide', () => {

@@ -1,11 +1,19 @@
 import { randomNumbers } from '../../src/bits/random.ts'
 
+/** Whether everything is judged, however long it takes: under CI. Else `npm test` takes samples, and stays quick. */
+const IN_FULL = process.env.CI === 'true'
+
 /**
- * A part of what is judged, the same one every time, so that `npm test` stays quick; all of it under CI.
+ * A part of what is judged, the same one every time.
  * @param of one in so many is taken
  */
 export function sampled<T>(all: readonly T[], of: number): readonly T[] {
-  if (process.env.CI === 'true') return all
+  if (IN_FULL) return all
   const random = randomNumbers(of)
   return all.filter(() => random(of) === 0)
+}
+
+/** How many random cases are made: all of them, or the first ones. */
+export function howMany({ all, few }: { readonly all: number; readonly few: number }): number {
+  return IN_FULL ? all : few
 }

@@ -26,7 +26,12 @@ import {
 import { I32, type I64, i32, type V128, type Value } from '../wasm/wasm-values.ts'
 
 /** The functions that handlers call, by their index in the module. */
-export type Calls = { readonly translate: number; readonly commit: number; readonly assist: number }
+export type Calls = {
+  readonly translate: number
+  readonly commit: number
+  readonly assist: number
+  readonly effort: number
+}
 
 /** Access kinds of `translate`, as the imported function takes them. */
 export const READ = 0
@@ -405,6 +410,11 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
       this.saveFlags()
       this.return(i32(RARE.again))
     }
+  }
+
+  effort(): void {
+    if (this.isMain) throw new Error('what takes long is a rare handler')
+    this.let(new I32(callCode(this.calls.effort, [])))
   }
 
   countSecond(): void {

@@ -64,6 +64,8 @@ export type Imports = {
   enter(): number
   /** Carry out the instruction at the state's `record`: 0 done, 1 fault, 2 go on at `rip`, 3 stop there. */
   assist(): number
+  /** An instruction has taken as long as hundreds of others: 1 when the slice is to end behind it. */
+  effort(): number
 }
 
 const TYPES: Readonly<Record<keyof Imports, FunctionType>> = {
@@ -71,6 +73,7 @@ const TYPES: Readonly<Record<keyof Imports, FunctionType>> = {
   commit: { parameters: [], result: 'i32' },
   enter: { parameters: [], result: 'i32' },
   assist: { parameters: [], result: 'i32' },
+  effort: { parameters: [], result: 'i32' },
 }
 
 function build(): Uint8Array<ArrayBuffer> {
@@ -80,6 +83,7 @@ function build(): Uint8Array<ArrayBuffer> {
     commit: module.import('commit', TYPES.commit),
     enter: module.import('enter', TYPES.enter),
     assist: module.import('assist', TYPES.assist),
+    effort: module.import('effort', TYPES.effort),
   }
   const rare = module.function('rare', { parameters: ['i32', 'i32'], result: 'i32' }, rareFunction(calls))
   module.function('run', { parameters: ['i32'], result: 'i32' }, runFunction(calls, rare))
@@ -258,7 +262,6 @@ let compiled: WebAssembly.Module | null = null
 /** Run the interpreter over a memory. The module is built and compiled once. */
 export function instantiate(memory: WebAssembly.Memory, imports: Imports): (state: number) => number {
   compiled ??= new WebAssembly.Module(build())
-  const { translate, commit, enter, assist } = imports
-  const instance = new WebAssembly.Instance(compiled, { env: { memory, translate, commit, enter, assist } })
+  const instance = new WebAssembly.Instance(compiled, { env: { memory, ...imports } })
   return instance.exports.run
 }

@@ -100,6 +100,8 @@ export type Emitter = {
   next(): void
   /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
   assistInstead(): void
+  /** What the instruction has done took as long as hundreds of others: the slice may have to end behind it. */
+  effort(): void
   nextRip(): I64
   /** Go on at any address, or at the target of a direct jump. */
   jump(target: I64): void

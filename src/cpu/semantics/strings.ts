@@ -109,9 +109,13 @@ function bulk(s: String, name: string, n: I64, from: I32, to: I32): void {
         e.set(count, count.value.sub(1))
         e.brIf(again, count.value.ne(0))
       })
+      e.if(n.geU(MANY), () => e.effort())
     },
   )
 }
+
+/** Elements, one by one, that take as long as hundreds of instructions. */
+const MANY = 512
 
 const REPEAT: Readonly<Record<number, number>> = { 1: 1, 2: 0x0101, 4: 0x01010101 }
 
@@ -194,6 +198,7 @@ function repeatCompare(e: Emitter, address: 4 | 8, name: 'cmps' | 'scas', whileE
           const goesOn = whileEqual ? a.value.eq(b.value) : a.value.ne(b.value)
           e.brIf(again, goesOn.and(done.value.ltU(n)))
         })
+        e.if(done.value.geU(MANY), () => e.effort())
         if (name === 'cmps') moveBy(s, RSI, done.value.mul(s.step))
         moveBy(s, RDI, done.value.mul(s.step))
         e.br(end)

@@ -36,14 +36,15 @@ export type Refused = { readonly refused: string; readonly worker?: WorkerName }
 const MOST_BYTES = 2 ** 20
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const hex = (digits: number) => v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${digits}}$`)))
+const code = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))
+const key = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 
 const JOB = v.strictObject({
   kind: v.string(),
   spec: v.unknown(),
   pieces: count,
-  code: hex(16),
-  key: hex(64),
+  code,
+  key,
 })
 const PIECE = v.strictObject({ job: v.string(), piece: count })
 const RESULT = {

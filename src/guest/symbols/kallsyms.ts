@@ -28,11 +28,11 @@ const LONGEST_TOKEN = 128
 const LONGEST_NAME = 512
 const MOST_LETTERS = 2 ** 26
 /**
- * Looks at the file that a search for the symbols takes, by its bytes: a kernel's are found with a handful, and what is made to
- * look like them all over must not take for ever.
+ * Looks at the file that a search for the symbols may take, by its size. A kernel's of 50 MB are found with 300 000; what is
+ * made to look like symbols all over must not take for ever.
  */
-const LOOKS_A_BYTE = 64
-const FREE_LOOKS = 2 ** 24
+const LOOKS_A_BYTE = 1
+const FREE_LOOKS = 2 ** 23
 
 /** The kernel's own symbols, or null when it has none or keeps them in a way that is not known. */
 export function readKallsyms(elf: Uint8Array): SymbolTable | null {
@@ -122,6 +122,7 @@ function findTokens(file: Reader, index: number): number {
   for (let at = index - last - 2; at >= Math.max(0, index - last - LONGEST_TOKEN); at--) {
     let i = 1
     while (i < TOKENS && file.bytes[at + file.u16(index + i * 2) - 1] === 0) i++
+    file.look(i)
     if (i === TOKENS && file.bytes[at] !== 0) return at
   }
   return -1

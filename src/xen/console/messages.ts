@@ -37,6 +37,7 @@ const FACTS = {
   unknownDomain: ['domid'],
   itselfForeign: [],
   setForeign: [],
+  setForeignDomain: [],
   pinning: ['rc', 'mfn'],
   alreadyPinned: ['mfn'],
   notPinned: ['mfn'],
@@ -55,6 +56,7 @@ const FACTS = {
   multicallReentry: [],
   mmioDenied: ['pg_owner', 'mfn'],
   globalKernel: ['pfn'],
+  globalKernelPtwr: ['pfn'],
   iretFault: [],
   iretNoUser: [],
   iretFatal: [],
@@ -179,14 +181,9 @@ function resolve(messages: Messages, id: MessageId): Printed | null {
 function placeOf(messages: Messages, { printed, lines }: Entry, id: MessageId): string {
   const places = lines?.[messages.release]
   if (printed === undefined || places === undefined) return ''
-  const [file, first, last] = places[Math.min(printed.indexOf(id), places.length - 1)]
-  return `${fileName(messages, file)}:${messages.line === 'first' ? first : last}:`
-}
-
-function fileName({ files }: Messages, file: string): string {
-  if (files === 'name') return file.slice(file.lastIndexOf('/') + 1)
-  // The compiler finds these headers by its search path, which begins with a dot.
-  return file.includes('/include/') ? `./${file}` : file
+  const [path, first, last] = places[Math.min(printed.indexOf(id), places.length - 1)]
+  const file = messages.files === 'path' ? path : path.slice(path.lastIndexOf('/') + 1)
+  return `${messages.headers[id] ?? file}:${messages.line === 'first' ? first : last}:`
 }
 
 /** A directive of a template, or text between directives. */

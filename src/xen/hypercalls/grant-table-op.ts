@@ -11,9 +11,6 @@ import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith } from './continuation.ts'
 
-/** Frames that a grant table may have: gnttab_max_frames. */
-const MAX_FRAMES = 64
-
 /** Statuses that an operation finds in its structure. */
 const STATUS = { okay: 0, general_error: -1, bad_domain: -2, bad_handle: -4 } as const
 
@@ -35,7 +32,7 @@ export function grantTableOp({ xen, domain: caller, port }: Call): number {
       if (count !== 1) return EINVAL
       // {u16 domain, out u32 frames, u32 most, s16 status}
       const frames = Math.max(1, caller.grantFrames.length)
-      return put(port, argument + 4, [frames, MAX_FRAMES, STATUS.okay])
+      return put(port, argument + 4, [frames, xen.version.abi.grantFrames, STATUS.okay])
     }
     case GNTTABOP.set_version: {
       const version = new Uint32Array(1)
@@ -65,7 +62,7 @@ function setupTable(xen: Hypervisor, caller: Domain, port: Vcpu, argument: numbe
   if (!copyFromGuest(port, argument, words, 6)) return EFAULT
   const [id, wanted] = [words[0] & 0xffff, words[1]]
   if (id !== DOMID.SELF && id !== caller.id) return put(port, argument + 8, [STATUS.bad_domain & 0xffff])
-  if (wanted > MAX_FRAMES) return put(port, argument + 8, [STATUS.general_error & 0xffff])
+  if (wanted > xen.version.abi.grantFrames) return put(port, argument + 8, [STATUS.general_error & 0xffff])
   const frames = grantFrames(xen, caller, wanted)
   const list = vaOf(words[4], words[5])
   for (let i = 0; i < wanted; i++) if (put(port, list + i * 8, [frames[i], 0]) !== 0) return EFAULT

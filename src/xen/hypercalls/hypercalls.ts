@@ -1,4 +1,4 @@
-import { ENOSYS, EPERM } from '../../bits/errno.ts'
+import { ENOSYS } from '../../bits/errno.ts'
 import { HYPERCALL } from '../abi.ts'
 import type { Call } from '../call.ts'
 import { getDebugRegister, setDebugRegister } from '../pv/debug-registers.ts'
@@ -29,8 +29,23 @@ export type Hypercall = {
   readonly leavesResult?: boolean
 }
 
-/** Hypercalls of the toolstack and of dom0's platform, which a guest may not make. */
-const denied = ({ domain }: Call): number => (domain.privileged ? ENOSYS : EPERM)
+/** Hypercalls of the toolstack, of dom0's platform and of device models: nothing is carried out, but answered. */
+const ANSWERED: readonly (readonly [number, arguments: number])[] = [
+  [HYPERCALL.platform_op, 1],
+  [HYPERCALL.sysctl, 1],
+  [HYPERCALL.domctl, 1],
+  [HYPERCALL.kexec_op, 2],
+  [HYPERCALL.xenpmu_op, 2],
+  [HYPERCALL.dm_op, 3],
+  [HYPERCALL.hypfs_op, 5],
+  [HYPERCALL.mca, 1],
+  [HYPERCALL.paging_domctl_cont, 1],
+]
+
+function answer(nr: number, { xen, domain }: Call): number {
+  const [dom0, domU] = xen.version.abi.calls[nr] ?? [ENOSYS, ENOSYS]
+  return domain.privileged ? dom0 : domU
+}
 
 /** The hypercalls by number. */
 const TABLE: readonly (readonly [number, Hypercall])[] = [
@@ -60,12 +75,12 @@ const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.get_debugreg, { arguments: 1, call: getDebugRegister, leavesResult: true }],
   [HYPERCALL.grant_table_op, { arguments: 3, call: grantTableOp }],
   [HYPERCALL.vcpu_op, { arguments: 3, call: vcpuOp }],
-  [HYPERCALL.platform_op, { arguments: 1, call: denied }],
-  [HYPERCALL.sysctl, { arguments: 1, call: denied }],
-  [HYPERCALL.domctl, { arguments: 1, call: denied }],
-  [HYPERCALL.kexec_op, { arguments: 2, call: denied }],
   [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
+  ...ANSWERED.map(([nr, count]): readonly [number, Hypercall] => [
+    nr,
+    { arguments: count, call: (call) => answer(nr, call) },
+  ]),
 ]
 
 /** The hypercalls by number; there are none beyond its end, and holes in it. */

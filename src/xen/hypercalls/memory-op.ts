@@ -39,16 +39,21 @@ export function memoryOp({ xen, domain: caller, port }: Call): number {
       return machphysMfnList(xen, port, argument)
     case MEMORY_OP.machphys_mapping:
       return machphysMapping(xen, caller, port, argument)
-    case MEMORY_OP.add_to_physmap:
-      // A PV domain keeps its own map of what it owns.
-      return copyByteFromGuest(port, argument) === -1 ? EFAULT : EINVAL
     case MEMORY_OP.memory_map:
       return caller.memoryMap === null ? ENOSYS : giveMap(port, argument, caller.memoryMap)
     case MEMORY_OP.machine_memory_map:
-      return caller.privileged ? giveMap(port, argument, xen.machineMap) : EPERM
+      return caller.privileged ? machineMap(xen, port, argument) : EPERM
     default:
-      return ENOSYS
+      return answer(xen, caller, port, argument, command)
   }
+}
+
+/** What a PV guest has no use for, as it keeps its own map of what it owns; and what is dom0's. */
+function answer(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number, command: number): number {
+  const answers = xen.version.abi.memoryOps[command]
+  if (answers === undefined) return ENOSYS
+  if (copyByteFromGuest(port, argument) === -1) return EFAULT
+  return answers[caller.privileged ? 0 : 1]
 }
 
 /** A change of a domain's reservation: how many extents are done. */
@@ -111,6 +116,15 @@ function machphysMapping(xen: Hypervisor, caller: Domain, port: Vcpu, argument: 
     Math.floor(max / 0x1_0000_0000),
   ]
   return copyToGuest(port, argument, words, 6) ? 0 : EFAULT
+}
+
+/** The map of the machine, or how many entries it has. */
+function machineMap(xen: Hypervisor, port: Vcpu, argument: number): number {
+  const head = new Uint32Array(4)
+  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
+  const isCount = xen.version.abi.countsMap && head[2] === 0 && head[3] === 0
+  if (!isCount) return giveMap(port, argument, xen.machineMap)
+  return copyToGuest(port, argument, [xen.machineMap.length], 1) ? 0 : EFAULT
 }
 
 /** {u32 count, u64 buffer*}: as many entries of {u64 start, u64 size, u32 type} as there is room for. */

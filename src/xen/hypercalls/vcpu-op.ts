@@ -1,5 +1,5 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS } from '../../bits/errno.ts'
+import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import { SHUTDOWN, VCPU_INFO, VCPUOP } from '../abi.ts'
 import type { Call } from '../call.ts'
@@ -67,6 +67,11 @@ export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
     case VCPUOP.stop_singleshot_timer:
       vcpu.timers.singleshot = Infinity
       return 0
+    case VCPUOP.get_physid:
+      if (!xen.version.abi.hasPhysicalId) return ENOSYS
+      // {u64 APIC id | ACPI id << 32}: the first of both, where the vCPU stays on one CPU.
+      if (!domain.privileged) return EINVAL
+      return copyToGuest(port, argument, [0, 0], 2) ? 0 : EFAULT
     case VCPUOP.register_vcpu_info:
       return read(4) ? registerVcpuInfo(xen, vcpu, words) : EFAULT
     default:
@@ -77,14 +82,17 @@ export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
 /** {u64 mfn, u32 offset, u32}: the page is held as writable for ever, and there is no second time. */
 function registerVcpuInfo(xen: Hypervisor, vcpu: PvVcpu, words: Uint32Array): number {
   const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
+  const { vcpuInfoPlace, vcpuInfoTwice, vcpuInfoType } = xen.version.errnos
+  const isAgain = vcpu.vcpuInfo !== null
+  if (isAgain && vcpuInfoTwice === EBUSY) return EBUSY
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
-  if (!isPlace) return xen.version.errnos.vcpuInfoPlace
-  if (vcpu.vcpuInfo !== null) return EINVAL
+  if (!isPlace) return vcpuInfoPlace
+  if (isAgain) return vcpuInfoTwice
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, vcpu.domain)) return EINVAL
   if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
     putPage(xen, mfn, record)
-    return EINVAL
+    return vcpuInfoType
   }
   moveVcpuInfo(xen, vcpu, mfn, offset)
   return 0

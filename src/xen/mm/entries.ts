@@ -56,15 +56,23 @@ export const adjusted = { hi: 0 }
 /**
  * The entry as Xen stores it: adjust_guest_lNe(). Kernel pages of a guest are user pages to the CPU, told apart by bit
  * 52; user pages are global. Returns the low half and leaves the high one in `adjusted.hi`.
+ *
+ * @param warning the line about a page with both marks, which has a place in each file that the code is included by
  */
-export function adjust(xen: Hypervisor, level: TableLevel, lo: number, hi: number): number {
+export function adjust(
+  xen: Hypervisor,
+  level: TableLevel,
+  lo: number,
+  hi: number,
+  warning: 'globalKernel' | 'globalKernelPtwr' = 'globalKernel',
+): number {
   adjusted.hi = hi
   if ((lo & P) === 0) return lo
   if (level === 4) return (lo | US | (xen.version.rules.l4Accessed ? A : 0)) >>> 0
   if (level !== 1) return (lo | US) >>> 0
   // Both marks at once are the guest's own doing; Xen adds but one of them.
   if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) {
-    xen.log('globalKernel', { pfn: entryFrame(lo, hi) })
+    xen.log(warning, { pfn: entryFrame(lo, hi) })
   }
   if ((lo & US) === 0) adjusted.hi = (hi | HI_GUEST_KERNEL) >>> 0
   if ((adjusted.hi & HI_GUEST_KERNEL) === 0) return (lo | US | G) >>> 0

@@ -25,7 +25,7 @@ export function getPageOwner(xen: Hypervisor, caller: Domain, id: number): Domai
     return null
   }
   if (hidesOthers) {
-    xen.log('setForeign')
+    xen.log('setForeignDomain')
     return null
   }
   return domain

@@ -59,6 +59,14 @@ export function copyByteFromGuest(port: Vcpu, va: number): number {
   return page === -1 ? -1 : port.memory.u8[page * 4 + ((va >>> 0) & (PAGE - 1))]
 }
 
+/** Write one byte; false when it cannot be. */
+export function copyByteToGuest(port: Vcpu, va: number, byte: number): boolean {
+  const page = isGuestAddress(va) ? port.tryWritable(va) : -1
+  if (page === -1) return false
+  port.memory.u8[page * 4 + ((va >>> 0) & (PAGE - 1))] = byte
+  return true
+}
+
 /** Write `count` u32 words to `va`. False when a byte of them cannot be written; what came before it is written. */
 export function copyToGuest(port: Vcpu, va: number, words: ArrayLike<number>, count: number): boolean {
   if ((va & 3) === 0) {
@@ -72,10 +80,7 @@ export function copyToGuest(port: Vcpu, va: number, words: ArrayLike<number>, co
     return true
   }
   for (let i = 0; i < count * 4; i++) {
-    const at = va + i
-    const page = isGuestAddress(at) ? port.tryWritable(at) : -1
-    if (page === -1) return false
-    port.memory.u8[page * 4 + ((at >>> 0) & (PAGE - 1))] = words[i >> 2] >>> (8 * (i & 3))
+    if (!copyByteToGuest(port, va + i, words[i >> 2] >>> (8 * (i & 3)))) return false
   }
   return true
 }

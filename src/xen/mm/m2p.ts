@@ -1,5 +1,6 @@
 import { ENTRY_BYTES, REGION, slotAt } from '../../bits/address.ts'
 import { entryHi, entryLo, P, PSE, US } from '../../bits/pte.ts'
+import { REF_XEN_HEAP, REFS_WORD } from '../../machine/frames.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ownerOf } from './references.ts'
 
@@ -33,6 +34,9 @@ export class M2p {
   /** Map the table for guests: large read-only pages, for those parts that describe a group of RAM. */
   build(l3?: number): void {
     this.l3 = this.xen.allocateXenTable(l3)
+    if (this.xen.version.rules.m2pTableIsHeap) {
+      this.xen.memory.u32[this.xen.memory.record(this.l3) + REFS_WORD] = REF_XEN_HEAP
+    }
     const l2s = new Map<number, number>()
     // A large page of the table describes 2^18 frames: four groups.
     for (let first = 0; first < this.covered; first += 0x40000) {

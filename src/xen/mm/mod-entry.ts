@@ -66,7 +66,7 @@ export function modEntry(
         level === 1
           ? getPageFromL1e(xen, lo, hi, tableOwner, pageOwner)
           : getPageFromUpper(xen, level, lo, hi, table, tableOwner)
-      if (rc < 0) return rc
+      if (rc < 0) return level === 1 ? (xen.version.errnos.refusedEntry ?? rc) : rc
       lo = (lo ^ rc) >>> 0
       store(xen, level, at, lo, hi, kept)
       put(xen, level, oldLo, oldHi, table, tableOwner)

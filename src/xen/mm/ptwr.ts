@@ -114,7 +114,7 @@ function storeToLiveL1(
       if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: true })
       return false
     }
-    lo = adjust(xen, 1, (lo ^ rc) >>> 0, hi)
+    lo = adjust(xen, 1, (lo ^ rc) >>> 0, hi, 'globalKernelPtwr')
     hi = adjusted.hi
   }
   words[at] = lo

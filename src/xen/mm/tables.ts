@@ -108,7 +108,7 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
         putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
       }
       xen.failedSlot = slot
-      return rc
+      return xen.version.errnos.refusedEntry ?? rc
     }
     words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi >>> 0)
     words[at + 1] = adjusted.hi

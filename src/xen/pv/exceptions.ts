@@ -103,11 +103,13 @@ export function enterGuest(
     enterAt(port, address)
     return
   }
-  let fault = xen.version.messages.entryFault
-  if (missed !== null && fault !== '') {
+  const { entryFault } = xen.version.messages
+  let fault = ''
+  if (entryFault !== null) {
     // Xen walks to the address of the store that failed, unless the stack is in Xen's own range.
-    if (isGuestAddress(missed.va)) pageWalk(xen, port, missed.va)
-    fault = pushFault(xen.version.messages.pushFaults, missed.index)
+    if (missed !== null && isGuestAddress(missed.va)) pageWalk(xen, port, missed.va)
+    const place = missed === null ? entryFault.noHandler : pushFault(entryFault.labels, missed.index)
+    fault = `: fault at ${place}`
   }
   xen.console.xen(`domain_crash_sync called from entry.S${fault}`)
   crashDomain(xen, vcpu)
@@ -125,11 +127,11 @@ function enterAt(port: Vcpu, address: number): void {
 }
 
 /** Where Xen says that the frame could not be pushed: labels four bytes apart, one for each word from the top. */
-function pushFault(labels: number, index: number): string {
+function pushFault(labels: number | null, index: number): string {
   const word = Math.max(0, 6 - index)
   const label = word === 0 ? '0x8' : `${word}x8`
-  const at = (labels + (6 - word) * 4).toString(16)
-  return `: fault at ffff82d0${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
+  const at = labels === null ? '?'.repeat(16) : `ffff82d0${(labels + (6 - word) * 4).toString(16)}`
+  return `${at} x86_64/entry.S#domain_crash_page_fault_${label}+0/0x4`
 }
 
 function logUnhandled(xen: Hypervisor, vcpu: PvVcpu, vector: number, error: number): void {

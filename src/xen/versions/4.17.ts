@@ -1,5 +1,17 @@
-import { EACCES, EINVAL, ENODEV, ENXIO, ESRCH } from '../../bits/errno.ts'
+import {
+  EACCES,
+  EFAULT,
+  EINVAL,
+  ENODATA,
+  ENODEV,
+  ENOSYS,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+  ESRCH,
+} from '../../bits/errno.ts'
 import { typeLayout } from '../../bits/type-word.ts'
+import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import type { XenVersion } from './version.ts'
 
 /** Flags whose change needs no recount: NX, bits 52 to 62, AVAIL, G, D, A, US. */
@@ -8,8 +20,7 @@ const WHITELIST = 0xfffe00 | 0x100 | 0x040 | 0x020 | 0x004
 /** Debian 12's Xen, 4.17.7, as a debug build. */
 export const xen417: XenVersion = {
   name: '4.17',
-  // What is between it and the Xen of 2011 has its prefixes and its silence in release builds.
-  standsFrom: [4, 6],
+  standsFrom: [4, 15],
   banner: 'Xen-4.17.7  x86_64  debug=y  Not tainted',
   rules: {
     badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x198, l3: 0x198, l4: 0x198 },
@@ -28,6 +39,8 @@ export const xen417: XenVersion = {
     xenSlotsNx: true,
     flushesLinearMap: true,
     freeUnpins: false,
+    ioFramesAreHeap: false,
+    m2pTableIsHeap: false,
     dom0FramesBackwards: true,
     stealClearsType: true,
     eagerLdt: false,
@@ -46,24 +59,63 @@ export const xen417: XenVersion = {
     unknownMsrsPass: false,
   },
   errnos: {
+    refusedEntry: null,
     unknownTableOwner: ESRCH,
     badRoot: null,
     flushCache: EACCES,
     flushCacheGlobal: EINVAL,
     debugRegister: ENODEV,
     vcpuInfoPlace: ENXIO,
+    vcpuInfoType: EINVAL,
+    vcpuInfoTwice: EINVAL,
     lateTimer: 0,
   },
   abi: {
     version: 0x4_0011,
     extraversion: '.7',
-    // memory_op_vnode_supported and direct_mapped.
+    capabilities: 'xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ',
+    changeset: '',
+    // memory_op_vnode_supported and direct_mapped; dom0.
     features: [13, 17],
+    dom0Features: [11],
+    paeByNote: true,
     deniesCommandLine: true,
     hasBuildId: true,
+    hasLongTexts: false,
     assists: [0, 1, 2, 3, 4, 5, 32],
     noTranslate: true,
     hidesRamSize: true,
+    countsMap: true,
+    hasPhysicalId: true,
+    calls: {
+      [HYPERCALL.platform_op]: [ENOSYS, EPERM],
+      [HYPERCALL.sysctl]: [EACCES, EACCES],
+      [HYPERCALL.domctl]: [EACCES, EACCES],
+      [HYPERCALL.kexec_op]: [ENOSYS, EPERM],
+      [HYPERCALL.xenpmu_op]: [EOPNOTSUPP, EOPNOTSUPP],
+      [HYPERCALL.dm_op]: [ENODATA, ENODATA],
+      [HYPERCALL.hypfs_op]: [EINVAL, EPERM],
+      [HYPERCALL.mca]: [EFAULT, EPERM],
+      [HYPERCALL.paging_domctl_cont]: [EFAULT, EFAULT],
+    },
+    memoryOps: {
+      [MEMORY_OP.add_to_physmap]: [EACCES, EACCES],
+      [MEMORY_OP.maximum_gpfn]: [0, 0],
+      [MEMORY_OP.remove_from_physmap]: [EACCES, EACCES],
+      [MEMORY_OP.set_pod_target]: [EINVAL, EINVAL],
+      [MEMORY_OP.get_pod_target]: [EINVAL, EINVAL],
+      [MEMORY_OP.get_sharing_freed_pages]: [0, 0],
+      [MEMORY_OP.get_sharing_shared_pages]: [0, 0],
+      [MEMORY_OP.access_op]: [EPERM, EINVAL],
+      [MEMORY_OP.add_to_physmap_batch]: [EACCES, EACCES],
+      [MEMORY_OP.claim_pages]: [EINVAL, EINVAL],
+      [MEMORY_OP.machphys_compat_mfn_list]: [EOPNOTSUPP, EOPNOTSUPP],
+      [MEMORY_OP.get_vnumainfo]: [EOPNOTSUPP, EOPNOTSUPP],
+      [MEMORY_OP.reserved_device_memory_map]: [EINVAL, EINVAL],
+      [MEMORY_OP.acquire_resource]: [ESRCH, ESRCH],
+    },
+    grantFrames: 64,
+    lastCpuidLeaf: 5,
     clobber: [0xdeadf00d, 0xdeadbeef],
   },
   words: {
@@ -77,6 +129,7 @@ export const xen417: XenVersion = {
     build: 'debug',
     line: 'first',
     files: 'path',
+    headers: { pageRef: './arch/x86/include/asm/mm.h' },
     namesVcpu: true,
     guestLog: { always: 4, limited: 4 },
     ownLineForPageFault: false,
@@ -84,8 +137,10 @@ export const xen417: XenVersion = {
     dumpsSegmentBases: true,
     blankAfterL2: false,
     iretFailure: 'arch/x86/pv/iret.c:104',
-    entryFault: ': fault at ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
-    pushFaults: 0x403738d0,
+    entryFault: {
+      noHandler: 'ffff82d040204b06 x86_64/entry.S#create_bounce_frame+0x15d/0x187',
+      labels: 0x403738d0,
+    },
     dom0Crashed: 'Hardware Dom0 crashed: rebooting machine in 5 seconds.',
   },
   holes: [],

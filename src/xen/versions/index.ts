@@ -1,11 +1,27 @@
 import { BadInput, nearest } from '../../bits/bad-input.ts'
+import { xen41 } from './4.1.ts'
+import { xen414 } from './4.14.ts'
+import { xen414Release } from './4.14-release.ts'
 import { xen417 } from './4.17.ts'
 import { xen417Release } from './4.17-release.ts'
+import { xen420 } from './4.20.ts'
+import { xen420Release } from './4.20-release.ts'
+import { xen421 } from './4.21.ts'
 import { seed } from './seed.ts'
 import type { Release, XenVersion } from './version.ts'
 
 /** The versions of Xen that there are, in the order in which they came. */
-export const versions: readonly XenVersion[] = [seed, xen417, xen417Release]
+export const versions: readonly XenVersion[] = [
+  xen41,
+  seed,
+  xen414,
+  xen414Release,
+  xen417,
+  xen417Release,
+  xen420,
+  xen420Release,
+  xen421,
+]
 
 /** What is taken where nobody says which: the model kernels have the Xen of their time, everything else one of today. */
 export const DEFAULT_XEN = { model: seed.name, others: xen417.name } as const

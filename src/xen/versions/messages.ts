@@ -4,6 +4,9 @@
  */
 export type GuestLog = { readonly always: number; readonly limited: number }
 
+/** Where a build has the end of create_bounce_frame() is known of some builds only. */
+export const UNKNOWN_PLACE = '???????????????? x86_64/entry.S#create_bounce_frame'
+
 /** What a version prints, and in which form. The messages themselves are in data/xen-messages.json. */
 export type Messages = {
   /** The release of the table whose wording and source lines these are. */
@@ -14,6 +17,8 @@ export type Messages = {
   readonly line: 'first' | 'last'
   /** How a source file is named: `mm.c`, or from Xen's root on, `arch/x86/mm.c` (4.17, 7a3bcd2bab). */
   readonly files: 'name' | 'path'
+  /** Of messages that stand in headers: the header as the file that includes it names it. */
+  readonly headers: Readonly<Record<string, string>>
   /** How a line names whose hypercall it is about: `d0`, or `d0v0` (4.5). */
   readonly namesVcpu: boolean
   /** Which messages about guests are printed when nobody has said otherwise on Xen's command line. */
@@ -31,10 +36,11 @@ export type Messages = {
   readonly blankAfterL2: boolean
   /** The place that `domain_crash called from` names when iret fails. */
   readonly iretFailure: string
-  /** What `domain_crash_sync called from entry.S` adds where an exception has no handler; empty in versions that add nothing. */
-  readonly entryFault: string
-  /** Text address, low half, of the first label that it adds where a frame could not be pushed: labels are four bytes apart. */
-  readonly pushFaults: number
+  /**
+   * What `domain_crash_sync called from entry.S` adds (4.4), by the build's own addresses: where an exception has no handler,
+   * the text; and the low half of the address of the first label for a frame that could not be pushed, four bytes apart.
+   */
+  readonly entryFault: { readonly noHandler: string; readonly labels: number | null } | null
   /** The last line of dom0's crash. */
   readonly dom0Crashed: string
 }

@@ -66,6 +66,10 @@ export type Rules = {
 
   /** decrease_reservation() unpins a pinned frame: until XSA-252 (2018). */
   readonly freeUnpins: boolean
+  /** Frames of dom_io are Xen's own, of its heap: arch_init_memory() (until 4.14). */
+  readonly ioFramesAreHeap: boolean
+  /** So is the L3 that maps the M2P: alloc_xen_pagetable() (until 4.15). */
+  readonly m2pTableIsHeap: boolean
   /** Debug builds give dom0 the frames behind its initial ones in descending order: alloc_chunk(). */
   readonly dom0FramesBackwards: boolean
   /** A frame that steal_page() takes forgets its type: XSA-214 (2017). */

@@ -1,5 +1,6 @@
-import { EINVAL, ETIME } from '../../bits/errno.ts'
+import { EINVAL, ENOSYS, EPERM, ETIME } from '../../bits/errno.ts'
 import { typeLayout } from '../../bits/type-word.ts'
+import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import type { XenVersion } from './version.ts'
 
 /**
@@ -8,7 +9,7 @@ import type { XenVersion } from './version.ts'
  */
 export const seed: XenVersion = {
   name: 'seed',
-  standsFrom: [0, 0],
+  standsFrom: [4, 2],
   banner: 'Xen-4.2-unstable  x86_64  debug=y  Not tainted',
   rules: {
     badFlags: { l1: 0x400098, l1Devices: 0x400000, l2: 0x118, l3: 0x198, l4: 0x198 },
@@ -27,6 +28,8 @@ export const seed: XenVersion = {
     xenSlotsNx: false,
     flushesLinearMap: false,
     freeUnpins: true,
+    ioFramesAreHeap: true,
+    m2pTableIsHeap: true,
     dom0FramesBackwards: true,
     stealClearsType: false,
     eagerLdt: true,
@@ -45,23 +48,42 @@ export const seed: XenVersion = {
     unknownMsrsPass: true,
   },
   errnos: {
+    refusedEntry: null,
     unknownTableOwner: EINVAL,
     badRoot: EINVAL,
     flushCache: EINVAL,
     flushCacheGlobal: EINVAL,
     debugRegister: EINVAL,
     vcpuInfoPlace: EINVAL,
+    vcpuInfoType: EINVAL,
+    vcpuInfoTwice: EINVAL,
     lateTimer: ETIME,
   },
   abi: {
     version: 0x4_0002,
     extraversion: '-unstable',
+    capabilities: 'xen-3.0-x86_64 ',
+    changeset: 'unavailable',
     features: [],
+    dom0Features: [],
+    paeByNote: true,
     deniesCommandLine: false,
     hasBuildId: false,
+    hasLongTexts: false,
     assists: [0, 1, 2, 3],
     noTranslate: false,
     hidesRamSize: false,
+    countsMap: false,
+    hasPhysicalId: false,
+    calls: {
+      [HYPERCALL.platform_op]: [ENOSYS, EPERM],
+      [HYPERCALL.sysctl]: [ENOSYS, EPERM],
+      [HYPERCALL.domctl]: [ENOSYS, EPERM],
+      [HYPERCALL.kexec_op]: [ENOSYS, EPERM],
+    },
+    memoryOps: { [MEMORY_OP.add_to_physmap]: [EINVAL, EINVAL] },
+    grantFrames: 32,
+    lastCpuidLeaf: 3,
     clobber: [0xdeadbeef, 0],
   },
   words: {
@@ -75,6 +97,7 @@ export const seed: XenVersion = {
     build: 'debug',
     line: 'last',
     files: 'name',
+    headers: {},
     namesVcpu: false,
     guestLog: { always: 4, limited: 4 },
     ownLineForPageFault: true,
@@ -82,8 +105,7 @@ export const seed: XenVersion = {
     dumpsSegmentBases: false,
     blankAfterL2: true,
     iretFailure: 'traps.c:318',
-    entryFault: '',
-    pushFaults: 0,
+    entryFault: null,
     dom0Crashed: 'Domain 0 crashed: rebooting machine in 5 seconds.',
   },
   holes: ['148', '154', '182', '213', '240', '286', '298'],

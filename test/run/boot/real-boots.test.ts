@@ -17,20 +17,27 @@ type RealBoot = {
   refused: { saw: string; exp: string; pfn: string } | null
   /** The lines about where tables go and about the tail, in their order. */
   lines: string[]
+  /** What Xen printed of the refusal, from its first line on, as far as the recording has it. */
+  xenLines: string[]
 }
 
-/** The profiles by the version that was run: 4.1.0 has the type words and the rules of the seed's build. */
-function profile(xen: string): string {
+/** The version of a recording's Xen. */
+function versionOf(xen: string): string {
   if (xen.startsWith('4.17')) return '4.17'
   assert.match(xen, /^4\.1\.0/)
-  return 'seed'
+  return '4.1'
+}
+
+/** A line without the machine frame, which depends on where Xen put the domain. */
+function withoutMfn(line: string): string {
+  return line.replace(/\bmfn [0-9a-f]+/, 'mfn')
 }
 
 function check(real: RealBoot): void {
   const { name, generation, append } = real
   const result = boot({
     linux: generation,
-    xen: profile(real.xen),
+    xen: versionOf(real.xen),
     map: { name, kind: 'host', partial: false, source: 'a real boot', entries: real.machine },
     memory: Number(real.nrPages),
     vEnd: Number(real.vEnd),
@@ -49,6 +56,9 @@ function check(real: RealBoot): void {
     const { saw, exp, pfn } = result
     assert.deepEqual({ saw, exp, pfn }, { ...real.refused, pfn: `0x${real.refused.pfn}` }, name)
     assert.equal(result.via, 'pin', name)
+    const { xenLines } = real
+    const printed = result.console.filter((line) => line.startsWith('(XEN) ')).slice(0, xenLines.length)
+    assert.deepEqual(printed.map(withoutMfn), xenLines.map(withoutMfn), name)
   } else if (generation === 'C0') {
     assert.equal(result.via, 'page-fault', name)
   }
@@ -64,6 +74,7 @@ type Raw = {
   machine_e820: { start: string; end: string; type: E820Type }[]
   refused: { saw: string; exp: string; mfn: string; pfn: string } | null
   lines: string[]
+  xen_lines: string[]
 }
 
 const { boots } = JSON.parse(recorded('real-boots/boots.json')) as { boots: Raw[] }
@@ -85,6 +96,7 @@ for (const raw of boots) {
       machine: raw.machine_e820.map((e) => ({ ...e, start: Number(e.start), end: Number(e.end) })),
       refused: raw.refused && { saw: raw.refused.saw, exp: raw.refused.exp, pfn: raw.refused.pfn },
       lines: raw.lines.filter((line) => /direct mapping tables|setting RW/.test(line)),
+      xenLines: raw.xen_lines,
     }))
 }
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostileMachine } from '../../../src/run/check/hostile.ts'
 import { recountMachine } from '../../../src/run/check/recount.ts'
+import { howMany } from '../../tools/sample.ts'
 
 /** Hypercalls of the test; the bench makes a hundred times as many. */
-const CALLS = 100_000
+const CALLS = howMany({ all: 100_000, few: 25_000 })
 
 for (const [xen, domain] of [
   ['4.17', 'dom0'],
