@@ -374,6 +374,7 @@ export class Hypervisor implements Host {
     store: FaultingStore | undefined,
   ): 'emulated' | 'retry' | 'deliver' {
     this.current = this.vcpuOf(port)
+    this.work.done += COST_NS.trap
     return fixupPageFault(this, this.current.domain, port, va, error, store)
   }
 

@@ -10,7 +10,7 @@ import { ARGUMENTS, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 export const PREEMPTED = -ERRNO.ERESTART
 
 /** In the count of a list: the call goes on, and the requests done before are to be added. Xen: MMU_UPDATE_PREEMPTED. */
-export const GOES_ON = 0x8000_0000
+export const GOES_ON = 1 << 31
 
 /** Ask for the rest of a call by its first arguments; addresses have 48 bits. Returns `PREEMPTED`. */
 export function continueWith(port: Vcpu, ...args: readonly number[]): number {

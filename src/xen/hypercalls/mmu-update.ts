@@ -31,9 +31,10 @@ const doneWord = new Uint32Array(1)
  */
 export function mmuUpdate({ xen, domain: caller, port }: Call): number {
   const array = argVa(port, 0)
-  const count = requestCount(arg32(port, 1))
+  const asked = arg32(port, 1)
+  const count = asked & ~GOES_ON
   const done = argVa(port, 2)
-  const before = doneBefore(port)
+  const before = asked === count ? 0 : doneBefore(port, done)
   const foreign = arg32(port, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
   if (tableOwner === null) return xen.version.errnos.unknownTableOwner
@@ -50,7 +51,7 @@ export function mmuUpdate({ xen, domain: caller, port }: Call): number {
   let upperChanged = false
   for (; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      rc = continueWith(port, array + i * 16, count - i + GOES_ON)
+      rc = continueWith(port, array + i * 16, ((count - i) | GOES_ON) >>> 0)
       break
     }
     xen.work.done += COST_NS.request
@@ -77,15 +78,9 @@ function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | nu
   return xen.domainById(id) ?? null
 }
 
-/** The number of requests in the count of a list. */
-export function requestCount(count: number): number {
-  return count % GOES_ON
-}
-
-/** Requests of a list, its count and where to tell what is done in the first arguments, that are done already. */
-export function doneBefore(port: Vcpu): number {
-  if (arg32(port, 1) < GOES_ON || argVa(port, 2) === 0) return 0
-  return copyFromGuest(port, argVa(port, 2), doneWord, 1) ? doneWord[0] : 0
+/** Of a call that goes on: how many requests are done already, where the guest is told. */
+export function doneBefore(port: Vcpu, done: number): number {
+  return done !== 0 && copyFromGuest(port, done, doneWord, 1) ? doneWord[0] : 0
 }
 
 /** `*done = count`, where the guest gave an address; a bad one is ignored. */

@@ -16,7 +16,7 @@ import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
 import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith, GOES_ON } from './continuation.ts'
-import { doneBefore, requestCount, writeDone } from './mmu-update.ts'
+import { doneBefore, writeDone } from './mmu-update.ts'
 
 const OP_NAMES = new Map<number, string>(Object.entries(MMUEXT).map(([name, n]) => [n, name]))
 
@@ -46,9 +46,10 @@ const vcpuMask = new Uint32Array(2)
 export function mmuextOp(call: Call): number {
   const { xen, domain: caller, port } = call
   const array = argVa(port, 0)
-  const count = requestCount(arg32(port, 1))
+  const asked = arg32(port, 1)
+  const count = asked & ~GOES_ON
   const done = argVa(port, 2)
-  const before = doneBefore(port)
+  const before = asked === count ? 0 : doneBefore(port, done)
   const pageOwner = getPageOwner(xen, caller, arg32(port, 3) & 0xffff)
   if (pageOwner === null) return ESRCH
   if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
@@ -57,7 +58,7 @@ export function mmuextOp(call: Call): number {
   let i = 0
   for (; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      rc = continueWith(port, array + i * 24, count - i + GOES_ON)
+      rc = continueWith(port, array + i * 24, ((count - i) | GOES_ON) >>> 0)
       break
     }
     xen.work.done += COST_NS.request

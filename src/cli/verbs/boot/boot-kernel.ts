@@ -7,7 +7,7 @@ import { junitReport } from '../../junit.ts'
 import { type Ending, supervise, wallLimit } from '../../thread/supervisor.ts'
 import type { KernelSpecFlags } from './kernel-spec.ts'
 import type { KernelTask, KernelTaskResult } from './kernel-task.ts'
-import { hasTerminal, takeTerminal } from './terminal.ts'
+import { endLine, hasTerminal, takeTerminal } from './terminal.ts'
 
 /** What `xenolith boot` takes for a real kernel. */
 export type KernelFlags = KernelSpecFlags & {
@@ -53,6 +53,7 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
     listens: true,
     ...(isBatch ? {} : { terminal: takeTerminal }),
   })
+  if (!isBatch) endLine()
   const status = report(ending, flags, io)
   // The shell, too, is to see that it was a signal.
   if (ending.signal !== null) process.kill(process.pid, ending.signal)

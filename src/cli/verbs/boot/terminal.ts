@@ -32,12 +32,15 @@ export function takeTerminal(typed: (bytes: Uint8Array) => void, leave: () => vo
     stdin.setRawMode(false)
     stdin.off('data', onData)
     stdin.pause()
-    // A guest may leave the terminal in the middle of a line, in a colour.
-    try {
-      writeOutput('\x1b[0m\r\n')
-    } catch {
-      // The terminal itself may have gone.
-    }
+  }
+}
+
+/** A guest may have left the terminal in the middle of a line, in a colour. */
+export function endLine(): void {
+  try {
+    writeOutput('\x1b[0m\r\n')
+  } catch {
+    // The terminal itself may have gone.
   }
 }
 
