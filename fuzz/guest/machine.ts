@@ -3,6 +3,7 @@ import { PAGE, slotAt } from '../../src/bits/address.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snapshot.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
 import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
@@ -103,48 +104,122 @@ function namesOf({ xen, start, layout }: KernelMachine): Names {
 
 /** Run a program's text. Throws BadInput for what is none, and Wrong for counts and safety that are broken. */
 export function runProgram(text: string): Ran {
-  const program = readProgram(text)
-  const setting = (name: string, usual: number): number => {
-    const value = Number(program.settings.get(name) ?? usual)
+  return new Running(readProgram(text)).run()
+}
+
+/**
+ * Whether a program that asks for a snapshot comes to the same without it. Throws Wrong where it does not: in a machine that
+ * was saved and restored nothing shows that there was a break.
+ */
+export function checkSnapshot(text: string, digest: string): void {
+  if (!/^snapshot \d/m.test(text)) return
+  const unbroken = runProgram(text.replace(/^snapshot .*$/gm, '')).digest()
+  if (unbroken !== digest) throw new Wrong('a snapshot shows', `${digest} with a break, ${unbroken} without`)
+}
+
+class Running {
+  private readonly program: Program
+  private readonly output = createHash('sha256')
+  private readonly lines: string[] = []
+  private machine: KernelMachine
+  private hypercalls = 0
+  private events = 0
+
+  constructor(program: Program) {
+    this.program = program
+    memory ??= new Memory(MEMORY_BYTES)
+    const kernel = { name: 'program', bytes: KERNEL }
+    const options = { kernel, memory: PAGES, xen: program.settings.get('xen') ?? '4.17' }
+    this.machine = buildKernelMachine(
+      options,
+      (bytes) => this.output.update(bytes),
+      () => {},
+      memory,
+    )
+    prepare(this.machine, program)
+    this.listen()
+  }
+
+  private setting(name: string, usual: number): number {
+    const value = Number(this.program.settings.get(name) ?? usual)
     return Number.isInteger(value) && value > 0 ? Math.min(value, 10_000_000) : usual
   }
-  memory ??= new Memory(MEMORY_BYTES)
-  const output = createHash('sha256')
-  const machine = buildKernelMachine(
-    {
-      kernel: { name: 'program', bytes: KERNEL },
-      memory: PAGES,
-      xen: program.settings.get('xen') ?? '4.17',
-    },
-    (bytes) => output.update(bytes),
-    () => {},
-    memory,
-  )
-  prepare(machine, program)
-  let events = 0
-  if (program.settings.has('traced')) {
+
+  private listen(): void {
+    const { machine } = this
+    machine.guest.afterHypercall = () => {
+      this.hypercalls++
+      if (this.hypercalls % COUNT_EVERY === 0) checkCounts(machine)
+      return true
+    }
+    if (!this.program.settings.has('traced')) return
     machine.xen.sink = (event) => {
-      events += traceLine(event).length
+      this.events += traceLine(event).length
     }
   }
-  const { guest } = machine
-  let hypercalls = 0
-  guest.afterHypercall = () => {
-    hypercalls++
-    if (hypercalls % COUNT_EVERY === 0) checkCounts(machine)
-    return true
+
+  run(): Ran {
+    const [budget, slice] = [this.setting('budget', BUDGET), this.setting('slice', SLICE)]
+    let breakAt = this.setting('snapshot', Infinity)
+    const typed = [...this.program.typed]
+    let end: string = 'budget'
+    for (let done = 0; done < budget && end === 'budget'; done += slice) {
+      const line = typed.shift()
+      if (line !== undefined) this.machine.console.type(Buffer.from(`${line}\n`))
+      end = this.machine.guest.run(Math.min(slice, budget - done))
+      if (end !== 'budget' || done < breakAt) continue
+      breakAt = Infinity
+      this.saveAndRestore()
+    }
+    checkCounts(this.machine)
+    const { hypercalls, machine } = this
+    return { end, hypercalls, machine, digest: () => this.digest() }
   }
-  let end: string = 'budget'
-  const [budget, slice] = [setting('budget', BUDGET), setting('slice', SLICE)]
-  const typed = [...program.typed]
-  for (let done = 0; done < budget && end === 'budget'; done += slice) {
-    const line = typed.shift()
-    if (line !== undefined) machine.console.type(Buffer.from(`${line}\n`))
-    end = guest.run(Math.min(slice, budget - done))
+
+  /** Go on in a machine that was read from what this one is written as. */
+  private saveAndRestore(): void {
+    for (const { text } of this.machine.xen.console.lines) this.lines.push(text)
+    const bytes = Buffer.concat([...snapshotParts(this.machine, '')].map((part) => Uint8Array.from(part)))
+    try {
+      const file = { name: 'snapshot', bytes }
+      this.machine = restoreSnapshot(file, (some) => this.output.update(some), memory ?? undefined)
+    } catch (error) {
+      throw new Wrong('a snapshot is refused', String(error))
+    }
+    this.listen()
   }
-  checkCounts(machine)
-  return { end, hypercalls, machine, digest: () => digestOf(machine, `${output.digest('hex')} ${events}`) }
+
+  /** The machine as it is: memory that the guest owns, registers, the clock, what was printed. */
+  private digest(): string {
+    const { xen, guest, start, xenstore } = this.machine
+    const hash = createHash('sha256').update(`${this.output.copy().digest('hex')} ${this.events}`)
+    const { u8, u32 } = xen.memory
+    for (let mfn = 0; mfn < xen.maxPage; mfn++) {
+      const record = xen.memory.record(mfn)
+      if (record === -1) continue
+      hash.update(u32.subarray(record, record + 3))
+      if (!xen.memory.isTouched(mfn)) continue
+      const at = xen.memory.frameWords(mfn) * 4
+      const page = u8.subarray(at, at + PAGE)
+      // A frame that is zero need not have been touched.
+      if (Buffer.compare(page, ZEROS) !== 0) hash.update(page)
+    }
+    const { domain, vcpu } = start
+    const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
+    const rest = {
+      registers: [...vcpu.regs],
+      rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],
+      instructions: guest.cpu.instructions,
+      now: xen.clock.now,
+      lines: [...this.lines, ...xen.console.lines.map(({ text }) => text)],
+      store: xenstore.save(),
+      domain: [[...traps], [...callbacks], timers, blocked, polled, domain.totPages, userRoot, vcpu.root],
+    }
+    return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
+  }
 }
+
+const ZEROS = new Uint8Array(PAGE)
 
 /** Put code, data and handlers where they belong. */
 function prepare(machine: KernelMachine, program: Program): void {
@@ -197,30 +272,4 @@ export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
 /** What two findings of the audit have in common: its words without the numbers. */
 function kindOf(says: string): string {
   return says.replace(/\b(?:[0-9]+|(?=[0-9a-f]*[0-9])[0-9a-f]+)\b/g, 'N')
-}
-
-/** The machine as it is: memory that the guest owns, registers, the clock, what was printed. */
-function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string): string {
-  const hash = createHash('sha256').update(output)
-  const { u8, u32 } = xen.memory
-  for (let mfn = 0; mfn < xen.maxPage; mfn++) {
-    const record = xen.memory.record(mfn)
-    if (record === -1 || u32[record + 3] === 0) continue
-    hash.update(u32.subarray(record, record + 3))
-    const at = xen.memory.frameWords(mfn) * 4
-    hash.update(u8.subarray(at, at + PAGE))
-  }
-  const { domain, vcpu } = start
-  const { totPages } = domain
-  const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
-  const rest = {
-    registers: [...vcpu.regs],
-    rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],
-    instructions: guest.cpu.instructions,
-    now: xen.clock.now,
-    lines: xen.console.lines,
-    store: xenstore.save(),
-    domain: [[...traps], [...callbacks], timers, blocked, polled, totPages, userRoot, vcpu.root],
-  }
-  return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
 }
