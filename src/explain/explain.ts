@@ -1,10 +1,11 @@
 import type { Cause, Confidence, Match } from './causes/cause.ts'
 import { CAUSES } from './causes/index.ts'
 import { refusedEntries, tablesMappedWritable, writableAliases } from './causes/shared.ts'
-import { type Confirmation, confirm } from './confirm/confirm.ts'
+import { type Confirmation, type ConfirmInput, confirm } from './confirm/confirm.ts'
 import { type Decoded, decode } from './decode/decoded.ts'
+import { seriesOf } from './decode/fingerprint.ts'
 import { earlyTableSuspects } from './decode/suspects.ts'
-import { crashed, type Evidence, evidenceOf, isXen } from './evidence.ts'
+import { crashed, type Evidence, evidenceOf, isXen, type LoggedXen } from './evidence.ts'
 import { type Damage, type NumberedLine, numberedLines, readLog } from './log/read-log.ts'
 import type { Report, ReportCause } from './report/report.ts'
 
@@ -178,5 +179,13 @@ function confirmed(evidence: Evidence): Confirmation | undefined {
     crashed: crashed(evidence),
     ...(pfn === undefined ? {} : { refused: { pfn, exp: refused?.exp.type ?? 'writable' } }),
     suspects: earlyTableSuspects(evidence).map((suspect) => suspect.pfn),
+    ...provenXen(evidence.xen),
   })
+}
+
+/** The release of Xen where the log proves it: its banner, or line numbers. */
+function provenXen({ how, to, debug }: LoggedXen): Pick<ConfirmInput, 'xen'> {
+  if (how === 'wording' || how === 'nothing') return {}
+  const release = seriesOf(to)
+  return release === undefined ? {} : { xen: { release, build: debug === false ? 'release' : 'debug' } }
 }

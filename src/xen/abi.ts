@@ -187,6 +187,8 @@ export const VCPUOP = {
   send_nmi: 11,
   get_physid: 12,
   register_vcpu_time_memory_area: 13,
+  register_runstate_phys_area: 14,
+  register_vcpu_time_phys_area: 15,
 } as const
 
 /** Byte offsets in struct vcpu_info, and its size. */

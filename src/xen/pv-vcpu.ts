@@ -8,6 +8,9 @@ export type TrapHandler = { readonly flags: number; readonly cs: number; readonl
 /** An entry point that the guest registered; bit 0 of the flags masks events. */
 export type Callback = { readonly flags: number; readonly address: number }
 
+/** A record that Xen shares with a guest in a page of the guest's, which holds the page writable. */
+export type Place = { readonly mfn: number; readonly offset: number }
+
 /**
  * A vCPU as Xen knows it: Xen's struct vcpu and its arch_vcpu. Registers, the root in use and translations are the
  * port's; what all vCPUs of a guest share is the domain's.
@@ -45,7 +48,10 @@ export type PvVcpu = {
   /** Nanoseconds that it has been blocked for. */
   blockedNs: number
   /** Where the guest has its vcpu_info, or null while that is in shared_info. */
-  vcpuInfo: { readonly mfn: number; readonly offset: number } | null
+  vcpuInfo: Place | null
+  /** Where it has the run state and the time by physical address, too, or null. */
+  runstateArea: Place | null
+  timeArea: Place | null
   /** The I/O privilege level that the guest believes to have. */
   iopl: number
   /** Bases of gs in the mode that does not run: the other one of kernel and processes. Two halves. */
@@ -75,6 +81,8 @@ export function newVcpu(domain: Domain, port: Vcpu): PvVcpu {
     runstateAt: -1,
     blockedNs: 0,
     vcpuInfo: null,
+    runstateArea: null,
+    timeArea: null,
     iopl: 0,
     otherGsBase: [0, 0],
   }
@@ -83,4 +91,9 @@ export function newVcpu(domain: Domain, port: Vcpu): PvVcpu {
 /** Root of the vCPU's kernel: while a process runs, its root is in the register and the kernel's is kept. */
 export function kernelRootOf({ port, kernelRoot }: PvVcpu): number {
   return port.kernelMode ? port.root : kernelRoot
+}
+
+/** The guest's frames in which records of the vCPU lie. */
+export function recordFrames({ vcpuInfo, runstateArea, timeArea }: PvVcpu): number[] {
+  return [vcpuInfo, runstateArea, timeArea].flatMap((place) => (place === null ? [] : [place.mfn]))
 }

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Confirmation, type ConfirmInput, confirm } from '../../src/explain/confirm/confirm.ts'
+import { explainLines } from '../../src/explain/explain.ts'
+import { numberedLines } from '../../src/explain/log/read-log.ts'
 import { type BootOptions, type BootResult, boot } from '../../src/run/boot/boot.ts'
 import { mapLines } from '../../src/run/maps/map-text.ts'
 import { findMap } from '../../src/run/maps/maps.ts'
@@ -83,7 +85,7 @@ function recordedLines(name: string): string[] {
 test('recorded consoles of the crash: the same page, its holder and its repair', () => {
   for (const [name, xen, pfn, suspects] of [
     ['sweep-smp-ii-high-mask1--seedlike-bacf7', '4.17', '0xbacf7', undefined],
-    ['xen410-smp-ii-high-mask1--seedlike-bacf7', 'seed', '0xbacf7', undefined],
+    ['xen410-smp-ii-high-mask1--seedlike-bacf7', '4.1', '0xbacf7', undefined],
     ['debian-release-xen-ii-m2048-p60008', '4.17-release', '0x5fff5', ['5fff5']],
   ] as const) {
     const lines = recordedLines(name)
@@ -100,6 +102,28 @@ test('recorded consoles of the crash: the same page, its holder and its repair',
     assert.equal(result.repair?.generation, 'C', name)
     assert.equal(result.repair?.boots, true, name)
     assert.equal(runCommand(result.ran!.command, lines).pfn, pfn, name)
+  }
+})
+
+test('the version is the banner’s, or the one whose line numbers the log has', () => {
+  const version = (name: string, keep: (line: string) => boolean): string | undefined =>
+    explainLines(numberedLines(recordedLines(name).filter(keep).join('\n'))).confirmation?.ran?.xen
+  const isBanner = (line: string): boolean => /Xen version|----\[ Xen-|^Xen \d/.test(line)
+  for (const [name, told, untold] of [
+    ['xen410-smp-ii-high-mask1--seedlike-bacf7', '4.1', '4.1'],
+    ['sweep-smp-ii-high-mask1--seedlike-bacf7', '4.17', '4.17'],
+    ['c7-2049-xen420-debug', '4.20', '4.20'],
+  ]) {
+    assert.equal(
+      version(name, () => true),
+      told,
+      name,
+    )
+    assert.equal(
+      version(name, (line) => !isBanner(line)),
+      untold,
+      name,
+    )
   }
 })
 

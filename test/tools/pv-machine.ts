@@ -14,7 +14,7 @@ const DATA = 0x200
 const CODE = 0x210
 const STACK = 0x220
 
-/** A domU of 32 MiB for tests of what Xen does for real kernels: hypercalls with structures, and code given as bytes. */
+/** A domU, or a dom0, of 32 MiB for tests of what Xen does for real kernels: hypercalls with structures, and code given as bytes. */
 export class PvMachine {
   readonly xen: Hypervisor
   readonly domain: Domain
@@ -26,12 +26,12 @@ export class PvMachine {
   readonly stack = REGION.kernelMap + (STACK + 1) * PAGE
   private running: Guest | null = null
 
-  constructor(version = '4.17') {
+  constructor(version = '4.17', privileged = false) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
     this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(128 << 20))
     const { domain, vcpu } = buildDomain(this.xen, {
-      id: 1,
-      privileged: false,
+      id: privileged ? 0 : 1,
+      privileged,
       nrPages: 0x2000,
       layout: layoutFor(0x40_0000, 0, 0x2000),
       commandLine: '',

@@ -1,6 +1,7 @@
 import { type LogMap, parseMapLog } from '../../run/maps/map-log.ts'
 import { checkMap, type MemoryMap } from '../../run/maps/maps.ts'
 import { type Release, xenFor } from '../../run/xen-versions.ts'
+import type { ConfirmInput } from './confirm.ts'
 
 /** How the boot of a log ended, as far as its lines say. */
 export type LogEnd =
@@ -71,12 +72,10 @@ const PARAVIRTUAL =
   /^\(XEN\)|mapping kernel into physical memory|^\s*Xen: (?:\[mem )?[0-9a-fx]+|Booting paravirtualized kernel on Xen\s*$/
 
 /** What a log's lines say about its early boot, or undefined where they say nothing of one. Throws BadInput for a broken map. */
-export function bootFacts(
-  given: readonly string[],
-  crashed: boolean,
-  refused: boolean,
-): BootFacts | undefined {
-  const lines = given.slice(0, MOST_LINES).map((line) => line.slice(0, LONGEST_LINE))
+export function bootFacts(input: ConfirmInput): BootFacts | undefined {
+  const { crashed } = input
+  const refused = input.refused !== undefined
+  const lines = input.lines.slice(0, MOST_LINES).map((line) => line.slice(0, LONGEST_LINE))
   if (!lines.some((line) => EARLY.test(line))) return undefined
   const text = lines.join('\n')
   const domain = domainOf(lines)
@@ -93,7 +92,7 @@ export function bootFacts(
   const append = commandLine(text)
   return {
     end,
-    xen: xenOf(text),
+    xen: input.xen === undefined ? xenOf(text) : xenFor(input.xen.release, input.xen.build),
     linux,
     domain,
     map,

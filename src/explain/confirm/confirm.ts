@@ -1,5 +1,6 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import type { BootOptions, BootResult, HolderText } from '../../run/boot/boot.ts'
+import type { Release } from '../../run/xen-versions.ts'
 import { type BootFacts, bootFacts } from './confirm-facts.ts'
 import { candidates, distance, framesOf, type Match, matchOf } from './confirm-match.ts'
 import { bootOrProblem, type Repair, releasesOf, repairOf } from './confirm-repair.ts'
@@ -15,6 +16,8 @@ export type ConfirmInput = {
   /** A release build prints no refusal: pfns, in hex, that the crash dump's registers point to, best first. */
   readonly suspects?: readonly string[]
   readonly crashed: boolean
+  /** The release of Xen that the log proves by a banner or by line numbers; without it its lines are looked at. */
+  readonly xen?: { readonly release: Release; readonly build: 'debug' | 'release' }
 }
 
 /** A boot of the model that stands for the log's. */
@@ -73,7 +76,7 @@ const MOST_FRAMES = 2 ** 26
  */
 export function confirm(input: ConfirmInput): Confirmation | undefined {
   try {
-    const facts = bootFacts(input.lines, input.crashed, input.refused !== undefined)
+    const facts = bootFacts(input)
     return facts && judged(facts, input)
   } catch (error) {
     if (error instanceof BadInput) return cannotTell(`The log's machine cannot be built: ${error.message}.`)

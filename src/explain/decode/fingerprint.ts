@@ -50,6 +50,12 @@ export function releaseOf(version: string): string {
   return Number(major) > 4 || (Number(major) === 4 && Number(minor) > 22) ? 'unstable' : '3.0.0'
 }
 
+/** The series of a release of the table; `seed` is of 4.2, before it was one. Undefined for what is not released yet. */
+export function seriesOf(release: string): readonly [major: number, minor: number] | undefined {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(UNRELEASED[release] ?? release) ?? []
+  return major === undefined ? undefined : [Number(major), Number(minor)]
+}
+
 /** Whether a release of the table is that one or a later one. */
 export function atLeast(release: string, than: string): boolean {
   return index(release) >= index(than)

@@ -14,7 +14,7 @@ import {
 import type { BackendPage } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { isXenSlot } from '../../xen/mm/tables.ts'
-import { kernelRootOf } from '../../xen/pv-vcpu.ts'
+import { kernelRootOf, recordFrames } from '../../xen/pv-vcpu.ts'
 
 /** Somebody who keeps a reference on a frame. */
 export type FrameHolder =
@@ -106,11 +106,12 @@ function frameHolders(xen: Hypervisor, mfn: number): { holders: FrameHolder[]; m
   for (const domain of xen.owners) {
     if (domain === undefined) continue
     const id = domain.id
-    for (const { gdtFrames, ldtFrames, vcpuInfo } of domain.vcpus) {
+    for (const vcpu of domain.vcpus) {
+      const { gdtFrames, ldtFrames } = vcpu
       if (gdtFrames.includes(mfn)) holders.push({ kind: 'descriptors', domain: id, table: 'gdt' })
       if ([...ldtFrames.values()].includes(mfn))
         holders.push({ kind: 'descriptors', domain: id, table: 'ldt' })
-      if (vcpuInfo?.mfn === mfn) holders.push({ kind: 'vcpu-info', domain: id })
+      if (recordFrames(vcpu).includes(mfn)) holders.push({ kind: 'vcpu-info', domain: id })
     }
     for (const page of domain.backendPages) {
       if (page.mfn === mfn) holders.push({ kind: 'backend', user: page.user })

@@ -8,6 +8,7 @@ import { Walk, walk } from '../../machine/vcpu/mmu.ts'
 import { describeEvent } from '../../trace/describe.ts'
 import type { TraceEvent } from '../../trace/events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { recordFrames } from '../../xen/pv-vcpu.ts'
 import { type FrameHolder, type FrameReport, reportFrame } from './frame-report.ts'
 import { type RunSpec, rerun, StopRun } from './rerun.ts'
 
@@ -182,7 +183,7 @@ function forget(watched: Watched): void {
 
 /** Whether a vCPU's record lies in a frame. */
 function hasVcpuInfo(xen: Hypervisor, mfn: number): boolean {
-  return xen.owners.some((domain) => domain?.vcpus.some(({ vcpuInfo }) => vcpuInfo?.mfn === mfn))
+  return xen.owners.some((domain) => domain?.vcpus.some((vcpu) => recordFrames(vcpu).includes(mfn)))
 }
 
 /** Which of the watched entries an event wrote, as `table:slot`. */

@@ -1,7 +1,7 @@
 import { recount } from '../../audit/recount.ts'
 import type { Holders, Miscount } from '../../audit/tally.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
-import { kernelRootOf } from '../../xen/pv-vcpu.ts'
+import { kernelRootOf, recordFrames } from '../../xen/pv-vcpu.ts'
 
 /** Count every frame's references again from the tables, and give the frames whose records differ. */
 export function recountMachine(xen: Hypervisor): Miscount[] {
@@ -23,7 +23,7 @@ export function holdersOf(xen: Hypervisor): Holders {
       roots.push(kernelRootOf(vcpu))
       if (vcpu.userRoot !== 0) roots.push(vcpu.userRoot)
       descriptors.push(...vcpu.gdtFrames, ...vcpu.ldtFrames.values())
-      if (vcpu.vcpuInfo !== null) writable.push(vcpu.vcpuInfo.mfn)
+      writable.push(...recordFrames(vcpu))
     }
     writable.push(...domain.backendPages.map(({ mfn }) => mfn))
     // Domains that are only names own no shared_info.

@@ -1,14 +1,15 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS } from '../../bits/errno.ts'
+import { EACCES, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import { SHUTDOWN, VCPU_INFO, VCPUOP } from '../abi.ts'
+import { SHUTDOWN, VCPU_INFO, VCPU_TIME, VCPUOP } from '../abi.ts'
 import type { Call } from '../call.ts'
+import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { getPageType } from '../mm/frame-type.ts'
+import { getPageType, putPageAndType } from '../mm/frame-type.ts'
 import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
 import { getPage, putPage } from '../mm/references.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
-import { runstate, updateRunstate } from '../sched/time.ts'
+import { copyTime, RUNSTATE_BYTES, runstate, updateRunstate } from '../sched/time.ts'
 import { nanoseconds } from '../sched/timers.ts'
 import { moveVcpuInfo } from '../sched/vcpu-info.ts'
 import { arg32, argHigh, argVa } from './arguments.ts'
@@ -72,6 +73,11 @@ export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
       // {u64 APIC id | ACPI id << 32}: the first of both, where the vCPU stays on one CPU.
       if (!domain.privileged) return EINVAL
       return copyToGuest(port, argument, [0, 0], 2) ? 0 : EFAULT
+    case VCPUOP.register_runstate_phys_area:
+    case VCPUOP.register_vcpu_time_phys_area:
+      if (!xen.version.abi.hasPhysicalAreas) return ENOSYS
+      if (!read(2)) return EFAULT
+      return registerArea(xen, vcpu, arg32(port, 0) === VCPUOP.register_runstate_phys_area, words)
     case VCPUOP.register_vcpu_info:
       return read(4) ? registerVcpuInfo(xen, vcpu, words) : EFAULT
     default:
@@ -88,14 +94,39 @@ function registerVcpuInfo(xen: Hypervisor, vcpu: PvVcpu, words: Uint32Array): nu
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
   if (!isPlace) return vcpuInfoPlace
   if (isAgain) return vcpuInfoTwice
-  const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, vcpu.domain)) return EINVAL
-  if (getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
-    putPage(xen, mfn, record)
-    return vcpuInfoType
+  const rc = getWritable(xen, vcpu.domain, mfn, vcpuInfoType)
+  if (rc === 0) moveVcpuInfo(xen, vcpu, mfn, offset)
+  return rc
+}
+
+/** {u64 address}: the frame is held as writable until another one comes, or none, which is all ones. Xen: map_guest_area(). */
+function registerArea(xen: Hypervisor, vcpu: PvVcpu, isRunstate: boolean, words: Uint32Array): number {
+  const [lo, hi] = words
+  const isNone = lo === 0xffff_ffff && hi === 0xffff_ffff
+  const [mfn, offset] = [hi * 2 ** 20 + (lo >>> 12), lo & (PAGE - 1)]
+  if (!isNone) {
+    const bytes = isRunstate ? RUNSTATE_BYTES : VCPU_TIME.bytes
+    if (offset + bytes > PAGE || offset % 8 !== 0) return ENXIO
+    const rc = getWritable(xen, vcpu.domain, mfn, EACCES)
+    if (rc !== 0) return rc
   }
-  moveVcpuInfo(xen, vcpu, mfn, offset)
+  const old = isRunstate ? vcpu.runstateArea : vcpu.timeArea
+  const place = isNone ? null : { mfn, offset }
+  if (isRunstate) vcpu.runstateArea = place
+  else vcpu.timeArea = place
+  if (isRunstate) updateRunstate(xen, vcpu)
+  else copyTime(xen, vcpu)
+  if (old !== null) putPageAndType(xen, old.mfn, xen.memory.record(old.mfn))
   return 0
+}
+
+/** Hold a frame of a domain as writable: 0, or EINVAL where it is not to be had, and `bad` where it is of another type. */
+function getWritable(xen: Hypervisor, domain: Domain, mfn: number, bad: number): number {
+  const record = xen.memory.record(mfn)
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
+  if (getPageType(xen, mfn, record, TYPE_CODE.writable) === 0) return 0
+  putPage(xen, mfn, record)
+  return bad
 }
 
 /** A deadline this far away is a mistake that old kernels made when their clock wrapped: they are called soon. */

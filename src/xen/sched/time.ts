@@ -1,7 +1,7 @@
 import { SHARED_INFO, VCPU_INFO, VCPU_TIME } from '../abi.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyToGuest } from '../mm/guest-copy.ts'
-import type { PvVcpu } from '../pv-vcpu.ts'
+import type { Place, PvVcpu } from '../pv-vcpu.ts'
 import { vcpuInfoWords } from './vcpu-info.ts'
 
 /**
@@ -41,9 +41,25 @@ export function runstate(xen: Hypervisor, { blockedNs }: PvVcpu): number[] {
   return [RUNNING, 0, ...halves(now), ...times.flatMap(halves)]
 }
 
+/** Bytes of struct vcpu_runstate_info. */
+export const RUNSTATE_BYTES = 48
+
 /** Write the run state where the guest wants it. */
 export function updateRunstate(xen: Hypervisor, vcpu: PvVcpu): void {
-  if (vcpu.runstateAt === -1) return
+  const { runstateAt, runstateArea, port } = vcpu
+  if (runstateAt === -1 && runstateArea === null) return
   const words = runstate(xen, vcpu)
-  copyToGuest(vcpu.port, vcpu.runstateAt, words, words.length)
+  if (runstateAt !== -1) copyToGuest(port, runstateAt, words, words.length)
+  if (runstateArea !== null) xen.memory.u32.set(words, wordOf(xen, runstateArea))
+}
+
+/** Write the time, which never changes, where the guest wants to have it as well. */
+export function copyTime(xen: Hypervisor, vcpu: PvVcpu): void {
+  if (vcpu.timeArea === null) return
+  const time = vcpuInfoWords(xen, vcpu) + VCPU_INFO.time / 4
+  xen.memory.u32.copyWithin(wordOf(xen, vcpu.timeArea), time, time + VCPU_TIME.bytes / 4)
+}
+
+function wordOf(xen: Hypervisor, { mfn, offset }: Place): number {
+  return xen.memory.frameWords(mfn) + offset / 4
 }

@@ -87,6 +87,7 @@ export const xen417: XenVersion = {
     hidesRamSize: true,
     countsMap: true,
     hasPhysicalId: true,
+    hasPhysicalAreas: false,
     calls: {
       [HYPERCALL.platform_op]: [ENOSYS, EPERM],
       [HYPERCALL.sysctl]: [EACCES, EACCES],

@@ -17,6 +17,7 @@ export const xen420: XenVersion = {
     features: [13, 17, 18, 19, 20],
     paeByNote: false,
     hasLongTexts: true,
+    hasPhysicalAreas: true,
   },
   messages: {
     ...xen417.messages,

@@ -35,6 +35,8 @@ export type Abi = {
   readonly countsMap: boolean
   /** VCPUOP_get_physid exists: dom0's vCPU is pinned, a domU's is nowhere for long (between 4.1 and 4.14). */
   readonly hasPhysicalId: boolean
+  /** The run state and the time can be had by physical address: VCPUOP 14 and 15 (4.18). */
+  readonly hasPhysicalAreas: boolean
   /** Hypercalls that are not carried out, by number; memory_op's commands likewise. What is not here either is ENOSYS. */
   readonly calls: Readonly<Record<number, Answer>>
   readonly memoryOps: Readonly<Record<number, Answer>>

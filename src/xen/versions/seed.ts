@@ -75,6 +75,7 @@ export const seed: XenVersion = {
     hidesRamSize: false,
     countsMap: false,
     hasPhysicalId: false,
+    hasPhysicalAreas: false,
     calls: {
       [HYPERCALL.platform_op]: [ENOSYS, EPERM],
       [HYPERCALL.sysctl]: [ENOSYS, EPERM],

@@ -42,6 +42,16 @@ function bytes(least: number, most: number) {
   )
 }
 
+/** Where a record of so many bytes lies that Xen shares with the guest; null where it does not. */
+function placeOf(bytes: number) {
+  return v.nullable(
+    v.strictObject({
+      mfn: Frame,
+      offset: v.pipe(whole(0, 4096 - bytes), v.multipleOf(8)),
+    }),
+  )
+}
+
 function mapOf<const Key extends v.GenericSchema, const Value extends v.GenericSchema>(
   key: Key,
   value: Value,
@@ -128,12 +138,9 @@ const VcpuForm = v.strictObject({
   kernelSp: Address,
   userRoot: Frame,
   kernelRoot: Frame,
-  vcpuInfo: v.nullable(
-    v.strictObject({
-      mfn: Frame,
-      offset: v.pipe(whole(0, 4096 - 64), v.multipleOf(8)),
-    }),
-  ),
+  vcpuInfo: placeOf(64),
+  runstateArea: placeOf(48),
+  timeArea: placeOf(32),
   timers: v.strictObject({ period: Time, nextTick: Time, singleshot: Deadline, poll: Deadline }),
   blocked: v.boolean(),
   polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),

@@ -26,7 +26,7 @@ import {
   LAST_XEN_SLOT,
 } from '../../../xen/mm/tables.ts'
 import { checkDescriptorPage } from '../../../xen/pv/descriptors.ts'
-import { kernelRootOf } from '../../../xen/pv-vcpu.ts'
+import { kernelRootOf, recordFrames } from '../../../xen/pv-vcpu.ts'
 import { brokenPropertiesOf } from '../../check/properties.ts'
 import { recountMachine } from '../../check/recount.ts'
 import { endOfRam, FIRST_OWN_FRAME, sharedFrames } from './frames.ts'
@@ -158,14 +158,14 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
     return type >>> TYPE_SHIFT === code && (type & TYPE_COUNT) !== 0
   }
   for (const vcpu of domain.vcpus) {
-    const { port, userRoot, gdtFrames, gdtEntries, ldtFrames, vcpuInfo } = vcpu
+    const { port, userRoot, gdtFrames, gdtEntries, ldtFrames } = vcpu
     const roots = [port.root, kernelRootOf(vcpu), ...(userRoot === 0 ? [] : [userRoot])]
     if (!roots.every((mfn) => isOfType(mfn, TYPE_CODE.l4))) return 'a root is no table'
     if (!port.kernelMode && port.root !== userRoot) return 'a root is no table'
     const descriptors = [...gdtFrames, ...ldtFrames.values()]
     if (!descriptors.every((mfn) => isOfType(mfn, TYPE_CODE.segdesc))) return 'a page of descriptors is none'
     if (gdtEntries > gdtFrames.length * SLOTS) return 'a page of descriptors is none'
-    if (vcpuInfo !== null && !isOfType(vcpuInfo.mfn, TYPE_CODE.writable)) return 'a shared page is none'
+    if (!recordFrames(vcpu).every((mfn) => isOfType(mfn, TYPE_CODE.writable))) return 'a shared page is none'
   }
   return domain.backendPages.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable))
     ? null
