@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { PAGE, slotAt } from '../../src/bits/address.ts'
+import { junitReport } from '../../src/cli/junit.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
+import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import { explanationLines } from '../../src/run/kernel/kernel-explain.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snapshot.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
@@ -26,6 +29,8 @@ const BUDGET = 8000
 const SLICE = 3000
 /** Hypercalls between two counts of everything. */
 const COUNT_EVERY = 500
+/** Nobody waits for a hundred days: behind that, which a sleeping guest can get to here, times are not exact. */
+const LAST_MOMENT = 2 ** 52
 const FLAT_CS = 0xe033
 const MEMORY_BYTES = 64 * 2 ** 20
 
@@ -167,7 +172,7 @@ class Running {
       const line = typed.shift()
       if (line !== undefined) this.machine.console.type(Buffer.from(`${line}\n`))
       end = this.machine.guest.run(Math.min(slice, budget - done))
-      if (end !== 'budget' || done < breakAt) continue
+      if (end !== 'budget' || done < breakAt || this.machine.xen.clock.now > LAST_MOMENT) continue
       breakAt = Infinity
       this.saveAndRestore()
     }
@@ -220,6 +225,54 @@ class Running {
 }
 
 const ZEROS = new Uint8Array(PAGE)
+
+/** Guest's time that a program has in a whole run, in seconds; what it may put on its console; what it is told. */
+const WHOLE = { timeLimit: 0.004, consoleLimit: 100_000, input: Buffer.from('hello\n\u0003\n') }
+
+/**
+ * Run a program as `boot --batch --explain` does, to its end: with its console, its refusals explained, its report in every
+ * form, and its machine written down. What came of it, in words.
+ */
+export function bootProgram(text: string): string {
+  const program = readProgram(text)
+  let printed = 0
+  const run = new KernelRun(
+    {
+      kernel: { name: 'program', bytes: KERNEL },
+      memory: PAGES,
+      xen: program.settings.get('xen') ?? '4.17',
+      explain: true,
+      ...WHOLE,
+    },
+    {
+      output: (bytes) => {
+        printed += bytes.length
+      },
+    },
+  )
+  prepare(run.machine, program)
+  const outcome = run.runToEnd()
+  checkCounts(run.machine)
+  const result = run.result()
+  const told = [junitReport(result), JSON.stringify(result), ...result.explanations.flatMap(explanationLines)]
+  if (result.console.join('').length > WHOLE.consoleLimit) {
+    throw new Wrong('a console beyond its limit', `${result.console.join('').length} characters`)
+  }
+  if (run.isAlive) restored(run.snapshot(), result.instructions)
+  return `${outcome} ${result.instructions} ${printed} ${told.join('\n').length}`
+}
+
+function restored(bytes: Uint8Array, instructions: number): void {
+  let run: KernelRun
+  try {
+    run = new KernelRun({ restore: { name: 'snapshot', bytes } })
+  } catch (error) {
+    throw new Wrong('a snapshot is refused', String(error))
+  }
+  run.step(100)
+  if (run.result().instructions < instructions)
+    throw new Wrong('a snapshot of another time', `${instructions}`)
+}
 
 /** Put code, data and handlers where they belong. */
 function prepare(machine: KernelMachine, program: Program): void {
