@@ -3,6 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { foreignLines } from '../src/bits/foreign-text.ts'
 import { main } from '../src/cli/main.ts'
+import type { Here } from '../src/cli/thread/thread.ts'
+import type { KernelFlags } from '../src/cli/verbs/boot/boot-kernel.ts'
+import { run as bootKernel } from '../src/cli/verbs/boot/kernel-task.ts'
+import { StopFlag } from '../src/run/kernel/stop.ts'
 import { listeningIo } from '../test/tools/listening-io.ts'
 import { Wrong } from './target.ts'
 
@@ -15,6 +19,8 @@ export function ownFolder(): string {
   if (folder === null) {
     const made = mkdtempSync(join(tmpdir(), 'xenolith-fuzz-files-'))
     folder = made
+    // Names in files are relative to it.
+    process.chdir(made)
     process.on('exit', () => rmSync(made, { recursive: true, force: true }))
   }
   return folder
@@ -35,19 +41,49 @@ export type Ended = { readonly status: number; readonly out: string; readonly er
  * whatever a terminal would take for its own.
  */
 export async function command(words: readonly string[]): Promise<Ended> {
-  const { io, out, err } = listeningIo()
+  const { io, ended } = listener()
   const status = await main([...words, '--debug'], undefined, () => io)
-  const ended = { status, out: out.join('\n'), err: err.join('\n') }
-  if (status === 70) {
-    const [line, stack = ''] = err
-    const place = /at (\S+) .*\/(src\/[^:]+):/.exec(stack) ?? ['', 'nowhere', 'known']
-    throw new Wrong(`internal error in ${place[1]} (${place[2]})`, `${line}\n${stack}`)
+  return checked(words, ended(status))
+}
+
+/**
+ * Boot a real kernel as a batch does, on this thread: `boot` itself takes one of its own. Throws BadInput as well, which
+ * whoever calls tells apart from what the guest came to.
+ */
+export function bootCommand(flags: KernelFlags): Ended {
+  const { io, ended } = listener()
+  const here: Here = {
+    io,
+    stop: new StopFlag(),
+    isWatched: false,
+    typed: () => [],
+    pulse: () => {},
+    begins: () => {},
+    over: () => {},
   }
-  const last = err.at(-1) ?? ''
-  if (status === 2 && (!last.startsWith('xenolith: ') || last.includes('\n'))) {
+  const { result } = bootKernel({ flags, terminal: null }, here)
+  return checked(['boot'], ended(0), result.outcome)
+}
+
+/** What is printed passes the printer that a user's words pass. */
+function listener() {
+  const { io, out, err } = listeningIo()
+  return {
+    io,
+    ended: (status: number): Ended => ({ status, out: out.join('\n'), err: err.join('\n') }),
+  }
+}
+
+function checked(words: readonly string[], ended: Ended, outcome = ''): Ended {
+  const { status, out, err } = ended
+  if (status === 70) {
+    const place = /at (\S+) .*\/(src\/[^:]+):/.exec(err) ?? ['', 'nowhere', 'known']
+    throw new Wrong(`internal error in ${place[1]} (${place[2]})`, err)
+  }
+  if (status === 2 && !/(^|\n)xenolith: .*$/.test(err)) {
     throw new Wrong('bad input of other than one line', `${words.join(' ')} says: ${JSON.stringify(err)}`)
   }
-  for (const text of [ended.out, ended.err]) {
+  for (const text of [out, err]) {
     const safe = foreignLines(text)
     if (safe === text) continue
     let at = 0
@@ -57,7 +93,7 @@ export async function command(words: readonly string[]): Promise<Ended> {
       `printed ${JSON.stringify(text.slice(Math.max(0, at - 60), at + 20))}`,
     )
   }
-  return ended
+  return outcome === '' ? ended : { ...ended, out: `${outcome} ${out}` }
 }
 
 /** What is the same each time in how a command ended: not the names of this process's files. */

@@ -2,7 +2,7 @@ import type { Target } from './target.ts'
 import { code } from './targets/code.ts'
 import { explain } from './targets/explain.ts'
 import { FORMATS } from './targets/formats.ts'
-import { guest } from './targets/guest.ts'
+import { boot, guest } from './targets/guest.ts'
 import { hypercalls } from './targets/hypercalls.ts'
 import { LOADERS } from './targets/loaders.ts'
 import { RINGS } from './targets/rings.ts'
@@ -17,5 +17,6 @@ export const TARGETS: readonly Target[] = [
   ...RINGS,
   hypercalls,
   guest,
+  boot,
   code,
 ]

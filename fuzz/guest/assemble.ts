@@ -8,7 +8,8 @@ import { type Code, encode, sizeOf } from './statements.ts'
  *     data ADDRESS VALUE...      eight bytes each, there before the guest begins
  *     trap VECTOR LABEL FLAGS    a handler of the guest's, registered before it begins; callback TYPE LABEL FLAGS
  *     type TEXT                  somebody types a line
- *     xen PROFILE                and budget, slice: instructions in all and at once; traced 1: somebody looks at events
+ *     xen PROFILE                and budget, slice: instructions in all and at once; traced 1: somebody looks at events;
+ *                                snapshot N: after so many the machine is written down and read back
  *     LABEL:                     names the place
  *     call NR ARGUMENTS...       a hypercall
  *     put8 ADDRESS VALUE         and put16, put32, put64: a store
@@ -33,7 +34,7 @@ export type Program = {
 }
 
 /** What can be set for the whole program. */
-const SETTINGS = new Set(['xen', 'budget', 'slice', 'traced'])
+const SETTINGS = new Set(['xen', 'budget', 'slice', 'traced', 'snapshot'])
 
 /** Read a program. Throws BadInput for a line that is none. */
 export function readProgram(text: string): Program {

@@ -19,6 +19,7 @@ export function randomProgram(random: Random): string {
     if (!v.once(4)) lines.push(`callback ${type} ${v.pick(['resume', 'return'])} ${v.upTo(2)}`)
   }
   if (v.once(6)) lines.push('traced 1')
+  if (v.once(5)) lines.push(`slice ${v.pick([1, 5, 20])}`, `snapshot ${v.pick([1, 50, 150, 300, 600])}`)
   if (!v.once(3)) lines.push(`call ${HYPERCALL.vm_assist} 0 2`)
   if (v.once(6)) lines.push(`type ${v.pick(['hello', 'x'.repeat(40), 'y'.repeat(3000), ''])}`)
   const count = v.pick([2, 4, 8, 16, 32])

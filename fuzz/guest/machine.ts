@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto'
 import { PAGE, slotAt } from '../../src/bits/address.ts'
+import { junitReport } from '../../src/cli/junit.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
+import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
+import { explanationLines } from '../../src/run/kernel/kernel-explain.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snapshot.ts'
 import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
 import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
@@ -25,6 +29,8 @@ const BUDGET = 8000
 const SLICE = 3000
 /** Hypercalls between two counts of everything. */
 const COUNT_EVERY = 500
+/** Nobody waits for a hundred days: behind that, which a sleeping guest can get to here, times are not exact. */
+const LAST_MOMENT = 2 ** 52
 const FLAT_CS = 0xe033
 const MEMORY_BYTES = 64 * 2 ** 20
 
@@ -103,47 +109,169 @@ function namesOf({ xen, start, layout }: KernelMachine): Names {
 
 /** Run a program's text. Throws BadInput for what is none, and Wrong for counts and safety that are broken. */
 export function runProgram(text: string): Ran {
-  const program = readProgram(text)
-  const setting = (name: string, usual: number): number => {
-    const value = Number(program.settings.get(name) ?? usual)
+  return new Running(readProgram(text)).run()
+}
+
+/**
+ * Whether a program that asks for a snapshot comes to the same without it. Throws Wrong where it does not: in a machine that
+ * was saved and restored nothing shows that there was a break.
+ */
+export function checkSnapshot(text: string, digest: string): void {
+  if (!/^snapshot \d/m.test(text)) return
+  const unbroken = runProgram(text.replace(/^snapshot .*$/gm, '')).digest()
+  if (unbroken !== digest) throw new Wrong('a snapshot shows', `${digest} with a break, ${unbroken} without`)
+}
+
+class Running {
+  private readonly program: Program
+  private readonly output = createHash('sha256')
+  private readonly lines: string[] = []
+  private machine: KernelMachine
+  private hypercalls = 0
+  private events = 0
+
+  constructor(program: Program) {
+    this.program = program
+    memory ??= new Memory(MEMORY_BYTES)
+    const kernel = { name: 'program', bytes: KERNEL }
+    const options = { kernel, memory: PAGES, xen: program.settings.get('xen') ?? '4.17' }
+    this.machine = buildKernelMachine(
+      options,
+      (bytes) => this.output.update(bytes),
+      () => {},
+      memory,
+    )
+    prepare(this.machine, program)
+    this.listen()
+  }
+
+  private setting(name: string, usual: number): number {
+    const value = Number(this.program.settings.get(name) ?? usual)
     return Number.isInteger(value) && value > 0 ? Math.min(value, 10_000_000) : usual
   }
-  memory ??= new Memory(MEMORY_BYTES)
-  const output = createHash('sha256')
-  const machine = buildKernelMachine(
+
+  private listen(): void {
+    const { machine } = this
+    machine.guest.afterHypercall = () => {
+      this.hypercalls++
+      if (this.hypercalls % COUNT_EVERY === 0) checkCounts(machine)
+      return true
+    }
+    if (!this.program.settings.has('traced')) return
+    machine.xen.sink = (event) => {
+      this.events += traceLine(event).length
+    }
+  }
+
+  run(): Ran {
+    const [budget, slice] = [this.setting('budget', BUDGET), this.setting('slice', SLICE)]
+    let breakAt = this.setting('snapshot', Infinity)
+    const typed = [...this.program.typed]
+    let end: string = 'budget'
+    for (let done = 0; done < budget && end === 'budget'; done += slice) {
+      const line = typed.shift()
+      if (line !== undefined) this.machine.console.type(Buffer.from(`${line}\n`))
+      end = this.machine.guest.run(Math.min(slice, budget - done))
+      if (end !== 'budget' || done < breakAt || this.machine.xen.clock.now > LAST_MOMENT) continue
+      breakAt = Infinity
+      this.saveAndRestore()
+    }
+    checkCounts(this.machine)
+    const { hypercalls, machine } = this
+    return { end, hypercalls, machine, digest: () => this.digest() }
+  }
+
+  /** Go on in a machine that was read from what this one is written as. */
+  private saveAndRestore(): void {
+    for (const { text } of this.machine.xen.console.lines) this.lines.push(text)
+    const bytes = Buffer.concat([...snapshotParts(this.machine, '')].map((part) => Uint8Array.from(part)))
+    try {
+      const file = { name: 'snapshot', bytes }
+      this.machine = restoreSnapshot(file, (some) => this.output.update(some), memory ?? undefined)
+    } catch (error) {
+      throw new Wrong('a snapshot is refused', String(error))
+    }
+    this.listen()
+  }
+
+  /** The machine as it is: memory that the guest owns, registers, the clock, what was printed. */
+  private digest(): string {
+    const { xen, guest, start, xenstore } = this.machine
+    const hash = createHash('sha256').update(`${this.output.copy().digest('hex')} ${this.events}`)
+    const { u8, u32 } = xen.memory
+    for (let mfn = 0; mfn < xen.maxPage; mfn++) {
+      const record = xen.memory.record(mfn)
+      if (record === -1) continue
+      hash.update(u32.subarray(record, record + 3))
+      if (!xen.memory.isTouched(mfn)) continue
+      const at = xen.memory.frameWords(mfn) * 4
+      const page = u8.subarray(at, at + PAGE)
+      // A frame that is zero need not have been touched.
+      if (Buffer.compare(page, ZEROS) !== 0) hash.update(page)
+    }
+    const { domain, vcpu } = start
+    const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
+    const rest = {
+      registers: [...vcpu.regs],
+      rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],
+      instructions: guest.cpu.instructions,
+      now: xen.clock.now,
+      lines: [...this.lines, ...xen.console.lines.map(({ text }) => text)],
+      store: xenstore.save(),
+      domain: [[...traps], [...callbacks], timers, blocked, polled, domain.totPages, userRoot, vcpu.root],
+    }
+    return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
+  }
+}
+
+const ZEROS = new Uint8Array(PAGE)
+
+/** Guest's time that a program has in a whole run, in seconds; what it may put on its console; what it is told. */
+const WHOLE = { timeLimit: 0.004, consoleLimit: 100_000, input: Buffer.from('hello\n\u0003\n') }
+
+/**
+ * Run a program as `boot --batch --explain` does, to its end: with its console, its refusals explained, its report in every
+ * form, and its machine written down. What came of it, in words.
+ */
+export function bootProgram(text: string): string {
+  const program = readProgram(text)
+  let printed = 0
+  const run = new KernelRun(
     {
       kernel: { name: 'program', bytes: KERNEL },
       memory: PAGES,
       xen: program.settings.get('xen') ?? '4.17',
+      explain: true,
+      ...WHOLE,
     },
-    (bytes) => output.update(bytes),
-    () => {},
-    memory,
+    {
+      output: (bytes) => {
+        printed += bytes.length
+      },
+    },
   )
-  prepare(machine, program)
-  let events = 0
-  if (program.settings.has('traced')) {
-    machine.xen.sink = (event) => {
-      events += traceLine(event).length
-    }
+  prepare(run.machine, program)
+  const outcome = run.runToEnd()
+  checkCounts(run.machine)
+  const result = run.result()
+  const told = [junitReport(result), JSON.stringify(result), ...result.explanations.flatMap(explanationLines)]
+  if (result.console.join('').length > WHOLE.consoleLimit) {
+    throw new Wrong('a console beyond its limit', `${result.console.join('').length} characters`)
   }
-  const { guest } = machine
-  let hypercalls = 0
-  guest.afterHypercall = () => {
-    hypercalls++
-    if (hypercalls % COUNT_EVERY === 0) checkCounts(machine)
-    return true
+  if (run.isAlive) restored(run.snapshot(), result.instructions)
+  return `${outcome} ${result.instructions} ${printed} ${told.join('\n').length}`
+}
+
+function restored(bytes: Uint8Array, instructions: number): void {
+  let run: KernelRun
+  try {
+    run = new KernelRun({ restore: { name: 'snapshot', bytes } })
+  } catch (error) {
+    throw new Wrong('a snapshot is refused', String(error))
   }
-  let end: string = 'budget'
-  const [budget, slice] = [setting('budget', BUDGET), setting('slice', SLICE)]
-  const typed = [...program.typed]
-  for (let done = 0; done < budget && end === 'budget'; done += slice) {
-    const line = typed.shift()
-    if (line !== undefined) machine.console.type(Buffer.from(`${line}\n`))
-    end = guest.run(Math.min(slice, budget - done))
-  }
-  checkCounts(machine)
-  return { end, hypercalls, machine, digest: () => digestOf(machine, `${output.digest('hex')} ${events}`) }
+  run.step(100)
+  if (run.result().instructions < instructions)
+    throw new Wrong('a snapshot of another time', `${instructions}`)
 }
 
 /** Put code, data and handlers where they belong. */
@@ -197,30 +325,4 @@ export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
 /** What two findings of the audit have in common: its words without the numbers. */
 function kindOf(says: string): string {
   return says.replace(/\b(?:[0-9]+|(?=[0-9a-f]*[0-9])[0-9a-f]+)\b/g, 'N')
-}
-
-/** The machine as it is: memory that the guest owns, registers, the clock, what was printed. */
-function digestOf({ xen, guest, start, xenstore }: KernelMachine, output: string): string {
-  const hash = createHash('sha256').update(output)
-  const { u8, u32 } = xen.memory
-  for (let mfn = 0; mfn < xen.maxPage; mfn++) {
-    const record = xen.memory.record(mfn)
-    if (record === -1 || u32[record + 3] === 0) continue
-    hash.update(u32.subarray(record, record + 3))
-    const at = xen.memory.frameWords(mfn) * 4
-    hash.update(u8.subarray(at, at + PAGE))
-  }
-  const { domain, vcpu } = start
-  const { totPages } = domain
-  const { traps, callbacks, timers, blocked, polled, userRoot } = xen.vcpuOf(vcpu)
-  const rest = {
-    registers: [...vcpu.regs],
-    rip: [guest.cpu.ripLow, guest.cpu.ripHigh, guest.cpu.getFlags()],
-    instructions: guest.cpu.instructions,
-    now: xen.clock.now,
-    lines: xen.console.lines,
-    store: xenstore.save(),
-    domain: [[...traps], [...callbacks], timers, blocked, polled, totPages, userRoot, vcpu.root],
-  }
-  return hash.update(JSON.stringify(rest)).digest('hex').slice(0, 16)
 }

@@ -92,14 +92,15 @@ const tableStores: Recipe = (v) => {
   return lines
 }
 
-/** Where a gibibyte of addresses begins that all map one page: the slot below the kernel's own in its L3. */
+/** Where a gibibyte of addresses begins that all map the same few pages: the slot below the kernel's own in its L3. */
 const WINDOW = '0xffffffff40000000'
 
-/** Lists without an end: one page of them, mapped again and again, and counts that reach far into it. */
+/** Lists without an end: three pages, which requests of any size fill, mapped again and again, and counts that reach far. */
 const endless: Recipe = (v) => {
-  const [list, l1, l2] = ['p13', 'p14', 'p15']
+  const [list, l1, l2] = ['p10', 'p14', 'p15']
   const lines = [
-    `fill ${l1} ${list}.ma+0x67 512`,
+    ...[10, 11, 12].map((page, i) => `put64 ${l1}+${i * 8} p${page}.ma+0x67`),
+    `copy ${l1}+24 ${l1} 509`,
     `fill ${l2} ${l1}.ma+0x67 512`,
     ...[l1, l2].map((page) => `call ${H.update_va_mapping} ${page} ${page}.ma+0x65 2`),
     ...withList(v, [`l3.ma+${509 * 8}`, `${l2}.ma+0x67`], (at) => `call ${H.mmu_update} ${at} 1 0 ${SELF}`),
@@ -108,8 +109,8 @@ const endless: Recipe = (v) => {
   const counts = ['0x7fffffff', '0xffffffff', '0x1000000', '0x80000000', '100000', v.odd()]
   const count = v.pick(counts)
   lines.push(...words.map((word, i) => `put64 ${list}+${i * 8} ${word}`))
-  // The rest of the page is like its beginning.
-  lines.push(`copy ${list}+${words.length * 8} ${list} ${512 - words.length}`)
+  // The rest is like its beginning.
+  lines.push(`copy ${list}+${words.length * 8} ${list} ${3 * 512 - words.length}`)
   lines.push(call(WINDOW, count), 'budget 90')
   return lines
 }

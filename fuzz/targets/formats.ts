@@ -8,7 +8,8 @@ import { runScript } from '../../src/run/script/script.ts'
 import { randomScript } from '../../src/script/random-script.ts'
 import { traceHeader, traceLine } from '../../src/trace/export.ts'
 import type { Random } from '../../test/tools/random.ts'
-import { command, outcomeOf, ownFile } from '../cli.ts'
+import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { bootCommand, command, outcomeOf, ownFile } from '../cli.ts'
 import { jsonText, mutateBytes, mutateJson, mutateText } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
 
@@ -105,10 +106,19 @@ on_crash = "destroy"
 
 const xl = textTarget({
   name: 'xl',
-  about: "xl's configuration files",
-  texts: () => [CONFIG, 'kernel = """a\nb"""\nmemory=0x40\n', '{"c_info": {}}'],
+  about: "xl's configuration files, and the boot of what they name",
+  texts: () => {
+    ownFile('vmlinuz', tinyKernel(speakingCode('hello\n', 0)))
+    return [
+      CONFIG,
+      "kernel = 'vmlinuz'\nmemory = 8\n",
+      'kernel = """a\nb"""\nmemory=0x40\n',
+      '{"c_info": {}}',
+    ]
+  },
   ending: 'cfg',
-  run: (file) => run('boot', file, '--batch'),
+  seconds: 10,
+  run: async (file) => outcomeOf(bootCommand({ config: file, timeout: '1' })),
 })
 
 /** A script's run as a trace. */

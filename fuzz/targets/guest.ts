@@ -1,5 +1,5 @@
 import { randomProgram } from '../guest/grammar.ts'
-import { runProgram } from '../guest/machine.ts'
+import { bootProgram, checkSnapshot, runProgram } from '../guest/machine.ts'
 import { inputText, type Target, textInput } from '../target.ts'
 
 const HELLO = `# What a plain kernel does: a table, a timer, a word to the console.
@@ -29,7 +29,22 @@ export const guest: Target = {
   seeds: () => [textInput(HELLO)],
   make: (random) => textInput(randomProgram(random)),
   run(input) {
-    const ran = runProgram(inputText(input))
-    return `${ran.end} ${ran.hypercalls} ${ran.digest()}`
+    const text = inputText(input)
+    const { end, hypercalls, digest } = runProgram(text)
+    const mark = digest()
+    checkSnapshot(text, mark)
+    return `${end} ${hypercalls} ${mark}`
   },
+}
+
+/** The same programs, in all that is around a guest when a user boots it. */
+export const boot: Target = {
+  name: 'boot',
+  group: 'guest',
+  about: 'the same, as boot --batch --explain runs them: console, explanations, reports, snapshots',
+  cut: 'lines',
+  seconds: 10,
+  seeds: () => [textInput(HELLO)],
+  make: (random) => textInput(randomProgram(random)),
+  run: (input) => bootProgram(inputText(input)),
 }

@@ -65,6 +65,9 @@ test('timers: the earliest is the deadline, and going off makes the port of the 
   assert.equal(nextDeadline(m.pv), Infinity)
   m.vcpu.store64(m.data, 500_000, 0)
   assert.equal(m.call(vcpu_op, VCPUOP.set_periodic_timer, 0, m.data), -22)
+  // Nor a quarter of all times and more, today.
+  m.vcpu.store64(m.data, 0, 0x4000_0000)
+  assert.equal(m.call(vcpu_op, VCPUOP.set_periodic_timer, 0, m.data), -22)
   m.vcpu.store64(m.data, 5_000_000, 0)
   assert.equal(m.call(vcpu_op, VCPUOP.set_singleshot_timer, 0, m.data), 0)
   assert.equal(nextDeadline(m.pv), 5_000_000)

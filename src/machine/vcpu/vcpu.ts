@@ -63,9 +63,9 @@ export class Vcpu {
     this.given |= 1 << register
   }
 
-  /** Whether a register has ever been given a value. */
+  /** Whether a register has ever been given a value. Where code is executed all of them have one. */
   has(register: number): boolean {
-    return (this.given & (1 << register)) !== 0
+    return this.code !== null || (this.given & (1 << register)) !== 0
   }
 
   /** A register from a 48-bit address, sign extended. */

@@ -15,6 +15,8 @@ import { moveVcpuInfo } from '../sched/vcpu-info.ts'
 import { arg32, argHigh, argVa } from './arguments.ts'
 
 const SHORTEST_PERIOD = 1_000_000
+/** Nanoseconds: a period that adds up to a time without running over. */
+const STIME_DELTA_MAX = 2 ** 62
 /** Flag of a single shot: a deadline that has passed is an error, unless the version takes it as due. */
 const MUST_BE_FUTURE = 1
 
@@ -48,7 +50,9 @@ export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
     case VCPUOP.set_periodic_timer: {
       if (!read(2)) return EFAULT
       const period = nanoseconds(words[0], words[1])
-      if (period < SHORTEST_PERIOD) return EINVAL
+      if (period < SHORTEST_PERIOD || (xen.version.rules.limitsPeriod && period >= STIME_DELTA_MAX)) {
+        return EINVAL
+      }
       vcpu.timers.period = period
       vcpu.timers.nextTick = xen.clock.now + period
       return 0

@@ -56,6 +56,7 @@ export const xen417: XenVersion = {
     consoleForAll: false,
     unregisteredSyscallTraps: true,
     checksSegmentBases: true,
+    limitsPeriod: true,
     unknownMsrsPass: false,
   },
   errnos: {

@@ -106,6 +106,8 @@ export type Rules = {
   readonly superpagesByOption: boolean
   /** A multicall ends when one of its calls has left for user mode: XSA-213 (2017). */
   readonly multicallEndsInUserMode: boolean
+  /** VCPUOP_set_periodic_timer refuses a period beyond STIME_DELTA_MAX, a quarter of all times (between 4.1 and 4.14). */
+  readonly limitsPeriod: boolean
   /** A domU may write to Xen's console: xsm_console_io() allows it in verbose builds only (between 4.1 and 4.14). */
   readonly consoleForAll: boolean
 

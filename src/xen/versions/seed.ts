@@ -45,6 +45,7 @@ export const seed: XenVersion = {
     consoleForAll: true,
     unregisteredSyscallTraps: false,
     checksSegmentBases: false,
+    limitsPeriod: false,
     unknownMsrsPass: true,
   },
   errnos: {

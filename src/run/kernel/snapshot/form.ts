@@ -18,8 +18,10 @@ const Halves = v.pipe(v.tuple([Word, Word]), v.readonly())
 /** A 48-bit address, or -1 for one that is not canonical. */
 const Address = whole(-1, 2 ** 48 - 1)
 const Frame = whole(0, MAX_FRAMES - 1)
-/** Nanoseconds; a guest gives its deadlines as signed numbers of 64 bits. */
+/** Nanoseconds; a guest gives its deadlines and periods as signed numbers of 64 bits. */
 const Time = v.pipe(v.number(), v.minValue(-(2 ** 63)), v.maxValue(2 ** 63))
+/** A tick is due one period from now. */
+const NextTick = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 64))
 const Clock = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 53))
 /** A moment that may never come. */
 const Deadline = v.pipe(
@@ -141,7 +143,7 @@ const VcpuForm = v.strictObject({
   vcpuInfo: placeOf(64),
   runstateArea: placeOf(48),
   timeArea: placeOf(32),
-  timers: v.strictObject({ period: Time, nextTick: Time, singleshot: Deadline, poll: Deadline }),
+  timers: v.strictObject({ period: Time, nextTick: NextTick, singleshot: Deadline, poll: Deadline }),
   blocked: v.boolean(),
   polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),
   runstateAt: Address,
