@@ -64,7 +64,7 @@ function mixedScript(count: number): string {
 
 /** mmu_update of one entry that changes its frame, over and over: references move each time. */
 function updateRate(): number {
-  const { vcpu } = scriptMachine('4.17', false, 0, null, new Set())
+  const { vcpu } = scriptMachine({ xen: '4.17', domain: 'dom0' })
   const probe = new Probe(vcpu, new Symbols(() => {}))
   probe.start()
   for (const page of ['T', 'D', 'E']) probe.takePage(page)

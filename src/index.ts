@@ -41,7 +41,7 @@ export {
   type Machine,
   type MachineOptions,
 } from './run/boot/machine.ts'
-export type { DomainLayout } from './toolstack/domain-layout.ts'
+export type { DomainLayout } from './toolstack/layouts/model.ts'
 
 // ---- What such a guest needs of the ABI: registers, numbers of hypercalls, addresses and entries ----
 

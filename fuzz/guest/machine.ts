@@ -7,7 +7,7 @@ import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { explanationLines } from '../../src/run/kernel/kernel-explain.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snapshot.ts'
-import { tableFor } from '../../src/toolstack/start-of-day-layout.ts'
+import { tableFor } from '../../src/toolstack/layouts/start-of-day.ts'
 import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
@@ -62,7 +62,7 @@ function namesOf({ xen, start, layout }: KernelMachine): Names {
   places.set('start', layout.startInfo)
   places.set('store', layout.xenstore)
   places.set('console', layout.console)
-  places.set('p2m', layout.mfnList)
+  places.set('p2m', layout.p2mList.pfn)
   for (const level of [4, 3, 2, 1] as const) places.set(`l${level}`, tableFor(layout, level, base))
   places.set('l1b', tableFor(layout, 1, base + 2 ** 21))
   for (let i = 0; i < NAMED_PAGES; i++) places.set(`p${i}`, FIRST_PAGE + i)

@@ -119,6 +119,9 @@ export const START_INFO = {
   store_evtchn: 64,
   console_mfn: 72,
   console_evtchn: 80,
+  /** In dom0 there is no console's ring, and these two instead: its struct dom0_vga_console_info. */
+  video_offset: 72,
+  video_bytes: 76,
   pt_base: 88,
   nr_pt_frames: 96,
   mfn_list: 104,
@@ -128,6 +131,7 @@ export const START_INFO = {
   cmd_line_bytes: 1024,
   first_p2m_pfn: 1152,
   nr_p2m_frames: 1160,
+  bytes: 1168,
 } as const
 
 /** Command bits of an mmu_update request's pointer. */

@@ -82,7 +82,7 @@ test('whatever is no image gets one line', () => {
 
 /** A machine whose dom0 runs this code. */
 function guestWith(code: Uint8Array): { guest: Guest; recount: () => unknown; lines: () => string[] } {
-  const { xen, vcpu } = scriptMachine('4.17', false, 1, null, new Set())
+  const { xen, vcpu } = scriptMachine({ xen: '4.17', domain: 'dom0', scriptBytes: 1 })
   const text = vcpu.tryReadable(PROBE.code) * 4
   xen.memory.u8.set(code, text)
   vcpu.tlb.flush()

@@ -4,9 +4,9 @@ import { Guest } from '../../src/guest/guest.ts'
 import { Scheduler } from '../../src/guest/scheduler.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
+import { buildDomU } from '../../src/toolstack/build-domu.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
-import { buildStartOfDay } from '../../src/toolstack/start-of-day.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { HYPERCALL, SCHED_OP } from '../../src/xen/abi.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
@@ -72,10 +72,10 @@ function runTwo(): { text: string; instructions: number[]; now: number } {
   let text = ''
   const guests = [kernel('a', 1_000_000), kernel('b', 2_500_000)].map((elf, n) => {
     const image = readImage(elf, 'kernel')
-    const start = buildStartOfDay(xen, {
+    const start = buildDomU(xen, {
       id: n + 1,
       image,
-      source: 'kernel',
+      imageName: 'kernel',
       initrd: null,
       commandLine: '',
       nrPages: PAGES,

@@ -2,8 +2,8 @@ import { PAGE, REGION, vaHigh } from '../../src/bits/address.ts'
 import { Guest } from '../../src/guest/guest.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { ARGUMENTS, type Vcpu } from '../../src/machine/vcpu/vcpu.ts'
-import { buildDomain } from '../../src/toolstack/domain-builder.ts'
-import { layoutFor } from '../../src/toolstack/domain-layout.ts'
+import { buildDomain } from '../../src/toolstack/build-domain.ts'
+import { layoutFor, modelStartOfDay } from '../../src/toolstack/layouts/model.ts'
 import type { Domain } from '../../src/xen/domain.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
 import type { PvVcpu } from '../../src/xen/pv-vcpu.ts'
@@ -29,14 +29,10 @@ export class PvMachine {
   constructor(version = '4.17', privileged = false) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
     this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(128 << 20))
-    const { domain, vcpu } = buildDomain(this.xen, {
+    const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(layoutFor(0x40_0000, 0, 0x2000)), {
       id: privileged ? 0 : 1,
       privileged,
       nrPages: 0x2000,
-      layout: layoutFor(0x40_0000, 0, 0x2000),
-      commandLine: '',
-      memoryMap: null,
-      swaps: [],
     })
     this.domain = domain
     this.vcpu = vcpu

@@ -8,7 +8,7 @@ import { reportFrame } from '../../src/run/ask/frame-report.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
-import { layoutStartOfDay } from '../../src/toolstack/start-of-day-layout.ts'
+import { layoutDomU } from '../../src/toolstack/layouts/domu.ts'
 import { BASE, TEXT, type TinyOptions, tinyKernel, word } from '../tools/tiny-kernel.ts'
 
 const VA = Number(BigInt.asUintN(48, BASE))
@@ -40,14 +40,14 @@ const load64 = (vcpu: Vcpu, va: number): bigint => {
 
 test('everything follows the kernel, in the order of the toolstack', () => {
   const image = readImage(tinyKernel(Buffer.alloc(0x1000), { room: 0x2800 }))
-  const layout = layoutStartOfDay(image, 5000, PAGES)
+  const layout = layoutDomU(image, 5000, PAGES)
   // Kernel to 0x104, two pages of initrd, 16 of p2m list, three pages, four tables and one more L1, the stack.
-  assert.equal(layout.initrd, 0x104)
-  assert.equal(layout.mfnList, 0x106)
+  assert.equal(layout.initrd?.pfn, 0x104)
+  assert.equal(layout.p2mList.pfn, 0x106)
   assert.equal(layout.startInfo, 0x116)
   assert.deepEqual([layout.xenstore, layout.console], [0x117, 0x118])
   const [mapping] = layout.mappings
-  assert.equal(mapping.firstTable, 0x119)
+  assert.equal(mapping.tables[0].pfn, 0x119)
   assert.deepEqual(
     mapping.tables.map(({ level, pfn, count }) => [level, pfn, count]),
     [
@@ -57,14 +57,14 @@ test('everything follows the kernel, in the order of the toolstack', () => {
       [1, 0x11c, 2],
     ],
   )
-  assert.equal(layout.bootStack, 0x11e)
+  assert.equal(layout.stack, VA + 0x11f * 4096)
   assert.equal(mapping.pages, 0x400)
 })
 
 test('the mapping grows by 4 MiB when less than 512 KiB would be left', () => {
   const mapped = (room: number): number => {
     const image = readImage(tinyKernel(Buffer.alloc(0x1000), { room }))
-    return layoutStartOfDay(image, 0, PAGES).mappings[0].pages
+    return layoutDomU(image, 0, PAGES).mappings[0].pages
   }
   // 16 pages of list, 3, 5 tables, the stack and 128 pages of slack end at 0x400 behind a kernel that ends at 0x367.
   const last = (0x367 - 0x101) * 0x1000
@@ -77,10 +77,10 @@ test('a p2m list of its own place and an unmapped initrd lie behind the mapping'
   const { xen, start, layout } = machineOf({ notes: MODERN, room: 0x5000 }, initrd)
   const { vcpu } = start
   assert.equal(layout.mappings[0].pages, 0x400)
-  assert.equal(layout.initrd, 0x400)
-  assert.equal(layout.mfnList, 0x404)
+  assert.equal(layout.initrd?.pfn, 0x400)
+  assert.equal(layout.p2mList.pfn, 0x404)
   // 16 pages of list, then its own L3, L2 and L1.
-  assert.equal(layout.mfnListFrames, 19)
+  assert.equal(layout.p2mList.frames, 19)
   assert.equal(layout.end, 0x404 + 19)
   const info = VA + layout.startInfo * 4096
   assert.equal(load64(vcpu, info + 104), P2M)
@@ -107,7 +107,7 @@ test('a guest of old finds its initrd and its p2m list mapped; all counts are ri
   assert.equal(Buffer.from(magic).toString('latin1'), 'xen-3.0-x86_64\0\0')
   assert.equal(load64(vcpu, info + 32), BigInt(PAGES))
   assert.equal(vcpu.load32(info + 48), 16)
-  assert.equal(load64(vcpu, info + 88), BASE + BigInt(layout.mappings[0].firstTable * 4096))
+  assert.equal(load64(vcpu, info + 88), BASE + BigInt(layout.mappings[0].tables[0].pfn * 4096))
   assert.equal(load64(vcpu, info + 96), 5n)
   const start112 = Number(BigInt.asUintN(48, load64(vcpu, info + 112)))
   assert.equal(vcpu.load8(start112), 'o'.charCodeAt(0))
@@ -129,15 +129,15 @@ test('frames have the types that pinning has given them', () => {
     return [found.type, found.typeCount, found.refCount, found.pinned]
   }
   const [first, list] = layout.mappings
-  assert.deepEqual(report(first.firstTable), ['l4', 2, 4, true])
-  assert.deepEqual(report(first.firstTable + 1), ['l3', 1, 3, false])
-  assert.deepEqual(report(first.firstTable + 3), ['l1', 1, 3, false])
-  assert.deepEqual(report(list.firstTable), ['l3', 1, 2, false])
-  assert.deepEqual(report(layout.mfnList), ['writable', 1, 2, false])
-  assert.deepEqual(report(layout.bootStack), ['writable', 1, 2, false])
+  assert.deepEqual(report(first.tables[0].pfn), ['l4', 2, 4, true])
+  assert.deepEqual(report(first.tables[0].pfn + 1), ['l3', 1, 3, false])
+  assert.deepEqual(report(first.tables[0].pfn + 3), ['l1', 1, 3, false])
+  assert.deepEqual(report(list.tables[0].pfn), ['l3', 1, 2, false])
+  assert.deepEqual(report(layout.p2mList.pfn), ['writable', 1, 2, false])
+  assert.deepEqual(report((layout.stack - VA) / 4096 - 1), ['writable', 1, 2, false])
   assert.deepEqual(report(layout.end), ['writable', 0, 1, false])
   assert.equal(vcpu.regs[RSI * 2], (VA + layout.startInfo * 4096) >>> 0)
-  assert.equal(vcpu.regs[RSP * 2], (VA + (layout.bootStack + 1) * 4096) >>> 0)
+  assert.equal(vcpu.regs[RSP * 2], layout.stack >>> 0)
 })
 
 const refusal = (make: () => unknown): string => {

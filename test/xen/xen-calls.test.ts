@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { PAGE, REGION } from '../../src/bits/address.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { ARGUMENTS, DomainCrash, GuestTrap, RSP, type Vcpu } from '../../src/machine/vcpu/vcpu.ts'
-import { buildDomain } from '../../src/toolstack/domain-builder.ts'
-import { layoutFor } from '../../src/toolstack/domain-layout.ts'
+import { buildDomain } from '../../src/toolstack/build-domain.ts'
+import { layoutFor, modelStartOfDay } from '../../src/toolstack/layouts/model.ts'
 import { HYPERCALL, MEMORY_OP, MMUEXT } from '../../src/xen/abi.ts'
 import type { Domain } from '../../src/xen/domain.ts'
 import { Hypervisor } from '../../src/xen/hypervisor.ts'
@@ -25,14 +25,10 @@ class Guest {
   constructor(version = '4.17', id = 0) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
     this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
-    const { domain, vcpu } = buildDomain(this.xen, {
+    const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(this.layout), {
       id,
       privileged: id === 0,
       nrPages: 0x2000,
-      layout: this.layout,
-      commandLine: '',
-      memoryMap: null,
-      swaps: [],
     })
     this.domain = domain
     this.vcpu = vcpu

@@ -2,7 +2,10 @@ import { type Kernel, KernelPanic, type KernelTrace } from '../../linux/kernel.t
 import { readStartInfo, startKernel } from '../../linux/start-kernel.ts'
 import { Memory } from '../../machine/memory.ts'
 import { DomainCrash, type Vcpu } from '../../machine/vcpu/vcpu.ts'
-import { buildDomain } from '../../toolstack/domain-builder.ts'
+import { buildDomain } from '../../toolstack/build-domain.ts'
+import { swap, takeFrames } from '../../toolstack/domain-frames.ts'
+import { modelStartOfDay } from '../../toolstack/layouts/model.ts'
+import type { P2m } from '../../toolstack/p2m.ts'
 import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Domain } from '../../xen/domain.ts'
@@ -86,16 +89,16 @@ export function buildMachine(
   memory: Memory,
 ): { xen: Hypervisor; domain: Domain; vcpu: Vcpu } {
   const xen = new Hypervisor(plan.version, plan.host, memory)
-  const built = buildDomain(xen, {
-    id: plan.dom0 ? 0 : 1,
-    privileged: plan.dom0,
-    nrPages: plan.nrPages,
-    layout: plan.layout,
-    commandLine: plan.commandLine,
-    memoryMap: plan.memoryMap,
-    swaps: plan.swaps,
-  })
-  return { xen, ...built }
+  const { dom0, nrPages, commandLine, memoryMap } = plan
+  const layout = modelStartOfDay(plan.layout)
+  const frames = (xen: Hypervisor): P2m => {
+    const p2m = takeFrames(xen, nrPages, layout.end)
+    for (const [pfn, mfn] of plan.swaps) swap(xen, p2m, nrPages, pfn, mfn)
+    return p2m
+  }
+  const source = { id: dom0 ? 0 : 1, privileged: dom0, nrPages, frames, commandLine, memoryMap }
+  const { domain, vcpu } = buildDomain(xen, layout, source)
+  return { xen, domain, vcpu }
 }
 
 /** Run the kernel to its end and say which one it was. */

@@ -1,7 +1,7 @@
 import { hex } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { type ConflictRule, hostMapConflicts } from '../../linux/memory/host-map-conflict.ts'
-import { layoutWithNotes, type NotesLayout } from '../../toolstack/domain-layout-notes.ts'
+import { layoutWithNotes, type NotesLayout } from '../../toolstack/layouts/dom0-notes.ts'
 import type { BootOptions } from './boot.ts'
 import { chooseMap, ownPages } from './boot-plan.ts'
 import type { Outcome } from './outcome.ts'

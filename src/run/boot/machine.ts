@@ -11,7 +11,7 @@ import {
 } from '../../machine/frames.ts'
 import { Memory } from '../../machine/memory.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { DomainLayout } from '../../toolstack/domain-layout.ts'
+import type { DomainLayout } from '../../toolstack/layouts/model.ts'
 import type { Sink } from '../../trace/events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { INVALID_M2P } from '../../xen/mm/m2p.ts'

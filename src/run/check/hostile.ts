@@ -70,7 +70,7 @@ export function hostileMachine(profile: string, domain: 'dom0' | 'domU', seed: n
 type State = { readonly xen: Hypervisor; readonly vcpu: Vcpu; readonly frames: readonly number[] }
 
 function start(profile: string, domain: 'dom0' | 'domU'): State {
-  const { xen, vcpu } = scriptMachine(profile, domain === 'domU', 0, null, new Set())
+  const { xen, vcpu } = scriptMachine({ xen: profile, domain })
   const probe = new Probe(vcpu, new Symbols(() => {}))
   probe.start()
   for (let i = 0; i < SCRATCH_PAGES; i++) probe.takePage(`p${i}`)

@@ -1,11 +1,11 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
+import { buildDomU, type StartOfDay } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { unpackInitrd, unpackKernel } from '../../toolstack/image/bzimage.ts'
 import { readImage } from '../../toolstack/image/image.ts'
-import { buildStartOfDay, type StartOfDay } from '../../toolstack/start-of-day.ts'
-import type { StartOfDayLayout } from '../../toolstack/start-of-day-layout.ts'
+import type { DomULayout } from '../../toolstack/layouts/domu.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import { type HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
@@ -55,7 +55,7 @@ export type KernelMachine = {
   readonly name: string
   readonly start: Omit<StartOfDay, 'layout'>
   /** Where everything was put; null for a machine that a snapshot held. */
-  readonly layout: StartOfDayLayout | null
+  readonly layout: DomULayout | null
   readonly guest: Guest
   readonly console: ConsoleRing
   readonly xenstore: Xenstore
@@ -104,10 +104,10 @@ export function buildKernelMachine(
   }
   progress('build')
   const xen = new Hypervisor(version, hostFor(nrPages), memory)
-  const start = buildStartOfDay(xen, {
+  const start = buildDomU(xen, {
     id: DOMAIN_ID,
     image,
-    source: kernel.name,
+    imageName: kernel.name,
     initrd,
     commandLine: append,
     nrPages,

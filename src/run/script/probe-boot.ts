@@ -1,10 +1,9 @@
-import { PAGE, REGION, TWO_32, vaHigh } from '../../bits/address.ts'
+import { REGION, TWO_32 } from '../../bits/address.ts'
 import { Guest, type GuestEnd } from '../../guest/guest.ts'
-import { RAX, RSI, type Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { Probe } from '../../script/probe.ts'
 import { Symbols } from '../../script/symbols.ts'
-import { loadImage, readImage } from '../../toolstack/image/image.ts'
-import { START_INFO } from '../../xen/abi.ts'
+import { readImage } from '../../toolstack/image/image.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { Recording } from './script.ts'
 import { scriptMachine } from './script-machine.ts'
@@ -27,8 +26,6 @@ export type ProbeOptions = {
   readonly budget: number
 }
 
-/** Where the script lies, as a pfn: behind dom0's kernel, or where the probe's toolstack puts it. */
-const SCRIPT_PFN = { dom0: 0x500, domU: 0x520 } as const
 /** Where the probe in a domU leaves what its toolstack is to do for it: see guests/probe/toolstack.c. */
 const MAILBOX = REGION.kernelMap + 0x11_1000
 const MAIL = { state: 0, bytes: 4, frame: 8, text: 16, textBytes: 2048 } as const
@@ -43,21 +40,15 @@ const [NOTHING, TEXT, FRAME] = [0, 1, 2]
 export function bootProbe(image: Uint8Array, script: string, options: ProbeOptions): ProbeRun {
   const { frames, domain } = options
   const given = frames?.lines.flatMap((line) => framesGiven(line.sym)) ?? []
-  const { xen, vcpu, dom0 } = scriptMachine(
-    options.xen,
-    domain === 'domU',
-    script.length,
-    frames === null ? null : { syms: frames.header.syms, p2m: frames.header.p2m ?? [] },
-    new Set(given),
-  )
   const kernel = readImage(image, 'probe')
-  const pageAt = (va: number): number => {
-    const words = vcpu.tryReadable(va)
-    return words === -1 ? -1 : words * 4
-  }
-  loadImage(kernel, xen.memory.u8, pageAt, 'probe')
-  placeScript(xen, vcpu, script, SCRIPT_PFN[domain])
-  vcpu.tlb.flush()
+  const { xen, vcpu, dom0 } = scriptMachine({
+    xen: options.xen,
+    domain,
+    scriptBytes: script.length,
+    frames: frames === null ? null : { syms: frames.header.syms, p2m: frames.header.p2m ?? [] },
+    reserved: new Set(given),
+    code: { image: kernel, imageName: 'probe', script: Buffer.from(script, 'latin1') },
+  })
   const guest = new Guest(xen, vcpu, kernel.entry)
   const console = new ConsoleTap(xen, frames)
   const toolstack = dom0 === null ? null : new Toolstack(xen, dom0, vcpu, console)
@@ -80,24 +71,6 @@ export function bootProbe(image: Uint8Array, script: string, options: ProbeOptio
 /** The frames in a recorded line's `sym`: hex, with the old name of the frame behind an equals sign. */
 function framesGiven(sym: Record<string, string> | undefined): number[] {
   return Object.values(sym ?? {}).map((text) => Number.parseInt(text, 16))
-}
-
-/** The script as the guest's module: its bytes, and where start_info says they are. */
-function placeScript(xen: Hypervisor, vcpu: Vcpu, script: string, pfn: number): void {
-  const bytes = Buffer.from(script, 'latin1')
-  const start = REGION.kernelMap + pfn * PAGE
-  for (let done = 0; done < bytes.length; done += PAGE) {
-    const words = vcpu.tryReadable(start + done)
-    if (words === -1) throw new Error('the script lies outside what the builder maps')
-    xen.memory.u8.set(bytes.subarray(done, done + PAGE), words * 4)
-  }
-  const info = vcpu.tryReadable((vcpu.regs[RSI * 2 + 1] & 0xffff) * TWO_32 + vcpu.regs[RSI * 2])
-  const set = (offset: number, lo: number, hi: number): void => {
-    xen.memory.u32[info + offset / 4] = lo
-    xen.memory.u32[info + offset / 4 + 1] = hi
-  }
-  set(START_INFO.mod_start, start >>> 0, vaHigh(start))
-  set(START_INFO.mod_len, bytes.length, 0)
 }
 
 /** Collects whole lines, tells the end, and lets frames be given out as the recording has it. */

@@ -55,14 +55,14 @@ export function runScript(text: string, options: ScriptOptions = {}): ScriptResu
   const bad = script.find((line, i) => line.error !== null && frames?.lines[i]?.err === undefined)
   if (bad !== undefined) throw new BadInput(`${source}:${bad.n}: ${bad.error}`)
   if (frames !== undefined) checkSameScript(script, frames, source)
-  const { xen, vcpu, dom0 } = scriptMachine(
-    profile,
-    domain === 'domU',
-    text.length,
-    frames === undefined ? null : { syms: frames.header.syms, p2m: frames.header.p2m ?? [] },
-    new Set(frames?.lines.flatMap((line) => framesGiven(line.sym))),
-    options.holes,
-  )
+  const { xen, vcpu, dom0 } = scriptMachine({
+    xen: profile,
+    domain,
+    scriptBytes: text.length,
+    frames: frames === undefined ? null : { syms: frames.header.syms, p2m: frames.header.p2m ?? [] },
+    reserved: new Set(frames?.lines.flatMap((line) => framesGiven(line.sym))),
+    holes: options.holes,
+  })
   const events = options.sink === undefined ? null : new FillEvents(options.sink)
   options.ready?.(xen)
   const transcript = new Transcript(domain === 'domU' ? 'd1' : 'd0')

@@ -58,7 +58,7 @@ export class SearchMachine {
   constructor(spec: SearchSpec, moves: Moves) {
     this.version = quiet(xenVersion(spec.xen))
     this.holes = holesOf(this.version, spec.holes)
-    const { xen, vcpu } = scriptMachine(spec.xen, spec.domain === 'domU', 0, null, new Set())
+    const { xen, vcpu } = scriptMachine({ xen: spec.xen, domain: spec.domain })
     this.xen = xen
     this.vcpu = vcpu
     this.pv = xen.vcpuOf(vcpu)

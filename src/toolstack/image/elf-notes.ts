@@ -90,7 +90,7 @@ export class XenNotes {
 function textOf(bytes: Uint8Array): string {
   const text = bytes.subarray(0, MOST_TEXT)
   const end = text.indexOf(0)
-  return Buffer.from(end === -1 ? text : text.subarray(0, end)).toString('latin1')
+  return String.fromCharCode(...(end === -1 ? text : text.subarray(0, end)))
 }
 
 /** A number as C writes it, or null for none. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { hostMapConflicts } from '../../../src/linux/memory/host-map-conflict.ts'
 import { layoutOf } from '../../../src/run/boot/layout-outcome.ts'
 import { bootOutcome } from '../../../src/run/boot/outcome.ts'
-import { layoutWithNotes } from '../../../src/toolstack/domain-layout-notes.ts'
+import { layoutWithNotes } from '../../../src/toolstack/layouts/dom0-notes.ts'
 import type { E820Entry } from '../../../src/xen/abi.ts'
 
 /**

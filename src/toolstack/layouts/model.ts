@@ -1,5 +1,8 @@
-import { hex, PAGE, pagesOf, roundUp } from '../bits/address.ts'
-import { BadInput } from '../bits/bad-input.ts'
+import { hex, PAGE, pagesOf, REGION, roundUp } from '../../bits/address.ts'
+import { BadInput } from '../../bits/bad-input.ts'
+import { A, HI_GUEST_KERNEL, P, RW, US } from '../../bits/pte.ts'
+import type { StartOfDayLayout } from './start-of-day.ts'
+import { tablesAsNeeded } from './tables.ts'
 
 /** Where Linux's x86-64 image is linked to run, relative to the virtual base: 16 MiB. */
 export const KERNEL_START = 0x100_0000
@@ -11,8 +14,8 @@ const SLACK = 512 << 10
 export const KERNEL_WINDOW = 2 ** 30
 
 /**
- * What the domain builder puts where, in bytes from the virtual base; pseudo-physical addresses are the same numbers.
- * Each part starts on a page: kernel | initrd | p2m list | start info | page tables | boot stack. Xen's construct_dom0().
+ * What the builder of the model's domain puts where, in bytes from the virtual base; pseudo-physical addresses are the same
+ * numbers. Each part starts on a page: kernel | initrd | p2m list | start info | page tables | boot stack. Xen's construct_dom0().
  */
 export type DomainLayout = {
   readonly kernelEnd: number
@@ -87,4 +90,32 @@ export function layoutEndingAt(vEnd: number, kernelBytes: number, nrPages: numbe
   if (layout.vEnd !== vEnd)
     throw new BadInput(`v_end ${hex(vEnd)} cannot be reached with 4 KiB pages of initrd`)
   return layout
+}
+
+/** The same for the builder: everything is mapped, and the tables are as Xen's builder of a dom0 makes them. */
+export function modelStartOfDay(layout: DomainLayout): StartOfDayLayout {
+  const { initrdBytes, mfnList, startInfo, pageTables, bootStack, vEnd } = layout
+  const virtBase = REGION.kernelMap
+  const [pages, tables] = [vEnd / PAGE, pageTables / PAGE]
+  return {
+    virtBase,
+    end: pages,
+    startInfo: startInfo / PAGE,
+    flags: 0,
+    stack: virtBase + bootStack + PAGE,
+    p2mList: {
+      pfn: mfnList / PAGE,
+      va: virtBase + mfnList,
+      frames: (startInfo - mfnList) / PAGE,
+      isApart: false,
+    },
+    initrd: initrdBytes === 0 ? null : { pfn: layout.initrd / PAGE, bytes: initrdBytes, isMapped: true },
+    xenstore: null,
+    console: null,
+    video: null,
+    mappings: [{ va: virtBase, pfn: 0, pages, tables: tablesAsNeeded(virtBase, pages, tables) }],
+    pageFlags: { lo: P | RW | A | US, hi: HI_GUEST_KERNEL },
+    dirty: [],
+    types: 'asBuilt',
+  }
 }

@@ -1,5 +1,5 @@
-import { PAGE, pagesOf, roundUp } from '../bits/address.ts'
-import { KERNEL_START, pageTableFrames } from './domain-layout.ts'
+import { PAGE, pagesOf, roundUp } from '../../bits/address.ts'
+import { KERNEL_START, pageTableFrames } from './model.ts'
 
 const MIB_4 = 4 << 20
 const SLACK = 512 << 10

@@ -1,0 +1,85 @@
+import { hex, SLOTS } from '../bits/address.ts'
+import { BadInput } from '../bits/bad-input.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
+import {
+  OWNER_WORD,
+  RECORD_WORDS,
+  REF_ALLOCATED,
+  REFS_WORD,
+  TYPE_SHIFT,
+  TYPE_VALIDATED,
+} from '../machine/frames.ts'
+import type { Domain } from '../xen/domain.ts'
+import type { Hypervisor } from '../xen/hypervisor.ts'
+import { P2m, type P2mRun } from './p2m.ts'
+
+/** Frames for a domain: the first `initial` pages in a row, if there is such a row; the others from the bottom up. */
+export function takeFrames(xen: Hypervisor, nrPages: number, initial: number): P2m {
+  const runs: P2mRun[] = []
+  const first = xen.heap.takeTop(initial, 0x400)
+  let pfn = 0
+  if (first !== -1) {
+    runs.push({ pfn: 0, mfn: first, count: initial })
+    pfn = initial
+  }
+  for (const { start, end } of xen.heap.takeBottom(nrPages - pfn)) {
+    runs.push({ pfn, mfn: start, count: end - start })
+    pfn += end - start
+  }
+  return new P2m(runs)
+}
+
+/** Give a pfn the frame that the user wants it to have, and whoever had it the other. */
+export function swap(xen: Hypervisor, p2m: P2m, nrPages: number, pfn: number, mfn: number): void {
+  const what = `--mfn ${pfn.toString(16)}=${mfn.toString(16)}`
+  if (pfn >= nrPages)
+    throw new BadInput(`${what}: the guest has no pfn ${hex(pfn)}; its pages end at ${hex(nrPages)}`)
+  const old = p2m.get(pfn)
+  if (old === mfn) return
+  const other = p2m.pfnOf(mfn)
+  if (other === -1) {
+    if (!xen.heap.takeFrame(mfn)) throw new BadInput(`${what}: frame ${hex(mfn)} is not RAM of this machine`)
+    xen.heap.free(old)
+  } else p2m.set(other, old)
+  p2m.set(pfn, mfn)
+}
+
+/**
+ * Records and M2P of a domain's frames. dom0's frames have no type yet; a domU's were filled through writable mappings of
+ * the toolstack, which leaves them writable with a count of zero.
+ */
+export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, nrPages: number): void {
+  const type = domain.privileged ? 0 : ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
+  p2m.forEachRun(0, nrPages, (pfn, mfn, count) => {
+    for (let done = 0; done < count; ) {
+      // Up to the end of the 512 frames that one frame of the M2P describes: one look-up for all of them.
+      const some = Math.min(count - done, SLOTS - ((mfn + done) & (SLOTS - 1)))
+      ownNeighbours(xen, mfn + done, pfn + done, some, type, domain.owner)
+      done += some
+    }
+  })
+}
+
+/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get an owner and pfns from `pfn` on. */
+function ownNeighbours(
+  xen: Hypervisor,
+  mfn: number,
+  pfn: number,
+  count: number,
+  type: number,
+  owner: number,
+): void {
+  const words = xen.memory.i32
+  const refs = REF_ALLOCATED | 1
+  let record = xen.memory.record(mfn)
+  let m2p = xen.m2p.wordOf(mfn)
+  for (let i = 0; i < count; i++) {
+    words[record] = type | 0
+    words[record + REFS_WORD] = refs
+    words[record + OWNER_WORD] = owner
+    words[m2p] = pfn + i
+    words[m2p + 1] = 0
+    record += RECORD_WORDS
+    m2p += 2
+  }
+}
