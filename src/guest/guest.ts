@@ -3,16 +3,18 @@ import { Cpu, type Exit } from '../cpu/cpu.ts'
 import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
+import type { Call } from '../xen/call.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
+import { stepOver } from '../xen/pv/core.ts'
+import { forcedCpuid, guestCpuid } from '../xen/pv/cpuid.ts'
+import { emulatePrivileged } from '../xen/pv/emulate.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
+import { segmentInstruction } from '../xen/pv/segments.ts'
 import type { PvVcpu } from '../xen/pv-vcpu.ts'
 import { deliverEvents } from '../xen/sched/events.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
 import { COST_NS } from '../xen/sched/work.ts'
-import { forcedCpuid, guestCpuid } from './cpuid.ts'
-import { emulatePrivileged } from './emulate.ts'
-import { segmentInstruction } from './segments.ts'
 
 /**
  * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an
@@ -38,6 +40,8 @@ const WALL_CLOCK = 1_767_225_600
 export class Guest {
   readonly cpu: Cpu
   private readonly xen: Hypervisor
+  /** Who asks Xen for what the core cannot do by itself. */
+  private readonly call: Call
   private readonly pv: PvVcpu
   private readonly vcpu: Vcpu
   /** Called after every hypercall; the guest stops when it says so. */
@@ -62,7 +66,8 @@ export class Guest {
   constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
     this.xen = xen
     this.vcpu = vcpu
-    this.pv = xen.vcpuOf(vcpu)
+    this.call = xen.callOf(vcpu)
+    this.pv = this.call.vcpu
     this.cpu = new Cpu(xen.memory, { id: vcpu.id })
     this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
     this.adoptRegisters()
@@ -226,11 +231,11 @@ export class Guest {
         return true
       case 'segment':
         this.xen.work.done += COST_NS.trap
-        if (!segmentInstruction(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
+        if (!segmentInstruction(this.call, this.cpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       case 'privileged':
         this.xen.work.done += COST_NS.trap
-        if (!emulatePrivileged(this.cpu, this.xen, this.vcpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
+        if (!emulatePrivileged(this.call, this.cpu, exit.instruction)) this.deliver(VECTOR_GP, 0)
         return true
       default:
         return true
@@ -238,7 +243,7 @@ export class Guest {
   }
 
   private exception(vector: number, error: number, va: number): void {
-    if (vector === VECTOR_UD && forcedCpuid(this.xen, this.cpu, this.vcpu)) return
+    if (vector === VECTOR_UD && forcedCpuid(this.call, this.cpu)) return
     if (vector === VECTOR_GP && (error & FROM_IDT) !== 0 && this.softwareInterrupt(error >>> 3)) return
     // Xen clears the flag before the guest hears of it.
     if (vector === VECTOR_NM) this.cpu.fpuTraps = false
@@ -256,8 +261,7 @@ export class Guest {
     const handler = this.pv.traps.get(vector)
     const privilege = this.vcpu.kernelMode ? 1 : 3
     if (handler === undefined || (handler.flags & 3) < privilege) return false
-    const next = this.cpu.ripLow + INT_BYTES
-    this.cpu.setRip(next >>> 0, this.cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))
+    stepOver(this.cpu, INT_BYTES)
     this.xen.deliverSoftware(this.vcpu, vector)
     return true
   }

@@ -18,7 +18,7 @@ import {
   NONE,
   type Operand,
   RIP,
-} from '../../src/cpu/decode/instruction.ts'
+} from '../../src/machine/vcpu/instruction.ts'
 import type { Code } from './real-code.ts'
 
 /**

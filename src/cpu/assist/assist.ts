@@ -1,5 +1,5 @@
+import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
-import type { Instruction } from '../decode/instruction.ts'
 import { MODIFY, READ, WRITE } from '../interpreter/interpreter-emitter.ts'
 import { SSE_FLOAT } from '../semantics/vector/sse-float.ts'
 import { X87_INSTRUCTIONS } from '../semantics/x87/x87.ts'

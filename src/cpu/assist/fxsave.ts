@@ -1,5 +1,5 @@
+import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
-import type { Instruction } from '../decode/instruction.ts'
 import { READ, WRITE } from '../interpreter/interpreter-emitter.ts'
 import { FIELD } from '../state.ts'
 import { at, DONE, FAULT, finish, operandAddress, raise, read, write } from './assist-access.ts'

@@ -8,7 +8,7 @@ import {
   type RegisterClass,
   RIP,
   type Size,
-} from './instruction.ts'
+} from '../../machine/vcpu/instruction.ts'
 import type { OperandSpec } from './opcodes.ts'
 
 /** Thrown where an instruction goes on behind the bytes that are there. */

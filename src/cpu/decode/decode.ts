@@ -1,5 +1,5 @@
+import { FS, GS, type Instruction, NONE, type Operand, type Size } from '../../machine/vcpu/instruction.ts'
 import { decodeOperand, general, memory, Reader, register, TRUNCATED } from './decode-operands.ts'
-import { FS, GS, type Instruction, NONE, type Operand, type Size } from './instruction.ts'
 import {
   type Form,
   ONE_BYTE_MAP,

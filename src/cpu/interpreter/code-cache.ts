@@ -1,6 +1,6 @@
 import type { Memory } from '../../machine/memory.ts'
+import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import { decode } from '../decode/decode.ts'
-import type { Instruction } from '../decode/instruction.ts'
 import { FIELD, RECORD, RECORD_BYTES } from '../state.ts'
 import { handlerNumber } from './interpreter.ts'
 import { pairKey } from './pairs.ts'

@@ -1,4 +1,4 @@
-import type { Instruction } from '../decode/instruction.ts'
+import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Emitter, Handler } from '../semantics/emitter.ts'
 import { condition, flagsOfLogic, flagsOfSub } from '../semantics/flags.ts'
 import type { I32, I64 } from '../wasm/wasm-values.ts'

@@ -1,5 +1,11 @@
+import {
+  type Instruction,
+  type MemoryOperand,
+  NONE,
+  type Operand,
+  RIP,
+} from '../../machine/vcpu/instruction.ts'
 import type { NoInstruction } from '../decode/decode.ts'
-import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from '../decode/instruction.ts'
 import { FAST_FLOAT_KEYS } from '../float/float-fast.ts'
 import { SIMPLE } from '../semantics/emitter.ts'
 import { vectorKey } from '../semantics/vector/vectors.ts'

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Cpu } from '../../../src/cpu/cpu.ts'
 import { decode } from '../../../src/cpu/decode/decode.ts'
-import type { Instruction } from '../../../src/cpu/decode/instruction.ts'
 import { handlerNumber } from '../../../src/cpu/interpreter/interpreter.ts'
 import { pairKey } from '../../../src/cpu/interpreter/pairs.ts'
 import { RecordWriter } from '../../../src/cpu/interpreter/translate.ts'
@@ -16,6 +15,7 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
 } from '../../../src/cpu/state.ts'
+import type { Instruction } from '../../../src/machine/vcpu/instruction.ts'
 
 /**
  * What always holds of decoded instructions: each entry of a page's table leads to the records that the page's bytes, as they

@@ -1,4 +1,4 @@
-import type { Instruction } from '../../decode/instruction.ts'
+import type { Instruction } from '../../../machine/vcpu/instruction.ts'
 import { FIELD } from '../../state.ts'
 import { load64, store } from '../../wasm/wasm-module.ts'
 import { type I32, type I64, i32, type V128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'

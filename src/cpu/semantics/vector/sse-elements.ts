@@ -1,6 +1,6 @@
+import type { Operand } from '../../../machine/vcpu/instruction.ts'
 import { at, operandAddress, raise, read } from '../../assist/assist-access.ts'
 import type { Cpu } from '../../cpu.ts'
-import type { Operand } from '../../decode/instruction.ts'
 import type { Environment, Float, Format } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
 import { READ } from '../../interpreter/interpreter-emitter.ts'

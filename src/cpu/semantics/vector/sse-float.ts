@@ -1,6 +1,6 @@
+import type { Instruction } from '../../../machine/vcpu/instruction.ts'
 import { DONE, FAULT, raise } from '../../assist/assist-access.ts'
 import type { Cpu } from '../../cpu.ts'
-import type { Instruction } from '../../decode/instruction.ts'
 import type { Environment, Float, Format } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
 import { AF, CF, OF, PF, SF, ZF } from '../../state.ts'

@@ -1,4 +1,4 @@
-import type { Instruction, Operand } from '../../decode/instruction.ts'
+import type { Instruction, Operand } from '../../../machine/vcpu/instruction.ts'
 import { fastFloatHandlers } from '../../float/float-fast.ts'
 import { load64, store } from '../../wasm/wasm-module.ts'
 import { type I32, V128, v128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'

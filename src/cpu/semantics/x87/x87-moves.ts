@@ -1,7 +1,7 @@
+import type { Instruction, MemoryOperand, RegisterOperand } from '../../../machine/vcpu/instruction.ts'
 import { at, DONE, FAULT, finish, operandAddress, read, write } from '../../assist/assist-access.ts'
 import { noteDenormals, type Stack, specialResult } from '../../assist/x87-state.ts'
 import type { Cpu } from '../../cpu.ts'
-import type { Instruction, MemoryOperand, RegisterOperand } from '../../decode/instruction.ts'
 import type { Float } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
 import { READ, WRITE } from '../../interpreter/interpreter-emitter.ts'

@@ -1,13 +1,13 @@
-import { vaOf } from '../bits/address.ts'
-import { TYPE_CODE } from '../bits/type-word.ts'
-import type { Cpu } from '../cpu/cpu.ts'
-import { VECTOR_GP } from '../machine/vcpu/vcpu.ts'
-import type { Domain } from '../xen/domain.ts'
-import type { Hypervisor } from '../xen/hypervisor.ts'
-import { getPageType, putPageAndType } from '../xen/mm/frame-type.ts'
-import { getPage, putPage } from '../xen/mm/references.ts'
-import { HYPERCALL_PAGE } from '../xen/pv/hypercall-page.ts'
-import type { PvVcpu } from '../xen/pv-vcpu.ts'
+import { vaOf } from '../../bits/address.ts'
+import { TYPE_CODE } from '../../bits/type-word.ts'
+import { VECTOR_GP } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
+import type { Domain } from '../domain.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { getPageType, putPageAndType } from '../mm/frame-type.ts'
+import { getPage, putPage } from '../mm/references.ts'
+import type { Core } from './core.ts'
+import { HYPERCALL_PAGE } from './hypercall-page.ts'
 
 /** Model-specific registers as a PV guest finds them. A value is two halves; null is a general protection fault. */
 type Value = readonly [lo: number, hi: number]
@@ -81,14 +81,14 @@ const CONSTANT = new Map<number, Value>([
 ])
 
 /** Read a register. Xen: guest_rdmsr(), read_msr(). */
-export function readMsr(xen: Hypervisor, vcpu: PvVcpu, cpu: Cpu, number: number): Value | null {
+export function readMsr({ xen, vcpu }: Call, core: Core, number: number): Value | null {
   switch (number) {
     case MSR.TSC:
-      return [cpu.tsc >>> 0, Math.floor(cpu.tsc / 2 ** 32) >>> 0]
+      return [core.tsc >>> 0, Math.floor(core.tsc / 2 ** 32) >>> 0]
     case MSR.FS_BASE:
-      return cpu.segmentBase('fs')
+      return core.segmentBase('fs')
     case MSR.GS_BASE:
-      return cpu.segmentBase('gs')
+      return core.segmentBase('gs')
     case MSR.KERNEL_GS_BASE:
       return vcpu.otherGsBase
   }
@@ -104,21 +104,15 @@ export function readMsr(xen: Hypervisor, vcpu: PvVcpu, cpu: Cpu, number: number)
 }
 
 /** Write a register; false is a general protection fault. Xen: guest_wrmsr(), write_msr(). */
-export function writeMsr(
-  xen: Hypervisor,
-  vcpu: PvVcpu,
-  cpu: Cpu,
-  number: number,
-  lo: number,
-  hi: number,
-): boolean {
+export function writeMsr(call: Call, core: Core, number: number, lo: number, hi: number): boolean {
+  const { xen, vcpu } = call
   const isAddress = vaOf(lo, hi) !== -1
   switch (number) {
     case MSR.FS_BASE:
-      if (isAddress) cpu.setSegmentBase('fs', lo, hi)
+      if (isAddress) core.setSegmentBase('fs', lo, hi)
       return isAddress
     case MSR.GS_BASE:
-      if (isAddress) cpu.setSegmentBase('gs', lo, hi)
+      if (isAddress) core.setSegmentBase('gs', lo, hi)
       return isAddress
     case MSR.KERNEL_GS_BASE:
       if (isAddress) vcpu.otherGsBase = [lo, hi]

@@ -1,8 +1,7 @@
-import { vaOf } from '../bits/address.ts'
-import type { CpuidValues } from '../cpu/assist/cpuid.ts'
-import type { Cpu } from '../cpu/cpu.ts'
-import type { Vcpu } from '../machine/vcpu/vcpu.ts'
-import type { Hypervisor } from '../xen/hypervisor.ts'
+import { vaOf } from '../../bits/address.ts'
+import type { Call } from '../call.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { type Core, type CpuidValues, stepOver } from './core.ts'
 
 /** `ud2; .ascii "xen"; cpuid`: how a PV guest asks for what Xen answers, where the CPU would answer by itself. */
 const SEQUENCE = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2]
@@ -25,8 +24,8 @@ function text(value: string): number {
 }
 
 /** Xen's own leaves: its name, and that it has the hypercalls of its version. Others are the core's. */
-function leaf(xen: Hypervisor, cpu: Cpu, eax: number, ecx: number): readonly number[] {
-  if (eax > FIRST_LEAF + xen.version.abi.lastCpuidLeaf) return cpu.cpuid(eax, ecx)
+function leaf(xen: Hypervisor, core: Core, eax: number, ecx: number): readonly number[] {
+  if (eax > FIRST_LEAF + xen.version.abi.lastCpuidLeaf) return core.cpuid(eax, ecx)
   switch (eax - FIRST_LEAF) {
     case 0:
       return [FIRST_LEAF + xen.version.abi.lastCpuidLeaf, text('XenV'), text('MMXe'), text('nVMM')]
@@ -42,7 +41,7 @@ function leaf(xen: Hypervisor, cpu: Cpu, eax: number, ecx: number): readonly num
       // How many bits the machine's highest address has.
       return [0, Math.ceil(Math.log2(xen.maxPage)) + 12, 0, 0]
     default:
-      return cpu.cpuid(eax, ecx)
+      return core.cpuid(eax, ecx)
   }
 }
 
@@ -59,15 +58,13 @@ export function guestCpuid(
 }
 
 /** Carry out a forced cpuid at rip; false when there is none. */
-export function forcedCpuid(xen: Hypervisor, cpu: Cpu, vcpu: Vcpu): boolean {
-  const va = vaOf(cpu.ripLow, cpu.ripHigh)
+export function forcedCpuid({ xen, port }: Call, core: Core): boolean {
+  const va = vaOf(core.ripLow, core.ripHigh)
   for (const [i, byte] of SEQUENCE.entries()) {
-    const page = vcpu.tryReadable(va + i)
-    if (page === -1 || cpu.bytes[page * 4 + ((va + i) % 0x1000)] !== byte) return false
+    const page = port.tryReadable(va + i)
+    if (page === -1 || xen.memory.u8[page * 4 + ((va + i) % 0x1000)] !== byte) return false
   }
-  const values = leaf(xen, cpu, cpu.register(RAX), cpu.register(RCX))
-  for (const [i, register] of [RAX, RBX, RCX, RDX].entries()) cpu.setRegister(register, values[i], 0)
-  const next = cpu.ripLow + SEQUENCE.length
-  cpu.setRip(next >>> 0, cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))
-  return true
+  const values = leaf(xen, core, core.register(RAX), core.register(RCX))
+  for (const [i, register] of [RAX, RBX, RCX, RDX].entries()) core.setRegister(register, values[i], 0)
+  return stepOver(core, SEQUENCE.length)
 }

@@ -1,16 +1,22 @@
-import { PAGE } from '../bits/address.ts'
-import type { Cpu } from '../cpu/cpu.ts'
-import { type Instruction, type MemoryOperand, NONE, type Operand, RIP } from '../cpu/decode/instruction.ts'
-import { PF_USER } from '../machine/vcpu/mmu.ts'
-import { type Vcpu, VECTOR_GP, VECTOR_PF } from '../machine/vcpu/vcpu.ts'
-import type { Hypervisor } from '../xen/hypervisor.ts'
-import { descriptorOf } from '../xen/mm/ldt.ts'
+import { PAGE } from '../../bits/address.ts'
+import {
+  type Instruction,
+  type MemoryOperand,
+  NONE,
+  type Operand,
+  RIP,
+} from '../../machine/vcpu/instruction.ts'
+import { PF_USER } from '../../machine/vcpu/mmu.ts'
+import { VECTOR_GP, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
+import { descriptorOf } from '../mm/ldt.ts'
+import { type Core, stepOver } from './core.ts'
 
 /**
  * Instructions that read segment descriptors. The tables are the guest's, as Xen has let it have them; what is wrong with a
  * selector is the guest's trap.
  */
-type Place = { readonly cpu: Cpu; readonly xen: Hypervisor; readonly vcpu: Vcpu }
+type Place = { readonly core: Core; readonly call: Call }
 
 const TWO_48 = 2 ** 48
 const RSP = 4
@@ -18,7 +24,7 @@ const [ES, CS, SS, DS, FS, GS] = [0, 1, 2, 3, 4, 5]
 const LOADED = new Set([ES, SS, DS, FS, GS])
 
 /**
- * The high half of a descriptor: see xen/descriptors.ts.
+ * The high half of a descriptor: see descriptors.ts.
  *
  *     23 granularity | 21 64-bit code | 19..16 limit | 15 present | 14..13 DPL | 12 code or data | 11 code | 9 read, write
  */
@@ -35,8 +41,8 @@ const HAS_LIMIT = new Set([2, 9, 11])
 const CALL_GATE = 12
 
 /** Carry out an instruction at rip. False for one that no guest needs: a general protection fault. */
-export function segmentInstruction(cpu: Cpu, xen: Hypervisor, vcpu: Vcpu, i: Instruction): boolean {
-  const at = { cpu, xen, vcpu }
+export function segmentInstruction(call: Call, core: Core, i: Instruction): boolean {
+  const at = { call, core }
   switch (i.name) {
     case 'mov':
     case 'pop':
@@ -55,54 +61,49 @@ export function segmentInstruction(cpu: Cpu, xen: Hypervisor, vcpu: Vcpu, i: Ins
   }
 }
 
-function step(cpu: Cpu, i: Instruction): true {
-  const next = cpu.ripLow + i.length
-  cpu.setRip(next >>> 0, cpu.ripHigh + (next > 0xffff_ffff ? 1 : 0))
-  return true
-}
-
 /** A load of a data segment register by mov or pop. */
 function loadsSegment(at: Place, i: Instruction): boolean {
-  const { cpu, xen, vcpu } = at
+  const { call, core } = at
+  const { xen, vcpu, port } = call
   const [to, from] = i.operands
   if (to?.kind !== 'register' || to.class !== 'segment' || !LOADED.has(to.number)) return false
-  const selector = from === undefined ? wordAt(at, stackOf(cpu, 0)) : operandValue(at, i, from)
+  const selector = from === undefined ? wordAt(at, stackOf(core, 0)) : operandValue(at, i, from)
   if (selector === null) return true
-  const trap = xen.loadSegment(vcpu, selector)
+  const trap = xen.loadSegment(port, selector)
   if (trap !== null) {
-    if (trap.vector === VECTOR_PF) vcpu.faultAddress = trap.va
-    xen.deliver(vcpu, trap.vector, trap.error)
+    if (trap.vector === VECTOR_PF) port.faultAddress = trap.va
+    xen.deliver(port, trap.vector, trap.error)
     return true
   }
-  cpu.setSelector(to.number, selector)
+  core.setSelector(to.number, selector)
   if (to.number === FS || to.number === GS) {
-    const [lo, hi] = descriptorOf(xen, xen.vcpuOf(vcpu), selector) ?? [0, 0]
+    const [lo, hi] = descriptorOf(xen, vcpu, selector) ?? [0, 0]
     const base = (lo >>> 16) | ((hi & 0xff) << 16) | (hi & 0xff00_0000)
-    cpu.setSegmentBase(to.number === FS ? 'fs' : 'gs', base >>> 0, 0)
+    core.setSegmentBase(to.number === FS ? 'fs' : 'gs', base >>> 0, 0)
   }
-  if (i.name === 'pop') vcpu.setVa(RSP, stackOf(cpu, i.size))
-  return step(cpu, i)
+  if (i.name === 'pop') port.setVa(RSP, stackOf(core, i.size))
+  return stepOver(core, i.length)
 }
 
 /** lar and lsl: access rights and limit of a segment; verr and verw: whether it can be read or written. ZF: it has them. */
 function looksAtSegment(at: Place, i: Instruction): boolean {
-  const { cpu, xen, vcpu } = at
+  const { call, core } = at
   const asked = i.operands[i.operands.length - 1]
   const selector = operandValue(at, i, asked)
   if (selector === null) return true
-  const descriptor = descriptorOf(xen, xen.vcpuOf(vcpu), selector)
+  const descriptor = descriptorOf(call.xen, call.vcpu, selector)
   const value = descriptor === null ? null : answer(i.name, ...descriptor)
   const [to] = i.operands
   if (value !== null && i.operands.length === 2 && to.kind === 'register') {
-    const old = cpu.register(to.number)
+    const old = core.register(to.number)
     if (i.size === 2) {
       const word = ((old & 0xffff_0000) | (value & 0xffff)) >>> 0
-      cpu.setRegister(to.number, word, cpu.registerHigh(to.number))
-    } else cpu.setRegister(to.number, value, 0)
+      core.setRegister(to.number, word, core.registerHigh(to.number))
+    } else core.setRegister(to.number, value, 0)
   }
   const ZERO_FLAG = 1 << 6
-  cpu.setFlags((cpu.getFlags() & ~ZERO_FLAG) | (value === null ? 0 : ZERO_FLAG))
-  return step(cpu, i)
+  core.setFlags((core.getFlags() & ~ZERO_FLAG) | (value === null ? 0 : ZERO_FLAG))
+  return stepOver(core, i.length)
 }
 
 /** What an instruction says of a descriptor, or null when it does not know it or ring 3 may not. */
@@ -121,16 +122,16 @@ function answer(name: string, lo: number, hi: number): number | null {
 
 /** A far return, whose selector names 64-bit code of the guest's. */
 function returnsFar(at: Place, i: Instruction): boolean {
-  const { cpu, vcpu } = at
+  const { call, core } = at
   const rip = readStack(at, 0, i.size)
   const cs = rip === null ? null : readStack(at, i.size, i.size)
   if (rip === null || cs === null) return true
   if (!entersCode(at, cs[0] & 0xffff)) return true
   const [operand] = i.operands
   const removed = operand?.kind === 'immediate' ? operand.lo & 0xffff : 0
-  cpu.setSelector(CS, cs[0] & 0xffff)
-  cpu.setRip(...rip)
-  vcpu.setVa(RSP, stackOf(cpu, 2 * i.size + removed))
+  core.setSelector(CS, cs[0] & 0xffff)
+  core.setRip(...rip)
+  call.port.setVa(RSP, stackOf(core, 2 * i.size + removed))
   return true
 }
 
@@ -140,7 +141,8 @@ const LOADABLE = 0x0025_4dd5
 
 /** iret to other segments than the running ones. */
 function interruptReturn(at: Place, i: Instruction): boolean {
-  const { cpu, xen, vcpu } = at
+  const { call, core } = at
+  const { xen, port } = call
   const words: (readonly [number, number])[] = []
   for (let n = 0; n < IRET_WORDS; n++) {
     const word = readStack(at, n * i.size, i.size)
@@ -149,52 +151,53 @@ function interruptReturn(at: Place, i: Instruction): boolean {
   }
   const [rip, cs, flags, rsp, ss] = words
   if (!entersCode(at, cs[0] & 0xffff)) return true
-  const trap = xen.loadSegment(vcpu, ss[0] & 0xffff)
+  const trap = xen.loadSegment(port, ss[0] & 0xffff)
   if (trap !== null) {
-    xen.deliver(vcpu, trap.vector, trap.error)
+    xen.deliver(port, trap.vector, trap.error)
     return true
   }
-  cpu.setSelector(CS, cs[0] & 0xffff)
-  cpu.setSelector(SS, ss[0] & 0xffff)
-  cpu.setRip(...rip)
-  cpu.setRegister(RSP, ...rsp)
-  cpu.setFlags((cpu.getFlags() & ~LOADABLE) | (flags[0] & LOADABLE))
+  core.setSelector(CS, cs[0] & 0xffff)
+  core.setSelector(SS, ss[0] & 0xffff)
+  core.setRip(...rip)
+  core.setRegister(RSP, ...rsp)
+  core.setFlags((core.getFlags() & ~LOADABLE) | (flags[0] & LOADABLE))
   return true
 }
 
 /** Whether a selector names code that this core runs: present, of ring 3, with 64 bits. Else the trap has been delivered. */
-function entersCode({ xen, vcpu }: Place, selector: number): boolean {
-  const hi = descriptorOf(xen, xen.vcpuOf(vcpu), selector)?.[1] ?? 0
+function entersCode({ call }: Place, selector: number): boolean {
+  const { xen, vcpu, port } = call
+  const hi = descriptorOf(xen, vcpu, selector)?.[1] ?? 0
   const WANTED = PRESENT | DPL_3 | CODE_OR_DATA | CODE | LONG
   const isCode = (selector & 3) === 3 && (hi & WANTED) === WANTED
-  if (!isCode) xen.deliver(vcpu, VECTOR_GP, selector & 0xfffc)
+  if (!isCode) xen.deliver(port, VECTOR_GP, selector & 0xfffc)
   return isCode
 }
 
 // ---- operands ----
 
 /** The address of the stack pointer, moved by an offset. */
-function stackOf(cpu: Cpu, offset: number): number {
-  return ((cpu.registerHigh(RSP) & 0xffff) * 2 ** 32 + cpu.register(RSP) + offset) % TWO_48
+function stackOf(core: Core, offset: number): number {
+  return ((core.registerHigh(RSP) & 0xffff) * 2 ** 32 + core.register(RSP) + offset) % TWO_48
 }
 
 /** A selector in a register or in memory; null after a fault. */
 function operandValue(at: Place, i: Instruction, operand: Operand): number | null {
-  if (operand.kind === 'register') return at.cpu.register(operand.number) & 0xffff
-  return operand.kind === 'memory' ? wordAt(at, addressOf(at.cpu, i, operand)) : 0
+  if (operand.kind === 'register') return at.core.register(operand.number) & 0xffff
+  return operand.kind === 'memory' ? wordAt(at, addressOf(at.core, i, operand)) : 0
 }
 
 /** The 48-bit address of a memory operand. */
-function addressOf(cpu: Cpu, i: Instruction, operand: MemoryOperand): number {
+function addressOf(core: Core, i: Instruction, operand: MemoryOperand): number {
   const low48 = (lo: number, hi: number): number => (hi & 0xffff) * 2 ** 32 + lo
   const of = (register: number): number =>
     register === NONE
       ? 0
       : register === RIP
-        ? low48(cpu.ripLow, cpu.ripHigh) + i.length
-        : low48(cpu.register(register), cpu.registerHigh(register))
+        ? low48(core.ripLow, core.ripHigh) + i.length
+        : low48(core.register(register), core.registerHigh(register))
   const { segment } = operand
-  const base = segment === FS || segment === GS ? low48(...cpu.segmentBase(segment === FS ? 'fs' : 'gs')) : 0
+  const base = segment === FS || segment === GS ? low48(...core.segmentBase(segment === FS ? 'fs' : 'gs')) : 0
   const sum = base + of(operand.base) + of(operand.index) * operand.scale + operand.displacement
   return ((sum % TWO_48) + TWO_48) % TWO_48
 }
@@ -206,7 +209,7 @@ function wordAt(at: Place, va: number): number | null {
 
 /** A word of the stack, two halves; null after a fault. */
 function readStack(at: Place, offset: number, size: number): readonly [lo: number, hi: number] | null {
-  const bytes = readBytes(at, stackOf(at.cpu, offset), size)
+  const bytes = readBytes(at, stackOf(at.core, offset), size)
   if (bytes === null) return null
   const half = (from: number): number =>
     bytes.slice(from, from + 4).reduce((value, byte, n) => value + byte * 2 ** (8 * n), 0)
@@ -214,17 +217,18 @@ function readStack(at: Place, offset: number, size: number): readonly [lo: numbe
 }
 
 /** Bytes of the guest's memory; null when a page of them has faulted. */
-function readBytes({ cpu, xen, vcpu }: Place, va: number, count: number): number[] | null {
+function readBytes({ call }: Place, va: number, count: number): number[] | null {
+  const { xen, port } = call
   const bytes: number[] = []
   for (let n = 0; n < count; n++) {
     const address = (va + n) % TWO_48
-    const page = vcpu.tryReadable(address)
+    const page = port.tryReadable(address)
     if (page === -1) {
-      vcpu.faultAddress = address
-      xen.deliver(vcpu, VECTOR_PF, vcpu.kernelMode ? 0 : PF_USER)
+      port.faultAddress = address
+      xen.deliver(port, VECTOR_PF, port.kernelMode ? 0 : PF_USER)
       return null
     }
-    bytes.push(cpu.bytes[page * 4 + (address % PAGE)])
+    bytes.push(xen.memory.u8[page * 4 + (address % PAGE)])
   }
   return bytes
 }
