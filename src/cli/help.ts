@@ -1,27 +1,14 @@
-import type { Io } from './io.ts'
+import type { Topic } from './topics.ts'
 import {
   type ArgumentSpec,
   type Example,
   GLOBAL_OPTIONS,
   type OptionSpec,
   STATUSES,
-  TOPICS,
-  type Topic,
-  type Values,
-  VERBS,
   type Verb,
-} from './options.ts'
+} from './verb.ts'
 
 const WIDTH = 80
-
-/** Prints the help of one verb, or of all; the parser has already refused a verb that there is not. */
-export function run(options: Values, io: Io): number {
-  const verb = VERBS.find((candidate) => candidate.name === options.verb)
-  const topic = TOPICS.find((candidate) => candidate.name === options.verb)
-  if (topic !== undefined) io.out(topicText(topic))
-  else io.out(verb === undefined ? overviewText(VERBS) : helpText(verb))
-  return 0
-}
 
 /** The help of the program: its verbs, one screen. */
 export function overviewText(verbs: readonly Verb[]): string {

@@ -1,6 +1,6 @@
 import { shippedMaps } from '../run/maps/maps.ts'
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
-import type { OptionSpec } from './options.ts'
+import type { OptionSpec } from './verb.ts'
 
 /** Options that several verbs share: which machine, which kernel, and which run a question is about. */
 const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']

@@ -1,15 +1,11 @@
-import { fstatSync, readFileSync } from 'node:fs'
+import { fstatSync } from 'node:fs'
 import { OutputClosed } from '../files/standard-streams.ts'
 import { BadInput } from '../run/boot/boot-options.ts'
 import { type Io, processIo } from './io.ts'
-import { VERBS, type Verb } from './options.ts'
+import { VERBS } from './options.ts'
 import { parse } from './parse.ts'
-
-/** The version that package.json states, which lies beside both `src` and `dist`. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
+import type { Verb } from './verb.ts'
+import { packageVersion } from './version.ts'
 
 /**
  * Runs a command line and returns its exit status. Nothing is thrown: bad input is one line and 2, as is an output that cannot
@@ -32,7 +28,7 @@ export async function main(
       return 0
     }
     const { run } = await parsed.verb.load()
-    return await run(parsed.values, ioFor(parsed.color))
+    return await run(parsed.values, ioFor(parsed.color), verbs)
   } catch (error) {
     if (error instanceof OutputClosed) return 0
     const io = ioFor('never')

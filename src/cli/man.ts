@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { writeWhole } from '../files/write.ts'
 import { optionUsage, usage } from './help.ts'
-import { packageVersion } from './main.ts'
-import { GLOBAL_OPTIONS, type OptionSpec, STATUSES, VERBS, type Verb } from './options.ts'
+import { VERBS } from './options.ts'
+import { GLOBAL_OPTIONS, type OptionSpec, STATUSES, type Verb } from './verb.ts'
+import { packageVersion } from './version.ts'
 
 /**
  * The manual page in roff, made from the table of verbs. It carries no date, so that the same table gives the same

@@ -1,65 +1,14 @@
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
-import type { Io } from './io.ts'
 import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN, WALL_OPTION } from './machine-options.ts'
+import { TOPICS } from './topics.ts'
+import type { Verb } from './verb.ts'
 import { exploreVerb } from './verbs/explore/explore-options.ts'
 import { sweepVerbs } from './verbs/sweep/sweep-options.ts'
 
 /**
  * The one table of the command line: its verbs, their options and examples. The parser, the help, the completions and
- * the man page are all made from it. A new verb is an entry here and a file of its name that exports `run`.
+ * the man page are all made from it. A new verb is an entry here and a file `verbs/<verb>/<verb>.ts` that exports `run`.
  */
-
-/** What an option's argument is; a `flag` has none, a `list` may be repeated and split by commas. */
-export type OptionKind = 'string' | 'size' | 'address' | 'list' | 'choice' | 'flag' | 'file'
-
-export type OptionSpec = {
-  readonly name: string
-  readonly kind: OptionKind
-  /** What the help calls the argument. */
-  readonly argument?: string
-  /** One sentence without the full stop. */
-  readonly help: string
-  /** What completion offers; of a `choice`, all that is allowed. */
-  readonly values?: () => readonly string[]
-  /** Shown as the default; the code that uses the option applies it. */
-  readonly default?: string
-  /** The verb, or the topic, in whose help the option is explained, when it is not the verb's own. */
-  readonly explainedIn?: string
-  /** Whether completion also offers file names. */
-  readonly files?: boolean
-}
-
-/** A word after the verb that is not an option; it reaches `run` under its name. */
-export type ArgumentSpec = {
-  readonly name: string
-  readonly argument: string
-  readonly required: boolean
-  /** Whether any number of them may be given; `run` then gets a list. */
-  readonly many?: boolean
-  readonly help: string
-  readonly values?: () => readonly string[]
-  readonly files?: boolean
-}
-
-export type Example = { readonly command: string; readonly does: string }
-
-/** What was typed: options by their camel-cased names, and arguments by theirs. */
-export type Values = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
-
-export type VerbModule = { run(options: Values, io: Io): number | Promise<number> }
-
-export type Verb = {
-  readonly name: string
-  readonly summary: string
-  readonly arguments?: readonly ArgumentSpec[]
-  readonly options: readonly OptionSpec[]
-  readonly examples: readonly [Example, Example, Example, ...Example[]]
-  /** A line that the help ends its options with. */
-  readonly note?: string
-  /** Exit statuses of its own, beside those that all verbs share. */
-  readonly statuses?: readonly (readonly [status: number, meaning: string])[]
-  readonly load: () => Promise<VerbModule>
-}
 
 const boot: Verb = {
   name: 'boot',
@@ -333,40 +282,8 @@ const help: Verb = {
     { command: 'xenolith help boot', does: 'one of them' },
     { command: 'xenolith boot --help', does: 'the same' },
   ],
-  load: () => import('./help.ts'),
+  load: () => import('./verbs/help/help.ts'),
 }
-
-/** A part of a verb's options that has a help of its own. */
-export type Topic = {
-  readonly name: string
-  readonly summary: string
-  readonly options: readonly OptionSpec[]
-  readonly lines: readonly string[]
-}
-
-export const TOPICS: readonly Topic[] = [
-  {
-    name: 'kernels',
-    summary: 'Boot a real kernel: xenolith boot --kernel FILE, or xenolith boot GUEST.cfg',
-    options: KERNEL,
-    lines: [
-      'With these go --memory (default 512M), --append, --xen (default 4.17) and --json.',
-      'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
-      'The exit status is 0 when the guest powered off, 1 when it rebooted, 3 when it',
-      'crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was suspended, 7 when',
-      'it waited for input that did not come or --timeout or --wall was over, 8 when its',
-      'console came to --console-limit, 9 when it needed more memory than this host has,',
-      '130 after ^]. A signal ends it with its report, too; a second one at once.',
-      'docs/kernels.md has more.',
-    ],
-  },
-  {
-    name: 'models',
-    summary: "Change what a model's kernel and machine are made of",
-    options: MACHINE.filter((option) => option.explainedIn === 'models'),
-    lines: ['All of them go with xenolith boot, who and why.'],
-  },
-]
 
 /** All verbs, in the order of the help. */
 export const VERBS: readonly Verb[] = [
@@ -382,25 +299,4 @@ export const VERBS: readonly Verb[] = [
   serve,
   completion,
   help,
-]
-
-/** Options that every verb takes; `--help` and `--version` are the parser's own. */
-export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: 'color',
-    kind: 'choice',
-    argument: 'WHEN',
-    help: 'auto, always or never; NO_COLOR and FORCE_COLOR count too',
-    values: () => ['auto', 'always', 'never'],
-    default: 'auto',
-  },
-  { name: 'debug', kind: 'flag', help: 'print the stack of an internal error' },
-]
-
-/** What the exit status means, for every verb. */
-export const STATUSES: readonly (readonly [status: number, meaning: string])[] = [
-  [0, 'done'],
-  [1, 'done, but the answer is not the one asked for'],
-  [2, 'bad input, or a full disk: one line on standard error says what and where'],
-  [70, 'internal error: a bug of xenolith'],
 ]

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { BadInput, nearest } from '../run/boot/boot-options.ts'
 import { helpText, overviewText } from './help.ts'
-import { type ArgumentSpec, GLOBAL_OPTIONS, type OptionSpec, type Values, type Verb } from './options.ts'
+import { type ArgumentSpec, GLOBAL_OPTIONS, type OptionSpec, type Values, type Verb } from './verb.ts'
 
 /** A command line, read: the verb to run with its values, or text to print and be done. */
 export type Parsed =

@@ -5,7 +5,7 @@ import type { Generation } from './generation.ts'
 import { consoleWrite } from './hypercalls.ts'
 import { Memblock } from './memory/memblock.ts'
 import { P2m } from './memory/p2m.ts'
-import { type MarkState, newMarkState } from './tables/mark-rw-past-pgt.ts'
+import { type MarkState, newMarkState } from './tables/mark-state.ts'
 
 /** What a boot ended in, when it did not end in Xen: the kernel's own panic, or its oops on a fault. */
 export class KernelPanic extends Error {

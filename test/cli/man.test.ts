@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { packageVersion } from '../../src/cli/main.ts'
 import { manPage } from '../../src/cli/man.ts'
 import { VERBS } from '../../src/cli/options.ts'
+import { packageVersion } from '../../src/cli/version.ts'
 import { needs, root } from '../tools/tools.ts'
 
 test("the manual page is up to date; 'npm run man' makes it so", () => {

@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
-import { pageServer, run, serving } from '../../src/cli/verbs/serve/serve.ts'
+import { pageServer, serveFile, serving } from '../../src/cli/verbs/serve/serve.ts'
 import { BadInput } from '../../src/run/boot/boot-options.ts'
 import { listeningIo } from '../tools/listening-io.ts'
 import { xenolith } from '../tools/tools.ts'
@@ -96,7 +96,7 @@ test('a clone whose page is not built says how to build it', async () => {
   const { io } = listeningIo()
   const nowhere = new URL('file:///nowhere/index.html')
   await assert.rejects(
-    run({ port: '0' }, io, nowhere),
+    serveFile(nowhere, { port: '0' }, io),
     /the page has not been built yet; run 'npm run build'/,
   )
 })

@@ -6,7 +6,8 @@ import { type PfnRange, xenMemorySetup } from '../memory/xen-memory-setup.ts'
 import { NODE_DATA_PAGES } from '../setup-arch.ts'
 import { SYMBOLS } from '../symbols.ts'
 import { bufferPages } from '../tables/early-tables.ts'
-import { markStep, newMarkState } from '../tables/mark-rw-past-pgt.ts'
+import { markStep } from '../tables/mark-rw-past-pgt.ts'
+import { newMarkState } from '../tables/mark-state.ts'
 import {
   earlyMemory,
   type ForecastInput,

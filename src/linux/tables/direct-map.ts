@@ -13,9 +13,9 @@ import {
   makeEntry,
   PAGE_KERNEL,
   PAGE_KERNEL_RO,
-  setPteInit,
   setUpperEntry,
 } from './pgtable.ts'
+import { setPteInit } from './set-pte.ts'
 
 /**
  * The direct map, built table by table: kernel_physical_mapping_init() of arch/x86/mm/init_64.c. `physical` arguments are

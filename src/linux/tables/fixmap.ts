@@ -3,7 +3,8 @@ import { entryHi, entryLo } from '../../bits/pte.ts'
 import { updateVaMapping } from '../hypercalls.ts'
 import { bug, type Kernel } from '../kernel.ts'
 import { kernelVa, pfnOf, SYMBOLS } from '../symbols.ts'
-import { allocPteInit, IOMAP, makeEntry, PAGE_KERNEL, setPteInit, setUpperEntry } from './pgtable.ts'
+import { allocPteInit, IOMAP, makeEntry, PAGE_KERNEL, setUpperEntry } from './pgtable.ts'
+import { setPteInit } from './set-pte.ts'
 
 /**
  * The early-ioremap slots: four windows of 64 pages in the fixmap, all in one L1 (bm_pte), through which the kernel sees

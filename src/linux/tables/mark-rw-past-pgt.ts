@@ -2,6 +2,7 @@ import { PAGE } from '../../bits/address.ts'
 import { bytesOf, type Kernel, type PageTableBuffer, printk } from '../kernel.ts'
 import type { Memblock } from '../memory/memblock.ts'
 import { directVa } from '../symbols.ts'
+import type { MarkState } from './mark-state.ts'
 import { makeLowmemPageReadwrite } from './pgtable.ts'
 
 /**
@@ -12,38 +13,6 @@ import { makeLowmemPageReadwrite } from './pgtable.ts'
  * This function gives the tail its write permission back. As nobody calls it at the right moment, it is called from
  * every entry that is written, and finds out by itself whether the buffer it knows has been reserved meanwhile.
  */
-export type MarkState = {
-  /** `end` of the last tail that was released, or 0: Linux's __last_pgt_set_rw. */
-  lastRw: number
-  /** The buffer it knows, pfns: __pgt_buf_start, __pgt_buf_end, __pgt_buf_top. */
-  s: number
-  e: number
-  t: number
-  /** What the last call saw and did, to report a run of equal calls once. */
-  seen: string
-  /** Who made it; empty when none is being counted. */
-  seenSite: string
-  times: number
-  /** memblock's version and buffer at the last call that changed nothing: the next equal call cannot either. */
-  quietVersion: number
-  quietEnd: number
-  quietStart: number
-}
-
-export function newMarkState(): MarkState {
-  return {
-    lastRw: 0,
-    s: 0,
-    e: 0,
-    t: 0,
-    seen: '',
-    seenSite: '',
-    times: 0,
-    quietVersion: -1,
-    quietEnd: -1,
-    quietStart: -1,
-  }
-}
 
 /** Which way a call went. */
 export type MarkBranch =

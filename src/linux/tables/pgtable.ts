@@ -1,5 +1,4 @@
 import { slotAt } from '../../bits/address.ts'
-import { DOMID } from '../../bits/domid.ts'
 import { entryFrame, entryHi, entryLo, P, PSE, RW } from '../../bits/pte.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { MMUEXT } from '../../xen/abi.ts'
@@ -7,7 +6,6 @@ import { mmuextOp, mmuUpdate, updateVaMapping } from '../hypercalls.ts'
 import { bug, bytesOf, type Kernel } from '../kernel.ts'
 import { IDENTITY, INVALID_P2M, mfnToPfn } from '../memory/p2m.ts'
 import { directVa, kernelVa, pfnOf, SYMBOLS } from '../symbols.ts'
-import { maskRwPte } from './mask-rw-pte.ts'
 
 /**
  * Entries and tables as a Xen kernel handles them before its allocator is up: the init-time operations of
@@ -32,23 +30,6 @@ export function makeEntry(kernel: Kernel, pfn: number, prot: { lo: number; hi: n
     return { lo: entryLo(mfn - IDENTITY, prot.lo | IOMAP), hi: entryHi(mfn - IDENTITY, prot.hi), pfn }
   }
   return { lo: entryLo(mfn, prot.lo), hi: entryHi(mfn, prot.hi), pfn: mfnToPfn(kernel.vcpu, mfn) }
-}
-
-/** Where an L1 entry lies: its address, and for those of frames that are not the kernel's also its table and slot. */
-export type EntryPlace = { readonly va: number; readonly tablePfn: number; readonly slot: number }
-
-/** xen_set_pte_init(): make it read-only if it must be, then store it; identity frames go through a hypercall. */
-export function setPteInit(kernel: Kernel, place: EntryPlace, entry: Entry, isSlot: boolean): void {
-  const { vcpu } = kernel
-  const lo = maskRwPte(kernel, entry.pfn, isSlot) ? (entry.lo & ~RW) >>> 0 : entry.lo
-  if ((lo & IOMAP) !== 0) setIomapPte(kernel, place.tablePfn, place.slot, lo, entry.hi)
-  else vcpu.store64(place.va, lo, entry.hi)
-}
-
-/** xen_set_iomap_pte(): an entry for a frame that belongs to DOMID_IO. */
-export function setIomapPte(kernel: Kernel, tablePfn: number, slot: number, lo: number, hi: number): void {
-  const rc = mmuUpdate(kernel.vcpu, kernel.p2m.mfn(tablePfn), slot, lo, hi, DOMID.IO)
-  if (rc !== 0) bug(kernel.vcpu, 'xen_set_domain_pte')
 }
 
 /** set_pmd(), set_pud(), set_pgd(): an entry of a table of level 2 to 4, by a hypercall on its machine address. */

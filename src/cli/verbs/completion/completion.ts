@@ -1,17 +1,10 @@
 import type { Io } from '../../io.ts'
-import {
-  type ArgumentSpec,
-  GLOBAL_OPTIONS,
-  type OptionSpec,
-  type Values,
-  VERBS,
-  type Verb,
-} from '../../options.ts'
+import { type ArgumentSpec, GLOBAL_OPTIONS, type OptionSpec, type Values, type Verb } from '../../verb.ts'
 
 /** Prints the completion script of one shell; the parser has already refused any other. */
-export function run(options: Values, io: Io): number {
+export function run(options: Values, io: Io, verbs: readonly Verb[]): number {
   const script = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion }[options.shell as 'bash']
-  io.out(script(VERBS))
+  io.out(script(verbs))
   return 0
 }
 

@@ -7,7 +7,7 @@ import { textReport } from '../../../explain/report/text-report.ts'
 import { readChunks } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { type Io, painted } from '../../io.ts'
-import { packageVersion } from '../../main.ts'
+import { packageVersion } from '../../version.ts'
 
 /** What `xenolith explain` takes. */
 export type ExplainFlags = {

@@ -1,6 +1,6 @@
 import { DEFAULT_XEN, xenNames } from '../../../run/xen-versions.ts'
 import { HOLES_OPTION } from '../../machine-options.ts'
-import type { Verb } from '../../options.ts'
+import type { Verb } from '../../verb.ts'
 import { KEY_OPTIONS, QUEUE_OPTION, VERIFY_OPTION } from '../sweep/sweep-options.ts'
 
 /** The verb that searches; the table of all verbs is in options.ts. */

@@ -19,7 +19,7 @@ import { readText } from '../../../files/read.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { DEFAULT_XEN } from '../../../run/xen-versions.ts'
 import type { Io } from '../../io.ts'
-import { packageVersion } from '../../main.ts'
+import { packageVersion } from '../../version.ts'
 
 /** What `xenolith explore` takes. */
 export type ExploreFlags = QueueFlags & {

@@ -16,9 +16,14 @@ const USUAL_PORT = 7780
 const PAGE = new URL('../../../../web/dist/index.html', import.meta.url)
 
 /** Serves the page on this machine alone, until it is interrupted. */
-export async function run(options: ServeFlags, io: Io, page = PAGE): Promise<number> {
+export function run(options: ServeFlags, io: Io): Promise<number> {
+  return serveFile(PAGE, options, io)
+}
+
+/** The same for a page in another place. */
+export async function serveFile(file: URL, options: ServeFlags, io: Io): Promise<number> {
   portOf(options.port)
-  return serving(readPage(page), options, io, interrupted())
+  return serving(readPage(file), options, io, interrupted())
 }
 
 /** The same for any page, until `stop` comes true. */

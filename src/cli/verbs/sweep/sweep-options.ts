@@ -1,4 +1,4 @@
-import type { OptionSpec, Verb } from '../../options.ts'
+import type { OptionSpec, Verb } from '../../verb.ts'
 
 export const QUEUE_OPTION: OptionSpec = {
   name: 'queue',

@@ -35,7 +35,7 @@ import { lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
-import { packageVersion } from '../../main.ts'
+import { packageVersion } from '../../version.ts'
 
 /** What `xenolith sweep` takes beside the axes of the space. */
 export type SweepFlags = RawSpace &
