@@ -1,17 +1,11 @@
 import { hex, SLOTS } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import {
-  OWNER_WORD,
-  RECORD_WORDS,
-  REF_ALLOCATED,
-  REFS_WORD,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../../machine/frames.ts'
+import { OWNER_NONE, RECORD_WORDS, REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { initSharedInfo } from '../sched/vcpu-info.ts'
+import { setRecord } from './frame-record.ts'
 
 /** A run of the p2m: `count` pfns from `pfn` on have the frames from `mfn` on. */
 export type P2mRun = { readonly pfn: number; readonly mfn: number; readonly count: number }
@@ -89,14 +83,9 @@ export function swap(xen: Hypervisor, p2m: P2m, nrPages: number, pfn: number, mf
  * of the toolstack, which leaves them writable with a count of zero.
  */
 export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, fresh: boolean): void {
-  const words = xen.memory.u32
-  const type = fresh ? 0 : ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
-  const refs = (REF_ALLOCATED | 1) >>> 0
+  const type = fresh ? 0 : (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED
   const own = (pfn: number, mfn: number): void => {
-    const record = xen.memory.record(mfn)
-    words[record] = type
-    words[record + REFS_WORD] = refs
-    words[record + OWNER_WORD] = domain.owner
+    setRecord(xen, xen.memory.record(mfn), type, REF_ALLOCATED | 1, domain.owner)
     xen.m2p.set(mfn, pfn, 0)
   }
   for (const run of p2m.runs) {
@@ -123,13 +112,10 @@ function ownNeighbours(
   owner: number,
 ): void {
   const words = xen.memory.i32
-  const refs = REF_ALLOCATED | 1
   let record = xen.memory.record(mfn)
   let m2p = xen.m2p.wordOf(mfn)
   for (let i = 0; i < count; i++) {
-    words[record] = type | 0
-    words[record + REFS_WORD] = refs
-    words[record + OWNER_WORD] = owner
+    setRecord(xen, record, type, REF_ALLOCATED | 1, owner)
     words[m2p] = pfn + i
     words[m2p + 1] = 0
     record += RECORD_WORDS
@@ -141,7 +127,6 @@ function disown(xen: Hypervisor, p2m: P2m, pfn: number): void {
   const run = p2m.runs.find((r) => pfn >= r.pfn && pfn < r.pfn + r.count)
   if (run === undefined) return
   const mfn = run.mfn + pfn - run.pfn
-  const record = xen.memory.record(mfn)
-  xen.memory.u32.fill(0, record, record + 3)
+  setRecord(xen, xen.memory.record(mfn), 0, 0, OWNER_NONE)
   xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
 }
