@@ -1,16 +1,10 @@
 import { hex, SLOTS } from '../bits/address.ts'
 import { BadInput } from '../bits/bad-input.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
-import {
-  OWNER_WORD,
-  RECORD_WORDS,
-  REF_ALLOCATED,
-  REFS_WORD,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../machine/frames.ts'
+import { RECORD_WORDS, REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
+import { setRecord } from '../xen/mm/frame-record.ts'
 import { P2m, type P2mRun } from './p2m.ts'
 
 /** Frames for a domain: the first `initial` pages in a row, if there is such a row; the others from the bottom up. */
@@ -49,7 +43,7 @@ export function swap(xen: Hypervisor, p2m: P2m, nrPages: number, pfn: number, mf
  * the toolstack, which leaves them writable with a count of zero.
  */
 export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, nrPages: number): void {
-  const type = domain.privileged ? 0 : ((TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
+  const type = domain.privileged ? 0 : (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED
   p2m.forEachRun(0, nrPages, (pfn, mfn, count) => {
     for (let done = 0; done < count; ) {
       // Up to the end of the 512 frames that one frame of the M2P describes: one look-up for all of them.
@@ -70,13 +64,10 @@ function ownNeighbours(
   owner: number,
 ): void {
   const words = xen.memory.i32
-  const refs = REF_ALLOCATED | 1
   let record = xen.memory.record(mfn)
   let m2p = xen.m2p.wordOf(mfn)
   for (let i = 0; i < count; i++) {
-    words[record] = type | 0
-    words[record + REFS_WORD] = refs
-    words[record + OWNER_WORD] = owner
+    setRecord(xen, record, type, REF_ALLOCATED | 1, owner)
     words[m2p] = pfn + i
     words[m2p + 1] = 0
     record += RECORD_WORDS

@@ -1,8 +1,9 @@
 import { PAGE, SLOTS, slotAt } from '../bits/address.ts'
 import { A, D, entryHi, entryLo, P, RW, US } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
-import { REF_ALLOCATED, REFS_WORD, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
+import { REF_ALLOCATED, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
+import { refsWordOf, setPinned, setRefsWord, setTypeWord } from '../xen/mm/frame-record.ts'
 import { getPageType } from '../xen/mm/frame-type.ts'
 import { fillM2pSlot, initXenSlots } from '../xen/mm/tables.ts'
 import {
@@ -97,23 +98,21 @@ export function takeTables(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout):
 
 /** One reference of the pin and one of the vCPU. */
 function findTypes(xen: Hypervisor, root: number): void {
-  const words = xen.memory.u32
   const record = xen.memory.record(root)
   for (let i = 0; i < 2; i++) {
     if (getPageType(xen, root, record, TYPE_CODE.l4) !== 0)
       throw new Error('a domain was built with bad tables')
-    words[record + REFS_WORD]++
+    setRefsWord(xen, record, refsWordOf(xen, record) + 1)
   }
-  words[record] = (words[record] | TYPE_PINNED) >>> 0
+  setPinned(xen, record, true)
 }
 
 /** What the rules would find: a page that is mapped writable is writable, a table has the type of its level. */
 function setTypes(xen: Hypervisor, p2m: P2m, { mappings }: StartOfDayLayout): void {
-  const words = xen.memory.u32
   const set = (pfn: number, type: number, refs: number): void => {
     const record = xen.memory.record(p2m.get(pfn))
-    words[record] = (type | TYPE_VALIDATED) >>> 0
-    words[record + REFS_WORD] = (REF_ALLOCATED | refs) >>> 0
+    setTypeWord(xen, record, type | TYPE_VALIDATED)
+    setRefsWord(xen, record, REF_ALLOCATED | refs)
   }
   const tables = mappings.map(tablePfns)
   const pages = mappings.map(({ pfn, pages }) => ({ start: pfn, end: pfn + pages }))

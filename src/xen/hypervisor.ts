@@ -1,14 +1,13 @@
-import { ENOSYS } from '../bits/errno.ts'
+import { TYPE_CODE } from '../bits/type-word.ts'
 import { Clock } from '../machine/clock.ts'
 import {
   OWNER_FIRST_DOMAIN,
   OWNER_IO,
-  OWNER_WORD,
   OWNER_XEN,
+  RECORD_WORDS,
   REF_ALLOCATED,
   REF_COUNT,
   REF_XEN_HEAP,
-  REFS_WORD,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../machine/frames.ts'
@@ -28,18 +27,21 @@ import type { E820Entry } from './abi.ts'
 import type { Call } from './call.ts'
 import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
-import { type Facts, format, type MessageId, printedBy } from './console/messages.ts'
+import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { PREEMPTED } from './hypercalls/continuation.ts'
 import { hypercallOf } from './hypercalls/hypercalls.ts'
 import { traceHypercall } from './hypercalls/trace-hypercall.ts'
+import { refsWordOf, setRecord, typeWordOf } from './mm/frame-record.ts'
 import { Heap, type SavedHeap } from './mm/heap.ts'
 import { loadSelector } from './mm/ldt.ts'
 import { M2p } from './mm/m2p.ts'
+import { type EntryUpdate, newUpdate } from './mm/mod-entry.ts'
 import { fixupPageFault } from './mm/ptwr.ts'
 import { deliverException } from './pv/exceptions.ts'
 import { stepBack, systemCall } from './pv/system-call.ts'
 import { newVcpu, type PvVcpu } from './pv-vcpu.ts'
+import { type Refusal, refuse } from './refusal.ts'
 import { COST_NS, Work } from './sched/work.ts'
 import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
@@ -57,6 +59,9 @@ export type HostMemory = {
 
 /** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
 const LAPIC_FRAME = 0xfee00
+
+/** The type word of a frame that is not checked before stores and can never change its type: one permanent reference. */
+const WRITABLE_FOR_EVER = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
 
 /** How long a hypercall takes, in the machine's time. */
 const HYPERCALL_NS = 1000
@@ -81,7 +86,7 @@ export type SavedXen = {
   readonly heap: SavedHeap
   readonly log: readonly [number, number, number]
   readonly work: readonly [number, number]
-  readonly lastRefusal: Hypervisor['lastRefusal']
+  readonly refusal: Refusal | null
 }
 
 /**
@@ -107,12 +112,11 @@ export class Hypervisor implements Host {
   sink: Sink | null = null
   /** The vCPU whose hypercall or fault is being handled; messages name it. */
   current: PvVcpu | null = null
-  /** Slot at which the last promotion failed, for its message and for what it leaves behind. */
-  failedSlot = 0
-  /** The last frame whose type stood in the way of a request: what `Bad type` prints, kept for the account. */
-  lastRefusal: { mfn: number; pfn: number; saw: string; exp: string } | null = null
-  /** The last store to a live L1 that Xen would not carry out: table and slot. */
-  ptwrRefused: { table: number; slot: number } | null = null
+  /** What Xen refused last, and why: what `refuse` has recorded. Null before anything was refused. */
+  refusal: Refusal | null = null
+  /** The update of an entry that is being carried out, and the walk that Xen made last: there is one of each at a time. */
+  readonly update: EntryUpdate
+  readonly found = new Walk()
   /** Xen was started with guest_loglvl=all: every message is printed. */
   guestLogAll = false
   readonly clock = new Clock()
@@ -132,6 +136,7 @@ export class Hypervisor implements Host {
     this.host = host
     this.memory = memory
     this.console = new Console(() => this.sink)
+    this.update = newUpdate(this.domIo)
     this.heap = new Heap(host.ram)
     this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
     // Xen's own frames lie far behind the machine's RAM, so that a guest may own all of it and what follows is nothing.
@@ -171,15 +176,8 @@ export class Hypervisor implements Host {
     if (first < this.m2p.covered) this.initHoles(first, word)
     // Shared with everybody, read-only: its permanent reference is on no type, which keeps it from ever having one.
     const from = Math.max(first, this.m2p.firstFrame)
-    this.fillRecords(
-      word,
-      first,
-      from,
-      Math.min(end, this.m2p.end),
-      OWNER_XEN,
-      TYPE_VALIDATED | 1,
-      REF_XEN_HEAP,
-    )
+    const m2p = { type: TYPE_VALIDATED | 1, refs: REF_XEN_HEAP, owner: OWNER_XEN }
+    this.fillRecords(word + (from - first) * RECORD_WORDS, Math.min(end, this.m2p.end) - from, m2p)
     if (first < this.m2p.covered) this.m2p.initGroup(first)
   }
 
@@ -187,8 +185,9 @@ export class Hypervisor implements Host {
     const end = first + 0x10000
     let hole = first
     const refs = this.version.rules.ioFramesAreHeap ? REF_XEN_HEAP : 0
+    const record = { type: WRITABLE_FOR_EVER, refs, owner: OWNER_IO }
     const io = (from: number, to: number): void =>
-      this.fillRecords(word, first, from, to, OWNER_IO, ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0, refs)
+      this.fillRecords(word + (from - first) * RECORD_WORDS, to - from, record)
     for (const range of this.host.ram) {
       // The first MiB belongs to dom_io whether it is RAM or not.
       const start = Math.max(range.start, 0x100)
@@ -199,21 +198,14 @@ export class Hypervisor implements Host {
     io(hole, end)
   }
 
+  /** The same record for `count` frames in a row, each of which has one permanent reference. */
   private fillRecords(
-    word: number,
     first: number,
-    from: number,
-    to: number,
-    owner: number,
-    type: number,
-    refs: number,
+    count: number,
+    { type, refs, owner }: { readonly type: number; readonly refs: number; readonly owner: number },
   ): void {
-    const words = this.memory.u32
-    for (let mfn = from; mfn < to; mfn++) {
-      const at = word + (mfn - first) * 4
-      words[at] = type
-      words[at + REFS_WORD] = (REF_ALLOCATED | refs | 1) >>> 0
-      words[at + OWNER_WORD] = owner
+    for (let i = 0; i < count; i++) {
+      setRecord(this, first + i * RECORD_WORDS, type, REF_ALLOCATED | refs | 1, owner)
     }
   }
 
@@ -224,7 +216,7 @@ export class Hypervisor implements Host {
       heap: this.heap.save(),
       log: this.logLimit.save(),
       work: this.work.save(),
-      lastRefusal: this.lastRefusal,
+      refusal: this.refusal,
     }
   }
 
@@ -233,7 +225,7 @@ export class Hypervisor implements Host {
     this.heap.restore(saved.heap)
     this.logLimit.restore(saved.log)
     this.work.restore(saved.work)
-    this.lastRefusal = saved.lastRefusal
+    this.refusal = saved.refusal
   }
 
   get machineMap(): readonly E820Entry[] {
@@ -292,11 +284,8 @@ export class Hypervisor implements Host {
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */
   allocateXenFrame(owner: number, place?: number): number {
     const mfn = this.takeXenFrame(place)
-    const record = this.memory.record(mfn)
-    const words = this.memory.u32
-    words[record] = ((7 << TYPE_SHIFT) | TYPE_VALIDATED | 1) >>> 0
-    words[record + REFS_WORD] = (REF_ALLOCATED | REF_XEN_HEAP | 1) >>> 0
-    words[record + OWNER_WORD] = owner
+    const refs = REF_ALLOCATED | REF_XEN_HEAP | 1
+    setRecord(this, this.memory.record(mfn), WRITABLE_FOR_EVER, refs, owner)
     return mfn
   }
 
@@ -349,7 +338,7 @@ export class Hypervisor implements Host {
     }
     const number = port.regs[RAX * 2]
     const handler = hypercallOf(number, port.regs[RAX * 2 + 1])
-    const rc = handler === undefined ? ENOSYS : handler.call(call)
+    const rc = handler === undefined ? refuse(this, 'unknownCommand', { cmd: number }) : handler.call(call)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {
       throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
@@ -457,18 +446,23 @@ export class Hypervisor implements Host {
 
   /** The pfn that the tables in use have at an address, or -1. */
   pfnAt(port: Vcpu, va: number): number {
-    const found = walk(this.memory, port.root, va, new Walk())
+    const found = walk(this.memory, port.root, va, this.found)
     return found.missing === 0 ? this.m2p.get(found.mfn) : -1
   }
 
   // ---- messages ----
 
-  /** Print one of Xen's lines about the current vCPU. */
+  /** Print one of Xen's lines about the current vCPU, which is told the facts that its wordings name. */
   log<Id extends MessageId>(id: Id, ...[facts]: Facts<Id>): void {
+    this.print(id, facts ?? {})
+  }
+
+  /** The same for who has checked the facts already; those that no wording names are left out. */
+  print(id: MessageId, facts: Readonly<Record<string, Fact>>): void {
     const message = printedBy(this.version.messages, id)
     if (message === null || (!this.guestLogAll && !this.admits(message.level))) return
     const who = message.namesVcpu ? `${this.who()} ` : ''
-    this.console.xen(message.place + who + format(message.template, message.fields, facts ?? {}))
+    this.console.xen(message.place + who + format(message.template, message.fields, facts))
   }
 
   private admits(level: number): boolean {
@@ -499,7 +493,7 @@ export class Hypervisor implements Host {
    * may be cached, and that no part of it is known to be dirty.
    */
   wordsText(mfn: number, record: number): readonly [caf: string, taf: string] {
-    const [type, refs] = [this.memory.u32[record], this.memory.u32[record + REFS_WORD]]
+    const [type, refs] = [typeWordOf(this, record), refsWordOf(this, record)]
     if ((refs & REF_COUNT) !== 0 || !this.heap.has(mfn)) return [this.refsText(refs), this.typeText(type)]
     const { unscrubbed, freeCount, freeType } = this.version.words
     if (unscrubbed !== null && this.heap.isUnscrubbed(mfn)) return unscrubbed

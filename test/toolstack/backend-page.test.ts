@@ -99,7 +99,7 @@ test('dom0 holds the page of a guest’s xenstore: it becomes no table and no pa
     assert.equal(calls.mmuext(command, mfn), EINVAL)
   }
   assert.equal(calls.setGdt(mfn), EINVAL)
-  assert.equal(m.xen.lastRefusal?.mfn, mfn)
+  assert.equal(m.xen.refusal?.facts.mfn, mfn)
   store.store.serve()
   assert.equal(m.vcpu.load32(m.data + 1024), XS.READ)
   assert.deepEqual(auditMachine(m.xen), [])

@@ -275,7 +275,7 @@ export class MemoryPort {
   fetch(va: number): number {
     for (;;) {
       const w = walk(this.memory, this.root, va, this.found)
-      if (w.missing === 0 && w.user && w.executable) return this.backing(va, w, false)
+      if (w.missing === 0 && w.user && w.executable) return this.backing(w, false)
       if (!this.raise(va, PF_FETCH)) return -1
     }
   }
@@ -288,7 +288,7 @@ export class MemoryPort {
   // ---- what they share ----
 
   private cachePage(va: number, w: Walk, store: boolean): number {
-    const page = this.backing(va, w, store)
+    const page = this.backing(w, store)
     const isWatched = this.watchpoints.some((p) => overlaps(p, va - (va % PAGE), PAGE))
     // Where the dirty bit is not set yet, a load caches the page for loads only.
     const isWritable = store || (w.writable && (w.lo & D) !== 0)
@@ -301,9 +301,9 @@ export class MemoryPort {
   }
 
   /** Number of the page of the machine's memory that holds a frame's bytes, and A and D where the access sets them. */
-  private backing(va: number, w: Walk, store: boolean): number {
+  private backing(w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
-    markAccessed(this.memory, this.root, va, store)
+    markAccessed(this.memory, w, store)
     if (this.memory.isDevice(w.mfn, record)) {
       return (store ? this.memory.nowhere : this.memory.device(w.mfn)) >>> 10
     }
@@ -322,7 +322,7 @@ export class MemoryPort {
 
   private ask(va: number, error: number, store: FaultingStore | undefined): 'retry' | 'emulated' | 'deliver' {
     const { missing } = this.found
-    markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
+    markPath(this.memory, this.found, missing === 0 ? 2 : missing + 1)
     if (this.onPageFault === null) return 'deliver'
     const outcome = this.onPageFault(va, error | PF_USER, store)
     if (outcome !== 'deliver') this.stop()

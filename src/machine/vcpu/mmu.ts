@@ -29,10 +29,13 @@ export class Walk {
   hi = 0
   /** Word index of that entry in the machine's memory. */
   at = 0
+  /** Word index of the entry of each level, from 4 down to the last one; -1 where the table is no memory. */
+  readonly path = new Int32Array(5)
 }
 
 /**
- * The one page walk of the machine: loads and stores of every driver and Xen's own walks of a guest's tables come here.
+ * The one descent of page tables: loads and stores of every driver and Xen's own looks at a guest's tables come here, and what
+ * is marked along the way is marked by the path that it leaves.
  * A table is read wherever it is; that it is a valid table is Xen's doing, not the CPU's.
  *
  *     for level 4..1:  entry = table[slot of va];  not present -> stop;  large -> page;  table = entry's frame
@@ -57,6 +60,7 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
     out.lo = lo
     out.hi = hi
     out.at = at
+    out.path[level] = at
     out.level = level
     if ((lo & P) === 0) {
       out.missing = level
@@ -80,39 +84,16 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
 }
 
 /**
- * Set the accessed bits along a path that was just walked, and the dirty bit of its last entry for a store, as the CPU
- * does when it loads a translation.
+ * Set the accessed bits along the path of a walk that reached a page, and the dirty bit of its last entry for a store, as
+ * the CPU does when it loads a translation.
  */
-export function markAccessed(memory: Memory, root: number, va: number, dirty: boolean): void {
+export function markAccessed(memory: Memory, { path, level }: Walk, dirty: boolean): void {
   const words = memory.u32
-  const low = Math.floor(va / 4096)
-  const slots = low | 0
-  let table = root
-  let slot = Math.floor(low / 0x800_0000) & (SLOTS - 1)
-  for (let level = 4; ; level--) {
-    const at = memory.frameWords(table) + slot * 2
-    const lo = words[at]
-    const leaf = level === 1 || ((level === 2 || level === 3) && (lo & PSE) !== 0)
-    const bits = leaf && dirty ? A | D : A
-    if ((lo & bits) !== bits) words[at] = lo | bits
-    if (leaf) return
-    table = entryFrame(lo, words[at + 1])
-    slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
-  }
+  for (let above = 4; above > level; above--) words[path[above]] |= A
+  words[path[level]] |= dirty ? A | D : A
 }
 
-/** The same for a path whose walk ended in a fault: the entries of levels 4 down to `lowest`, which are all present. */
-export function markPath(memory: Memory, root: number, va: number, lowest: number): void {
-  const words = memory.u32
-  const low = Math.floor(va / 4096)
-  let table = root
-  for (let level = 4; level >= lowest; level--) {
-    const slot = Math.floor(low / 512 ** (level - 1)) & (SLOTS - 1)
-    const record = memory.record(table)
-    if (record === -1) return
-    const at = memory.backing(record) + slot * 2
-    const lo = words[at]
-    if ((lo & A) === 0) words[at] = lo | A
-    table = entryFrame(lo, words[at + 1])
-  }
+/** The accessed bits of a walk that ended in a fault: of the entries of levels 4 down to `lowest`, which are all present. */
+export function markPath(memory: Memory, { path }: Walk, lowest: number): void {
+  for (let level = 4; level >= lowest; level--) memory.u32[path[level]] |= A
 }

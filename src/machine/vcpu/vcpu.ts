@@ -334,7 +334,7 @@ export class Vcpu {
           return
         }
       }
-      markAccessed(this.memory, this.root, va, true)
+      markAccessed(this.memory, this.found, true)
       this.memory.clearFrame(this.found.mfn)
     } else {
       const at = this.tryWritable(va)
@@ -385,7 +385,7 @@ export class Vcpu {
   /** Raise a page fault; true when Xen carried out the store. Ring 3 faults, so the CPU sets the user bit. */
   private fault(va: number, error: number, store: FaultingStore | undefined): boolean {
     const { missing } = this.found
-    markPath(this.memory, this.root, va, missing === 0 ? 2 : missing + 1)
+    markPath(this.memory, this.found, missing === 0 ? 2 : missing + 1)
     // The CPU knows ring 3 only; the guest is told whether it was a process.
     const told = this.kernelMode ? error : error | PF_USER
     const outcome = this.host.pageFault(this, va, error | PF_USER, store)
@@ -403,7 +403,7 @@ export class Vcpu {
 
   private cache(page: number, w: Walk, store: boolean): number {
     const record = this.memory.record(w.mfn)
-    markAccessed(this.memory, this.root, page, store)
+    markAccessed(this.memory, w, store)
     if (this.memory.isDevice(w.mfn, record)) return store ? this.memory.nowhere : this.memory.device(w.mfn)
     const words = this.memory.backing(record)
     // Where the dirty bit is not set yet, a load caches the page for loads only.

@@ -1,5 +1,6 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import { describeEvent } from '../../trace/describe.ts'
+import { typeInTheWay } from '../../xen/refusal.ts'
 import { type RunSpec, rerun } from './rerun.ts'
 import type { Moment, WhoResult } from './who.ts'
 import { who } from './who.ts'
@@ -26,13 +27,14 @@ export function why(spec: RunSpec, at?: number): WhyResult {
   rerun(spec, {
     event: (n, event, xen) => {
       if (at !== undefined && n > at) return
-      const refusal = xen.lastRefusal
-      if (refusal !== seen) pending = true
-      seen = refusal
+      if (xen.refusal !== seen) pending = true
+      seen = xen.refusal
       // The refusal is noted while the request is carried out; the request itself is told of when it ends.
       const fails = (event.kind === 'hypercall' && event.rc !== 0) || (event.kind === 'ptwr' && event.refused)
-      if (!pending || refusal === null || !fails) return
+      if (!pending || !fails) return
       pending = false
+      const refusal = typeInTheWay(xen.refusal)
+      if (refusal === null) return
       last = { event: n, what: describeEvent(event), mfn: refusal.mfn, saw: refusal.saw, exp: refusal.exp }
     },
   })

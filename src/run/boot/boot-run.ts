@@ -10,6 +10,8 @@ import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Domain } from '../../xen/domain.ts'
 import { Hypervisor } from '../../xen/hypervisor.ts'
+import { STORE } from '../../xen/mm/ptwr.ts'
+import { typeInTheWay } from '../../xen/refusal.ts'
 import type { BootResult } from './boot.ts'
 import type { BootPlan } from './boot-plan.ts'
 import { machineBytes } from './reserve.ts'
@@ -101,13 +103,15 @@ export function buildMachine(
   return { xen, domain, vcpu }
 }
 
+const NO_FRAME = { pfn: -1, mfn: -1 }
+
 /** Run the kernel to its end and say which one it was. */
 function end(xen: Hypervisor, vcpu: Vcpu, run: () => void): Ending {
   try {
     run()
     return { outcome: 'booted', via: null, pfn: -1, mfn: -1, message: '' }
   } catch (error) {
-    const refusal = xen.lastRefusal
+    const { pfn, mfn } = typeInTheWay(xen.refusal) ?? NO_FRAME
     if (error instanceof DomainCrash) {
       // The kernel's BUG() on a hypercall that failed, or a fault that nobody takes.
       const byCall: Record<string, BootResult['via']> = {
@@ -117,16 +121,16 @@ function end(xen: Hypervisor, vcpu: Vcpu, run: () => void): Ending {
       }
       const via = byCall[vcpu.rip] ?? (vcpu.rip === '' ? 'page-fault' : 'update_va_mapping')
       const outcome = vcpu.rip === '' ? 'fault' : 'refused'
-      return { outcome, via, pfn: refusal?.pfn ?? -1, mfn: refusal?.mfn ?? -1, message: error.message }
+      return { outcome, via, pfn, mfn, message: error.message }
     }
     if (error instanceof KernelPanic) {
-      if (xen.ptwrRefused !== null) {
-        const { pfn, mfn } = refusal ?? { pfn: -1, mfn: -1 }
+      if (xen.refusal?.facts.by === STORE) {
         return { outcome: 'refused', via: 'ptwr', pfn, mfn, message: error.message }
       }
       const faulted = vcpu.faultAddress !== 0
-      const pfn = faulted ? xen.pfnAt(vcpu, vcpu.faultAddress) : -1
-      return { outcome: 'fault', via: faulted ? 'page-fault' : 'panic', pfn, mfn: -1, message: error.message }
+      const at = faulted ? xen.pfnAt(vcpu, vcpu.faultAddress) : -1
+      const via = faulted ? 'page-fault' : 'panic'
+      return { outcome: 'fault', via, pfn: at, mfn: -1, message: error.message }
     }
     throw error
   }

@@ -1,6 +1,7 @@
 import { hex, hex64, hexVa } from '../../bits/address.ts'
 import { flagNames, RW } from '../../bits/pte.ts'
 import type { Sink } from '../../trace/events.ts'
+import { typeInTheWay } from '../../xen/refusal.ts'
 import { entriesTo } from '../ask/frame-report.ts'
 import type { MemoryMap } from '../maps/maps.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
@@ -120,7 +121,7 @@ export function boot(options: BootOptions = {}, sink?: Sink): BootResult {
 function resultOf(plan: BootPlan, run: BootRun): BootResult {
   const { xen, kernel, ending } = run
   const number = (n: number): string | null => (n < 0 ? null : hex(n))
-  const refusal = ending.outcome === 'refused' ? xen.lastRefusal : null
+  const refusal = ending.outcome === 'refused' ? typeInTheWay(xen.refusal) : null
   const calls = kernel?.calls ?? []
   const inCall =
     ending.outcome !== 'booted' && kernel !== null && !kernel.mappingDone && kernel.mappingCall > 0

@@ -1,6 +1,7 @@
 import { hex } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { decodeTypeWord } from '../../bits/type-word.ts'
+import { typeInTheWay } from '../../xen/refusal.ts'
 import type { BootOptions, BootResult } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { type BootRun, runBoot } from './boot-run.ts'
@@ -67,9 +68,10 @@ function signatureOf({ xen, vcpu, kernel, ending }: BootRun): string {
 }
 
 /** The level of the table that was to be pinned: the type that Xen wanted and did not get. */
-function levelOf({ lastRefusal, version }: BootRun['xen']): string {
-  if (lastRefusal === null) return ''
-  const word = decodeTypeWord(version.words.type, BigInt(`0x${lastRefusal.exp}`))
+function levelOf({ refusal, version }: BootRun['xen']): string {
+  const frame = typeInTheWay(refusal)
+  if (frame === null) return ''
+  const word = decodeTypeWord(version.words.type, BigInt(`0x${frame.exp}`))
   return word === undefined ? '' : ` (${word.type.toUpperCase()})`
 }
 

@@ -14,6 +14,7 @@ import type { FrameRange } from '../../machine/memory.ts'
 import { EventLog, grown } from '../../trace/event-log.ts'
 import type { TraceEvent } from '../../trace/events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { typeInTheWay } from '../../xen/refusal.ts'
 import type { BootOptions } from '../boot/boot.ts'
 import { type BootPlan, planBoot } from '../boot/boot-plan.ts'
 import { runBoot } from '../boot/boot-run.ts'
@@ -90,7 +91,7 @@ class Camera {
   private readonly landmarks: Landmark[] = []
   private refusal: Refusal | null = null
   private lastFault = 0
-  private seenRefusal: Hypervisor['lastRefusal'] = null
+  private seenRefusal: Hypervisor['refusal'] = null
   private refusalIsNew = false
 
   private xen!: Hypervisor
@@ -341,13 +342,16 @@ class Camera {
 
   /** The refusal is known while the request is carried out; the request itself is told of when it ends. */
   private noteRefusal(n: number, event: TraceEvent): void {
-    const refusal = this.xen.lastRefusal
+    const { refusal } = this.xen
     if (refusal !== this.seenRefusal) this.refusalIsNew = true
     this.seenRefusal = refusal
     const fails = (event.kind === 'hypercall' && event.rc !== 0) || (event.kind === 'ptwr' && event.refused)
-    if (!this.refusalIsNew || refusal === null || !fails) return
+    if (!this.refusalIsNew || !fails) return
     this.refusalIsNew = false
-    this.refusal = { event: n, ...refusal }
+    const frame = typeInTheWay(refusal)
+    if (frame === null) return
+    const { mfn, pfn, saw, exp } = frame
+    this.refusal = { event: n, mfn, pfn, saw, exp }
   }
 }
 

@@ -2,6 +2,7 @@ import type { GuestEnd } from '../../guest/guest.ts'
 import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
 import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
+import { type Refusal, type TypeInTheWay, typeInTheWay } from '../../xen/refusal.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
@@ -111,7 +112,9 @@ export class KernelRun {
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
   private readonly record: ConsoleRecord
-  private explained: unknown = null
+  /** What Xen refused when it was looked at last, and the last frame whose type stood in the way. */
+  private seen: Refusal | null = null
+  private refused: TypeInTheWay | null = null
   private inputAt = 0
   private quietNs = 0
   private quietSince = 0
@@ -270,17 +273,21 @@ export class KernelRun {
 
   /** After a hypercall: was something refused that has not been explained yet? */
   private explainNew(): boolean {
-    const { lastRefusal } = this.machine.xen
-    if (lastRefusal !== this.explained) {
-      this.explained = lastRefusal
-      this.explain('refused')
-    }
+    const { refusal } = this.machine.xen
+    if (refusal === this.seen) return true
+    this.seen = refusal
+    const frame = typeInTheWay(refusal)
+    if (frame === null) return true
+    this.refused = frame
+    this.explain('refused')
     return true
   }
 
   private explain(kind: KernelExplanation['kind']): void {
     if (this.explanations.length >= MOST_EXPLANATIONS) return
-    this.explanations.push(explainRefusal(this.machine, kind, this.symbols()))
+    // A store to a table in use may have been the last thing that was refused.
+    const frame = typeInTheWay(this.machine.xen.refusal) ?? this.refused
+    this.explanations.push(explainRefusal(this.machine, kind, this.symbols(), frame))
   }
 
   private known: ReturnType<typeof symbolsOf> | null = null

@@ -4,6 +4,7 @@ import { flagNames } from '../../bits/pte.ts'
 import { callStack } from '../../guest/symbols/call-stack.ts'
 import { readKallsyms } from '../../guest/symbols/kallsyms.ts'
 import { readSystemMap, SymbolTable } from '../../guest/symbols/symbol-table.ts'
+import type { TypeInTheWay } from '../../xen/refusal.ts'
 import { type FrameHolder, type FrameReport, reportFrame } from '../ask/frame-report.ts'
 import { holderWords } from '../ask/holder-words.ts'
 import type { KernelMachine } from './kernel-machine.ts'
@@ -32,15 +33,15 @@ export function symbolsOf({ elf, symbols }: KernelMachine, systemMap?: string): 
   return given ?? (elf === null ? null : readKallsyms(elf)) ?? new SymbolTable([])
 }
 
-/** The machine as it is right now: what was refused last, and the guest's calls. */
+/** The machine as it is right now: the frame that was refused last, where there is one, and the guest's calls. */
 export function explainRefusal(
   machine: KernelMachine,
   kind: KernelExplanation['kind'],
   symbols: SymbolTable,
+  refusal: TypeInTheWay | null,
 ): KernelExplanation {
   const { xen, start, guest } = machine
   const stack = callStack(start.vcpu, guest.rip, symbols, xen.memory.u8)
-  const refusal = xen.lastRefusal
   const report = refusal === null ? null : reportFrame(xen, refusal.mfn)
   return {
     kind,

@@ -1,5 +1,6 @@
 import { hex64, hexVa, slotAt, vaOf } from '../../bits/address.ts'
-import { entryFrame, P, PSE } from '../../bits/pte.ts'
+import { entryFrame, PSE } from '../../bits/pte.ts'
+import { walk } from '../../machine/vcpu/mmu.ts'
 import { RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, isGuestAddress } from '../mm/guest-copy.ts'
@@ -135,23 +136,19 @@ function guestStack(xen: Hypervisor, port: Vcpu): void {
 /** The path of an address through the tables in use: show_page_walk(). */
 export function pageWalk(xen: Hypervisor, port: Vcpu, va: number): void {
   xen.console.xen(`Pagetable walk from ${hexVa(va)}:`)
-  const { memory } = xen
-  let table = port.root
-  for (const level of [4, 3, 2, 1] as const) {
-    const record = memory.record(table)
-    if (record === -1) return
-    const slot = slotAt(va, level)
-    const at = memory.backing(record) + slot * 2
-    const lo = memory.u32[at]
-    const hi = memory.u32[at + 1]
+  const words = xen.memory.u32
+  const { path, level: last } = walk(xen.memory, port.root, va, xen.found)
+  for (let level = 4; level >= last; level--) {
+    const at = path[level]
+    if (at === -1) return
+    const [lo, hi] = [words[at], words[at + 1]]
     const large = (level === 2 || level === 3) && (lo & PSE) !== 0
     const pfn = xen.m2p.get(entryFrame(lo, hi))
     const pfnText = pfn === -1 ? 'f'.repeat(16) : hex64(pfn >>> 0, Math.floor(pfn / 0x1_0000_0000))
     const tail = large ? ' (PSE)' : level === 2 && xen.version.messages.blankAfterL2 ? ' ' : ''
+    const slot = slotAt(va, level as 1 | 2 | 3 | 4)
     xen.console.xen(
       ` L${level}[0x${slot.toString(16).padStart(3, '0')}] = ${hex64(lo, hi)} ${pfnText}${tail}`,
     )
-    if ((lo & P) === 0 || large) return
-    table = entryFrame(lo, hi)
   }
 }

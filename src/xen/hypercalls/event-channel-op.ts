@@ -1,11 +1,10 @@
 import { DOMID } from '../../bits/domid.ts'
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
 import { EVTCHNOP, VIRQ } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { mayActOn } from '../mm/foreign.ts'
-import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { domainNamed, mayActOn } from '../mm/foreign.ts'
+import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import {
   bindPort,
   clearPending,
@@ -15,7 +14,8 @@ import {
   unmaskPort,
 } from '../sched/event-channels.ts'
 import { COST_NS } from '../sched/work.ts'
-import { arg32, argVa } from './arguments.ts'
+import { arg32, argVa, giveWords, wordsAt } from './arguments.ts'
+import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 
 const NR_VIRQS = 24
 /** Interrupts that each vCPU has for itself; the others are for vCPU 0 only. */
@@ -23,205 +23,161 @@ const PER_VCPU: ReadonlySet<number> = new Set([VIRQ.TIMER, VIRQ.DEBUG, VIRQ.XENO
 /** Status numbers of EVTCHNOP_status. */
 const STATUS = { closed: 0, unbound: 1, interdomain: 2, virq: 4, ipi: 5 } as const
 
-/** One operation: words of its structure that are read, and what it does with them. */
-type Operation = {
-  readonly words: number
-  readonly run: (call: Request, w: Uint32Array) => number
-}
-type Request = {
-  readonly xen: Hypervisor
-  readonly caller: Domain
-  /** Write words of the structure back; false when the guest cannot take them. */
-  readonly put: (index: number, words: readonly number[]) => boolean
-}
-
 /**
  * event_channel_op(command, structure*): bind, close, send, mask. The two-level layout is the only one: what belongs to
  * the other, FIFO, is not there, and guests fall back. Xen: do_event_channel_op().
  */
-export function eventChannelOp(call: Call): number {
-  return perform(call, arg32(call.port, 0), argVa(call.port, 1))
+export const eventChannelOp = flat(read, applyOperation)
+
+function read(call: Call): OperationRequest | Refusal {
+  return readOperation(call, OPERATIONS, arg32(call.port, 0), argVa(call.port, 1))
 }
 
 /** The same before 3.0.2: {u32 command, pad, structure}*. */
-export function eventChannelOpCompat(call: Call): number {
-  const { port } = call
-  const command = new Uint32Array(1)
-  if (!copyFromGuest(port, argVa(port, 0), command, 1)) return EFAULT
-  return perform(call, command[0], argVa(port, 0) + 8)
+export const eventChannelOpCompat = flat(readCompat, applyOperation)
+
+function readCompat(call: Call): OperationRequest | Refusal {
+  const at = argVa(call.port, 0)
+  const command = wordsAt(call, at, 1)
+  return isRefusal(command) ? command : readOperation(call, OPERATIONS, command[0], at + 8)
 }
 
-function perform({ xen, domain: caller, port }: Call, command: number, argument: number): number {
-  const operation = OPERATIONS.get(command)
-  if (operation === undefined) return ENOSYS
-  const words = new Uint32Array(6)
-  if (!copyFromGuest(port, argument, words, operation.words)) return EFAULT
-  const put = (index: number, values: readonly number[]): boolean =>
-    copyToGuest(port, argument + index * 4, values, values.length)
-  return operation.run({ xen, caller, put }, words)
-}
-
-/** Bind a port and tell the guest its number; when it cannot be told, the port is free again. */
-function bind({ caller, put }: Request, index: number, port: Port): number {
-  const n = bindPort(caller, port)
-  if (n === -1) return ENOSPC
-  if (put(index, [n])) return 0
-  caller.ports[n] = undefined
-  return EFAULT
-}
-
-function domainNamed(call: Request, id: number): Domain | undefined {
-  return id === DOMID.SELF || id === call.caller.id ? call.caller : call.xen.domainById(id)
-}
-
-const OPERATIONS = new Map<number, Operation>([
+/** The operations, with what their structures say. */
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   // {u16 remote domain, u32 remote port, out u32 port}
-  [
-    EVTCHNOP.bind_interdomain,
-    {
-      words: 2,
-      run: (call, w) => {
-        const remote = domainNamed(call, w[0] & 0xffff)
-        if (remote === undefined) return ESRCH
-        const end = remote.ports[w[1]]
-        if (end?.kind !== 'unbound') return EINVAL
-        if ((end.remote === DOMID.SELF ? remote.id : end.remote) !== call.caller.id) return EINVAL
-        const rc = bind(call, 2, { kind: 'interdomain', domain: remote, port: w[1], vcpu: 0 })
-        if (rc !== 0) return rc
-        const port = call.caller.ports.findIndex(
-          (p) => p?.kind === 'interdomain' && p.domain === remote && p.port === w[1],
-        )
-        remote.ports[w[1]] = { kind: 'interdomain', domain: call.caller, port, vcpu: end.vcpu }
-        // What the other end has sent before there was anybody is told now.
-        setPending(call.xen, call.caller, port)
-        return 0
-      },
-    },
-  ],
+  [EVTCHNOP.bind_interdomain, { words: 2, apply: bindInterdomain }],
   // {u32 virq, u32 vcpu, out u32 port}
-  [
-    EVTCHNOP.bind_virq,
-    {
-      words: 2,
-      run: (call, [virq, vcpu]) => {
-        if (virq >= NR_VIRQS) return EINVAL
-        if (!PER_VCPU.has(virq) && vcpu !== 0) return EINVAL
-        if (call.caller.vcpus[vcpu] === undefined) return ENOENT
-        if (call.caller.ports.some((p) => p?.kind === 'virq' && p.virq === virq && p.vcpu === vcpu))
-          return EEXIST
-        return bind(call, 2, { kind: 'virq', virq, vcpu })
-      },
-    },
-  ],
+  [EVTCHNOP.bind_virq, { words: 2, apply: bindVirq }],
   // {u32 pirq, u32 flags, out u32 port}: there are no physical interrupts.
-  [EVTCHNOP.bind_pirq, { words: 2, run: () => EPERM }],
-  [EVTCHNOP.close, { words: 1, run: (call, [port]) => close(call, call.caller, port) }],
   [
-    EVTCHNOP.send,
-    {
-      words: 1,
-      run: ({ xen, caller }, [port]) => {
-        const end = caller.ports[port]
-        if (end === undefined || end.kind === 'virq') return EINVAL
-        if (end.kind === 'interdomain') setPending(xen, end.domain, end.port)
-        else if (end.kind === 'ipi') setPending(xen, caller, port)
-        else if (end.kind === 'backend') {
-          xen.work.done += COST_NS.notification
-          end.notify()
-        }
-        return 0
-      },
-    },
+    EVTCHNOP.bind_pirq,
+    { words: 2, apply: ({ xen }, { command }) => refuse(xen, 'notAllowed', { cmd: command }) },
   ],
+  // {u32 port}
+  [EVTCHNOP.close, { words: 1, apply: ({ xen, domain }, { words }) => close(xen, domain, words[0]) }],
+  [EVTCHNOP.send, { words: 1, apply: send }],
   // {u16 domain, u32 port, out u32 status, u32 vcpu, union}
-  [
-    EVTCHNOP.status,
-    {
-      words: 6,
-      run: (call, w) => {
-        const domain = domainNamed(call, w[0] & 0xffff)
-        if (domain === undefined) return ESRCH
-        if (!mayActOn(call.caller, domain)) return EPERM
-        if (!isValidPort(domain, w[1])) return EINVAL
-        return call.put(2, statusOf(domain.ports[w[1]], w[4])) ? 0 : EFAULT
-      },
-    },
-  ],
+  [EVTCHNOP.status, { words: 6, apply: status }],
   // {u16 domain, u16 remote domain, out u32 port}
-  [
-    EVTCHNOP.alloc_unbound,
-    {
-      words: 1,
-      run: (call, w) => {
-        const domain = domainNamed(call, w[0] & 0xffff)
-        if (domain === undefined) return ESRCH
-        if (!mayActOn(call.caller, domain)) return EPERM
-        const remote = w[0] >>> 16
-        const port: Port = {
-          kind: 'unbound',
-          remote: remote === DOMID.SELF ? call.caller.id : remote,
-          vcpu: 0,
-        }
-        return bind({ ...call, caller: domain }, 1, port)
-      },
-    },
-  ],
+  [EVTCHNOP.alloc_unbound, { words: 1, apply: allocUnbound }],
   // {u32 vcpu, out u32 port}
-  [
-    EVTCHNOP.bind_ipi,
-    {
-      words: 1,
-      run: (call, [vcpu]) =>
-        call.caller.vcpus[vcpu] === undefined ? ENOENT : bind(call, 1, { kind: 'ipi', vcpu }),
-    },
-  ],
+  [EVTCHNOP.bind_ipi, { words: 1, apply: bindIpi }],
   // {u32 port, u32 vcpu}
-  [
-    EVTCHNOP.bind_vcpu,
-    {
-      words: 2,
-      run: ({ caller }, [port, vcpu]) => {
-        if (caller.vcpus[vcpu] === undefined) return ENOENT
-        const end = caller.ports[port]
-        const mayMove =
-          end !== undefined && end.kind !== 'ipi' && !(end.kind === 'virq' && PER_VCPU.has(end.virq))
-        if (!mayMove) return EINVAL
-        caller.ports[port] = { ...end, vcpu }
-        return 0
-      },
-    },
-  ],
-  [
-    EVTCHNOP.unmask,
-    {
-      words: 1,
-      run: ({ xen, caller }, [port]) => {
-        if (!isValidPort(caller, port)) return EINVAL
-        unmaskPort(xen, caller, port)
-        return 0
-      },
-    },
-  ],
+  [EVTCHNOP.bind_vcpu, { words: 2, apply: bindVcpu }],
+  // {u32 port}
+  [EVTCHNOP.unmask, { words: 1, apply: unmask }],
   // {u16 domain}
-  [
-    EVTCHNOP.reset,
-    {
-      words: 1,
-      run: (call, w) => {
-        const domain = domainNamed(call, w[0] & 0xffff)
-        if (domain === undefined) return ESRCH
-        if (!mayActOn(call.caller, domain)) return EPERM
-        for (let port = 1; port < domain.ports.length; port++) close(call, domain, port)
-        return 0
-      },
-    },
-  ],
+  [EVTCHNOP.reset, { words: 1, apply: reset }],
 ])
 
-/** Close a port. The other end of a channel between domains waits for a partner again. */
-function close({ xen }: Request, domain: Domain, port: number): number {
+/** Bind a port and tell the guest its number, at a word of the structure; when it cannot be told, the port is free again. */
+function bind(call: Call, { at }: OperationRequest, index: number, port: Port, domain = call.domain): number {
+  const n = bindPort(domain, port)
+  if (n === -1) return refuse(call.xen, 'noPortLeft', { domid: domain.id })
+  const rc = giveWords(call, at + index * 4, [n])
+  if (rc !== 0) domain.ports[n] = undefined
+  return rc
+}
+
+/** A domain that an operation names, and that the caller may act on. */
+function targetOf({ xen, domain: caller }: Call, domid: number): Domain | Refusal {
+  const domain = domainNamed(xen, caller, domid)
+  if (domain === undefined) return refused(xen, 'noDomain', { domid })
+  return mayActOn(caller, domain) ? domain : refused(xen, 'notAllowed', { domid })
+}
+
+function bindInterdomain(call: Call, request: OperationRequest): number {
+  const { xen, domain: caller } = call
+  const [domid, remotePort] = [request.words[0] & 0xffff, request.words[1]]
+  const remote = domainNamed(xen, caller, domid)
+  if (remote === undefined) return refuse(xen, 'noDomain', { domid })
+  const end = remote.ports[remotePort]
+  const awaited = end?.kind !== 'unbound' ? -1 : end.remote === DOMID.SELF ? remote.id : end.remote
+  if (end === undefined || awaited !== caller.id) return refuse(xen, 'badPort', { domid, port: remotePort })
+  const rc = bind(call, request, 2, { kind: 'interdomain', domain: remote, port: remotePort, vcpu: 0 })
+  if (rc !== 0) return rc
+  const port = caller.ports.findIndex(
+    (p) => p?.kind === 'interdomain' && p.domain === remote && p.port === remotePort,
+  )
+  remote.ports[remotePort] = { kind: 'interdomain', domain: caller, port, vcpu: end.vcpu }
+  // What the other end has sent before there was anybody is told now.
+  setPending(xen, caller, port)
+  return 0
+}
+
+function bindVirq(call: Call, request: OperationRequest): number {
+  const { xen, domain } = call
+  const [virq, vcpu] = request.words
+  if (virq >= NR_VIRQS) return refuse(xen, 'badArgument', { virq })
+  if (!PER_VCPU.has(virq) && vcpu !== 0) return refuse(xen, 'badArgument', { virq, vcpu })
+  if (domain.vcpus[vcpu] === undefined) return refuse(xen, 'noVcpu', { vcpu })
+  const isBound = domain.ports.some((p) => p?.kind === 'virq' && p.virq === virq && p.vcpu === vcpu)
+  if (isBound) return refuse(xen, 'boundAlready', { virq, vcpu })
+  return bind(call, request, 2, { kind: 'virq', virq, vcpu })
+}
+
+function bindIpi(call: Call, request: OperationRequest): number {
+  const vcpu = request.words[0]
+  if (call.domain.vcpus[vcpu] === undefined) return refuse(call.xen, 'noVcpu', { vcpu })
+  return bind(call, request, 1, { kind: 'ipi', vcpu })
+}
+
+function allocUnbound(call: Call, request: OperationRequest): number {
+  const domain = targetOf(call, request.words[0] & 0xffff)
+  if (isRefusal(domain)) return domain.errno
+  const named = request.words[0] >>> 16
+  const remote = named === DOMID.SELF ? call.domain.id : named
+  return bind(call, request, 1, { kind: 'unbound', remote, vcpu: 0 }, domain)
+}
+
+function bindVcpu({ xen, domain }: Call, { words: [port, vcpu] }: OperationRequest): number {
+  if (domain.vcpus[vcpu] === undefined) return refuse(xen, 'noVcpu', { vcpu })
   const end = domain.ports[port]
-  if (end === undefined) return EINVAL
+  const mayMove = end !== undefined && end.kind !== 'ipi' && !(end.kind === 'virq' && PER_VCPU.has(end.virq))
+  if (!mayMove) return refuse(xen, 'badPort', { port })
+  domain.ports[port] = { ...end, vcpu }
+  return 0
+}
+
+function send({ xen, domain }: Call, { words: [port] }: OperationRequest): number {
+  const end = domain.ports[port]
+  if (end === undefined || end.kind === 'virq') return refuse(xen, 'badPort', { port })
+  if (end.kind === 'interdomain') setPending(xen, end.domain, end.port)
+  else if (end.kind === 'ipi') setPending(xen, domain, port)
+  else if (end.kind === 'backend') {
+    xen.work.done += COST_NS.notification
+    end.notify()
+  }
+  return 0
+}
+
+function unmask({ xen, domain }: Call, { words: [port] }: OperationRequest): number {
+  if (!isValidPort(domain, port)) return refuse(xen, 'badPort', { port })
+  unmaskPort(xen, domain, port)
+  return 0
+}
+
+function status(call: Call, { words, at }: OperationRequest): number {
+  const domain = targetOf(call, words[0] & 0xffff)
+  if (isRefusal(domain)) return domain.errno
+  const port = words[1]
+  if (!isValidPort(domain, port)) return refuse(call.xen, 'badPort', { port })
+  return giveWords(call, at + 8, statusOf(domain.ports[port], words[4]))
+}
+
+function reset(call: Call, { words }: OperationRequest): number {
+  const domain = targetOf(call, words[0] & 0xffff)
+  if (isRefusal(domain)) return domain.errno
+  for (let port = 1; port < domain.ports.length; port++) {
+    if (domain.ports[port] !== undefined) close(call.xen, domain, port)
+  }
+  return 0
+}
+
+/** Close a port. The other end of a channel between domains waits for a partner again. */
+function close(xen: Hypervisor, domain: Domain, port: number): number {
+  const end = domain.ports[port]
+  if (end === undefined) return refuse(xen, 'badPort', { port })
   if (end.kind === 'interdomain') {
     end.domain.ports[end.port] = { kind: 'unbound', remote: domain.id, vcpu: 0 }
   }

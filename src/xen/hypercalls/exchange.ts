@@ -1,22 +1,30 @@
-import { EFAULT, EINVAL, ENOMEM, EPERM, ESRCH } from '../../bits/errno.ts'
-import {
-  OWNER_NONE,
-  OWNER_WORD,
-  REF_ALLOCATED,
-  REF_COUNT,
-  REF_XEN_HEAP,
-  REFS_WORD,
-} from '../../machine/frames.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { OWNER_NONE, REF_ALLOCATED } from '../../machine/frames.ts'
+import type { Call } from '../call.ts'
 import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import { ownerOf, refsWordOf, setOwner, setRefsWord, setTypeWord } from '../mm/frame-record.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
-import { ownerOf, putAllocationReference } from '../mm/references.ts'
+import { putAllocationReference } from '../mm/references.ts'
 import { RESERVATION_BYTES, type Reservation, readReservation } from '../mm/reservation.ts'
+import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
+import { argVa, giveWords, wordsAt } from './arguments.ts'
 import { PREEMPTED } from './continuation.ts'
+import { flat } from './flat.ts'
 
 const word = new Uint32Array(2)
+
+/** What is given for what, and how. */
+type Request = {
+  readonly given: Reservation
+  readonly wanted: Reservation
+  /** A chunk has 2^order frames. */
+  readonly order: number
+  /** Extents of `given` that are done. */
+  readonly start: number
+  /** Where the guest is told how many are. */
+  readonly counter: number
+}
 
 /**
  * XENMEM_exchange, {reservation in, reservation out, u64 extents of `in` done}: give frames for as many others, in
@@ -24,23 +32,34 @@ const word = new Uint32Array(2)
  * exchanged as a whole or not at all; the first that fails ends the call, which is put off between two. Xen:
  * memory_exchange().
  */
-export function exchange(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number): number {
+export const exchange = flat(read, apply)
+
+function read(call: Call): Request | Refusal {
+  const { xen, domain: caller, port } = call
+  const argument = argVa(port, 1)
   const counter = argument + 2 * RESERVATION_BYTES
-  const before = new Uint32Array(2)
-  if (!copyFromGuest(port, counter, before, 2)) return EFAULT
-  const given = readReservation(xen, caller, port, argument)
-  const wanted = readReservation(xen, caller, port, argument + RESERVATION_BYTES)
-  if (given === null || wanted === null) return ESRCH
+  const before = wordsAt(call, counter, 2)
+  if (isRefusal(before)) return before
+  const given = readReservation(call, argument)
+  const wanted = readReservation(call, argument + RESERVATION_BYTES)
+  // Whatever is wrong with one of them.
+  if (isRefusal(given) || isRefusal(wanted)) return refused(xen, 'noDomain')
   const start = before[1] * 0x1_0000_0000 + before[0]
   const frames = given.count * 2 ** given.order
   if (given.target !== wanted.target || start > given.count || frames !== wanted.count * 2 ** wanted.order)
-    return EINVAL
+    return refused(xen, 'badArgument', { frames })
   const limit = maxExtentOrder(caller)
-  if (given.order > limit || wanted.order > limit) return EPERM
-  if (!isGuestRange(given.list, given.count * 8) || !isGuestRange(wanted.list, wanted.count * 8))
-    return EFAULT
-
   const order = Math.max(given.order, wanted.order)
+  if (order > limit) return refused(xen, 'notAllowed', { order })
+  for (const { list, count } of [given, wanted]) {
+    if (!isGuestRange(list, count * 8)) return refused(xen, 'unreadable', { va: list })
+  }
+  return { given, wanted, order, start, counter }
+}
+
+function apply(call: Call, request: Request): number {
+  const { xen } = call
+  const { given, order, start, counter } = request
   const inChunk = 2 ** (order - given.order)
   let rc = 0
   let done = start
@@ -51,21 +70,14 @@ export function exchange(xen: Hypervisor, caller: Domain, port: Vcpu, argument: 
       break
     }
     xen.work.done += COST_NS.frame * 2 * 2 ** order
-    rc = exchangeChunk(xen, port, given, wanted, done / inChunk, order)
+    rc = exchangeChunk(call, request, done / inChunk)
     if (rc !== 0) break
   }
-  if (!copyToGuest(port, counter, [done >>> 0, Math.floor(done / 0x1_0000_0000)], 2)) return EFAULT
-  return rc
+  const told = giveWords(call, counter, [done >>> 0, Math.floor(done / 0x1_0000_0000)])
+  return told === 0 ? rc : told
 }
 
-function exchangeChunk(
-  xen: Hypervisor,
-  port: Vcpu,
-  given: Reservation,
-  wanted: Reservation,
-  chunk: number,
-  order: number,
-): number {
+function exchangeChunk({ xen, port }: Call, { given, wanted, order }: Request, chunk: number): number {
   const domain = given.target
   const stolen: number[] = []
   const fresh: number[] = []
@@ -76,17 +88,19 @@ function exchangeChunk(
   }
   const inChunk = 2 ** (order - given.order)
   for (let i = chunk * inChunk; i < (chunk + 1) * inChunk; i++) {
-    if (!copyFromGuest(port, given.list + i * 8, word, 2)) return fail(EFAULT)
+    if (!copyFromGuest(port, given.list + i * 8, word, 2))
+      return fail(refuse(xen, 'unreadable', { va: given.list + i * 8 }))
     const first = word[1] * 0x1_0000_0000 + word[0]
     for (let j = 0; j < 2 ** given.order; j++) {
-      if (!steal(xen, domain, first + j)) return fail(EINVAL)
+      const rc = steal(xen, domain, first + j)
+      if (rc !== 0) return fail(rc)
       stolen.push(first + j)
     }
   }
   const outChunk = 2 ** (order - wanted.order)
   for (let i = 0; i < outChunk; i++) {
     const mfn = xen.takeExtent(wanted.order)
-    if (mfn === -1) return fail(ENOMEM)
+    if (mfn === -1) return fail(refuse(xen, 'outOfMemory', { order: wanted.order }))
     fresh.push(mfn)
   }
   for (const mfn of stolen) {
@@ -100,40 +114,37 @@ function exchangeChunk(
     const pfn = word[1] * 0x1_0000_0000 + word[0]
     for (let j = 0; j < 2 ** wanted.order; j++) {
       // The heap gives out frames without a type, whatever their last owner left.
-      xen.memory.u32[xen.memory.record(fresh[i] + j)] = 0
+      setTypeWord(xen, xen.memory.record(fresh[i] + j), 0)
       own(xen, fresh[i] + j, domain)
       if (readable) xen.m2p.set(fresh[i] + j, (pfn + j) >>> 0, Math.floor((pfn + j) / 0x1_0000_0000))
     }
     if (!readable || !copyToGuest(port, at, [fresh[i] >>> 0, Math.floor(fresh[i] / 0x1_0000_0000)], 2))
-      return EFAULT
+      return refuse(xen, 'unwritable', { va: at })
   }
   return 0
 }
 
 /** Give a frame to a domain without counting it: assign_pages() with MEMF_no_refcount. Its type is as it was. */
 function own(xen: Hypervisor, mfn: number, domain: Domain): void {
-  const { u32, record } = { u32: xen.memory.u32, record: xen.memory.record(mfn) }
-  u32[record + REFS_WORD] = (REF_ALLOCATED | 1) >>> 0
-  u32[record + OWNER_WORD] = domain.owner
+  const record = xen.memory.record(mfn)
+  setRefsWord(xen, record, REF_ALLOCATED | 1)
+  setOwner(xen, record, domain.owner)
 }
 
 /**
  * Take a frame out of its domain's hands: steal_page(). It may have no reference but that of its allocation, so it is
- * not mapped, pinned or a table. False, with its line, when it has.
+ * not mapped, pinned or a table. 0, or a negative error.
  */
-function steal(xen: Hypervisor, domain: Domain, mfn: number): boolean {
+function steal(xen: Hypervisor, domain: Domain, mfn: number): number {
   const record = xen.memory.record(mfn)
-  if (record === -1) return false
-  const { u32 } = xen.memory
-  const refs = u32[record + REFS_WORD]
-  const isSole = (refs & REF_ALLOCATED) !== 0 && (refs & REF_COUNT) === 1 && (refs & REF_XEN_HEAP) === 0
+  if (record === -1) return refuse(xen, 'noPage', { mfn })
+  const isSole = refsWordOf(xen, record) === (REF_ALLOCATED | 1)
   if (ownerOf(xen, record) !== domain.owner || !isSole) {
     const [caf, taf] = xen.wordsText(mfn, record)
     const owner = { domain: xen.owners[ownerOf(xen, record)]?.id ?? null }
-    xen.log('steal', { mfn, domid: domain.id, owner, caf, taf })
-    return false
+    return refuse(xen, 'steal', { mfn, domid: domain.id, owner, caf, taf })
   }
-  u32[record + OWNER_WORD] = OWNER_NONE
-  if (xen.version.rules.stealClearsType) u32[record] = 0
-  return true
+  setOwner(xen, record, OWNER_NONE)
+  if (xen.version.rules.stealClearsType) setTypeWord(xen, record, 0)
+  return 0
 }

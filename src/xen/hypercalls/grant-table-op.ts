@@ -1,72 +1,81 @@
 import { vaOf } from '../../bits/address.ts'
 import { DOMID } from '../../bits/domid.ts'
-import { EFAULT, EINVAL, ENOSYS } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { GNTTABOP } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
-import { arg32, argVa } from './arguments.ts'
+import { arg32, argVa, giveWords, wordsAt } from './arguments.ts'
 import { continueWith } from './continuation.ts'
+import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 
 /** Statuses that an operation finds in its structure. */
 const STATUS = { okay: 0, general_error: -1, bad_domain: -2, bad_handle: -4 } as const
 
-/** Bytes of the structures, and where in them the status is. */
-const MAP = { bytes: 32, status: 18 } as const
-const UNMAP = { bytes: 24, status: 20 } as const
-
 /**
  * grant_table_op(command, structures*, count): the table with which a domain lets others use its pages. It can be set up
- * in version 1; there is nobody whose grants could be mapped. Xen: do_grant_table_op().
+ * in version 1; there is nobody whose grants could be mapped. Lists of grants to map are answered one after the other, and
+ * put off between two, so those before one that cannot be read have their status. Xen: do_grant_table_op().
  */
-export function grantTableOp({ xen, domain: caller, port }: Call): number {
-  const [argument, count] = [argVa(port, 1), arg32(port, 2)]
-  switch (arg32(port, 0)) {
-    case GNTTABOP.setup_table:
-      if (count !== 1) return EINVAL
-      return setupTable(xen, caller, port, argument)
-    case GNTTABOP.query_size: {
-      if (count !== 1) return EINVAL
-      // {u16 domain, out u32 frames, u32 most, s16 status}
-      const frames = Math.max(1, caller.grantFrames.length)
-      return put(port, argument + 4, [frames, xen.version.abi.grantFrames, STATUS.okay])
-    }
-    case GNTTABOP.set_version: {
-      const version = new Uint32Array(1)
-      if (!copyFromGuest(port, argument, version, 1)) return EFAULT
-      if (version[0] !== 1 && version[0] !== 2) return EINVAL
-      // As with gnttab=max-ver:1 on Xen's command line: guests that want the second make do with the first.
-      return version[0] === 1 ? 0 : ENOSYS
-    }
-    case GNTTABOP.get_version:
-      return put(port, argument + 4, [1])
-    case GNTTABOP.map_grant_ref:
-      return putStatus(xen, port, argument, count, MAP, STATUS.bad_domain)
-    case GNTTABOP.unmap_grant_ref:
-      return putStatus(xen, port, argument, count, UNMAP, STATUS.bad_handle)
-    default:
-      return ENOSYS
-  }
+export const grantTableOp = flat(read, applyOperation)
+
+function read(call: Call): OperationRequest | Refusal {
+  const { xen, port } = call
+  const [command, count] = [arg32(port, 0), arg32(port, 2)]
+  if (SINGLE.has(command) && count !== 1) return refused(xen, 'badArgument', { count })
+  return readOperation(call, OPERATIONS, command, argVa(port, 1))
 }
 
-function put(port: Vcpu, va: number, words: readonly number[]): number {
-  return copyToGuest(port, va, words, words.length) ? 0 : EFAULT
+/** Operations that take one structure. */
+const SINGLE: ReadonlySet<number> = new Set([GNTTABOP.setup_table, GNTTABOP.query_size])
+
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
+  // {u16 domain, u32 frames, out s16 status, u64 list*}
+  [GNTTABOP.setup_table, { words: 6, apply: setupTable }],
+  // {u16 domain, out u32 frames, u32 most, s16 status}
+  [GNTTABOP.query_size, { words: 0, apply: querySize }],
+  // {u32 version}
+  [GNTTABOP.set_version, { words: 1, apply: setVersion }],
+  // {u16 domain, out u32 version}
+  [GNTTABOP.get_version, { words: 0, apply: (call, { at }) => giveWords(call, at + 4, [1]) }],
+  // Bytes of the structures, and where in them the status is.
+  [
+    GNTTABOP.map_grant_ref,
+    { words: 0, apply: (call) => putStatus(call, { bytes: 32, offset: 18, status: STATUS.bad_domain }) },
+  ],
+  [
+    GNTTABOP.unmap_grant_ref,
+    { words: 0, apply: (call) => putStatus(call, { bytes: 24, offset: 20, status: STATUS.bad_handle }) },
+  ],
+])
+
+function querySize(call: Call, { at }: OperationRequest): number {
+  const { xen, domain } = call
+  const frames = Math.max(1, domain.grantFrames.length)
+  return giveWords(call, at + 4, [frames, xen.version.abi.grantFrames, STATUS.okay])
 }
 
-/** {u16 domain, u32 frames, out s16 status, u64 list*}: the frames of the table, of which there may be more each time. */
-function setupTable(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number): number {
-  const words = new Uint32Array(6)
-  if (!copyFromGuest(port, argument, words, 6)) return EFAULT
+/** As with gnttab=max-ver:1 on Xen's command line: guests that want the second version make do with the first. */
+function setVersion({ xen }: Call, { words: [version] }: OperationRequest): number {
+  if (version === 1) return 0
+  return refuse(xen, version === 2 ? 'notOffered' : 'badArgument', { version })
+}
+
+/** The frames of the table, of which there may be more each time. */
+function setupTable(call: Call, { words, at }: OperationRequest): number {
+  const { xen, domain: caller } = call
   const [id, wanted] = [words[0] & 0xffff, words[1]]
-  if (id !== DOMID.SELF && id !== caller.id) return put(port, argument + 8, [STATUS.bad_domain & 0xffff])
-  if (wanted > xen.version.abi.grantFrames) return put(port, argument + 8, [STATUS.general_error & 0xffff])
+  const status = (code: number): number => giveWords(call, at + 8, [code & 0xffff])
+  if (id !== DOMID.SELF && id !== caller.id) return status(STATUS.bad_domain)
+  if (wanted > xen.version.abi.grantFrames) return status(STATUS.general_error)
   const frames = grantFrames(xen, caller, wanted)
   const list = vaOf(words[4], words[5])
-  for (let i = 0; i < wanted; i++) if (put(port, list + i * 8, [frames[i], 0]) !== 0) return EFAULT
-  return put(port, argument + 8, [STATUS.okay])
+  for (let i = 0; i < wanted; i++) {
+    const rc = giveWords(call, list + i * 8, [frames[i], 0])
+    if (rc !== 0) return rc
+  }
+  return status(STATUS.okay)
 }
 
 /** The frames of a domain's grant table, at least `count` of them: Xen's own, shared with the guest. */
@@ -77,27 +86,27 @@ export function grantFrames(xen: Hypervisor, domain: Domain, count: number): rea
   return domain.grantFrames
 }
 
-/** The same status for every one of the operations; a long list of them is put off. */
+/** The same status for every one of the operations, as the half of a word at an offset of each structure. */
 function putStatus(
-  xen: Hypervisor,
-  port: Vcpu,
-  argument: number,
-  count: number,
-  layout: { readonly bytes: number; readonly status: number },
-  status: number,
+  call: Call,
+  { bytes, offset, status }: { readonly bytes: number; readonly offset: number; readonly status: number },
 ): number {
-  const words = new Uint32Array(1)
+  const { xen, port } = call
+  const [argument, count] = [argVa(port, 1), arg32(port, 2)]
   for (let i = 0; i < count; i++) {
     if (i > 0 && xen.work.isTooLong) {
-      return continueWith(port, arg32(port, 0), argument + i * layout.bytes, count - i)
+      return continueWith(port, arg32(port, 0), argument + i * bytes, count - i)
     }
     xen.work.done += COST_NS.request
-    // The status is a half of a word: the other half stays.
-    const at = argument + i * layout.bytes + layout.status
+    // The other half of the word stays.
+    const at = argument + i * bytes + offset
     const shift = (at & 2) * 8
-    if (!copyFromGuest(port, at - (at & 2), words, 1)) return EFAULT
-    const word = (words[0] & ~(0xffff << shift)) | ((status & 0xffff) << shift)
-    if (!copyToGuest(port, at - (at & 2), [word], 1)) return EFAULT
+    const words = wordsAt(call, at - (at & 2), 1)
+    if (isRefusal(words)) return words.errno
+    const rc = giveWords(call, at - (at & 2), [
+      (words[0] & ~(0xffff << shift)) | ((status & 0xffff) << shift),
+    ])
+    if (rc !== 0) return rc
   }
   return 0
 }

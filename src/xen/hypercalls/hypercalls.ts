@@ -2,6 +2,7 @@ import { ENOSYS } from '../../bits/errno.ts'
 import { HYPERCALL } from '../abi.ts'
 import type { Call } from '../call.ts'
 import { getDebugRegister, setDebugRegister } from '../pv/debug-registers.ts'
+import { answered } from '../refusal.ts'
 import { callbackOp, setCallbacks } from './callback-op.ts'
 import { consoleIo } from './console-io.ts'
 import { eventChannelOp, eventChannelOpCompat } from './event-channel-op.ts'
@@ -44,7 +45,7 @@ const ANSWERED: readonly (readonly [number, arguments: number])[] = [
 
 function answer(nr: number, { xen, domain }: Call): number {
   const [dom0, domU] = xen.version.abi.calls[nr] ?? [ENOSYS, ENOSYS]
-  return domain.privileged ? dom0 : domU
+  return answered(xen, nr, domain.privileged ? dom0 : domU)
 }
 
 /** The hypercalls by number. */

@@ -1,112 +1,116 @@
 import { REGION, vaHigh, vaOf } from '../../bits/address.ts'
-import { DOMID } from '../../bits/domid.ts'
-import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
-import { RDI, type Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { RDI } from '../../machine/vcpu/vcpu.ts'
 import { E820, type E820Entry, MEMORY_OP } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
-import { mayActOn } from '../mm/foreign.ts'
-import { copyByteFromGuest, copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
+import { domainNamed, mayActOn } from '../mm/foreign.ts'
+import { copyByteFromGuest } from '../mm/guest-copy.ts'
 import { changeReservation, type ReservationChange } from '../mm/reservation.ts'
-import { arg32, argHigh, argVa } from './arguments.ts'
+import { answered, isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
+import { arg32, argHigh, argVa, giveWords, wordsAt } from './arguments.ts'
 import { PREEMPTED } from './continuation.ts'
 import { exchange } from './exchange.ts'
+import { flat } from './flat.ts'
 
 /**
  * memory_op(command, argument*): what a domain owns, and what the machine has. The command's bits from 6 on are the
- * extent to start with, by which lists are put off. Xen: do_memory_op(), arch_memory_op().
+ * extent to start with, by which lists of extents are put off: Xen takes them one after the other, so those before one that
+ * cannot be had are done. Xen: do_memory_op(), arch_memory_op().
  */
-export function memoryOp({ xen, domain: caller, port }: Call): number {
+export function memoryOp(call: Call): number {
+  const { xen, domain, port } = call
   const command = arg32(port, 0) & 63
-  const start = Math.floor((argHigh(port, 0) * 0x1_0000_0000 + arg32(port, 0)) / 64)
-  const argument = argVa(port, 1)
   switch (command) {
     case MEMORY_OP.increase_reservation:
-      return reservation(xen, caller, port, argument, start, 'increase')
+      return reservation(call, 'increase')
     case MEMORY_OP.decrease_reservation:
-      return reservation(xen, caller, port, argument, start, 'decrease')
+      return reservation(call, 'decrease')
     case MEMORY_OP.populate_physmap:
-      return reservation(xen, caller, port, argument, start, 'populate')
+      return reservation(call, 'populate')
     case MEMORY_OP.exchange:
-      return exchange(xen, caller, port, argument)
+      return exchange(call)
     case MEMORY_OP.maximum_ram_page:
       return xen.maxPage
     case MEMORY_OP.current_reservation:
+      return currentReservation(call)
     case MEMORY_OP.maximum_reservation:
-      return pagesOfDomain(xen, caller, port, argument, command === MEMORY_OP.maximum_reservation)
+      return maximumReservation(call)
     case MEMORY_OP.machphys_mfn_list:
-      return machphysMfnList(xen, port, argument)
+      return machphysMfnList(call)
     case MEMORY_OP.machphys_mapping:
-      return machphysMapping(xen, caller, port, argument)
+      return machphysMapping(call)
     case MEMORY_OP.memory_map:
-      return caller.memoryMap === null ? ENOSYS : giveMap(port, argument, caller.memoryMap)
+      return domain.memoryMap === null
+        ? refuse(xen, 'notOffered', { cmd: command })
+        : giveMap(call, domain.memoryMap)
     case MEMORY_OP.machine_memory_map:
-      return caller.privileged ? machineMap(xen, port, argument) : EPERM
+      return domain.privileged ? machineMap(call) : refuse(xen, 'notAllowed', { domid: domain.id })
     default:
-      return answer(xen, caller, port, argument, command)
+      return answer(call, command)
   }
 }
 
 /** What a PV guest has no use for, as it keeps its own map of what it owns; and what is dom0's. */
-function answer(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number, command: number): number {
+function answer({ xen, domain, port }: Call, command: number): number {
   const answers = xen.version.abi.memoryOps[command]
-  if (answers === undefined) return ENOSYS
-  if (copyByteFromGuest(port, argument) === -1) return EFAULT
-  return answers[caller.privileged ? 0 : 1]
+  if (answers === undefined) return refuse(xen, 'unknownCommand', { cmd: command })
+  const va = argVa(port, 1)
+  if (copyByteFromGuest(port, va) === -1) return refuse(xen, 'unreadable', { va })
+  return answered(xen, command, answers[domain.privileged ? 0 : 1])
 }
 
 /** A change of a domain's reservation: how many extents are done. */
-function reservation(
-  xen: Hypervisor,
-  caller: Domain,
-  port: Vcpu,
-  argument: number,
-  start: number,
-  how: ReservationChange,
-): number {
-  const { done, isOver } = changeReservation(xen, caller, port, argument, start, how)
+function reservation(call: Call, how: ReservationChange): number {
+  const { port } = call
+  const start = Math.floor((argHigh(port, 0) * 0x1_0000_0000 + arg32(port, 0)) / 64)
+  const { done, isOver } = changeReservation(call, argVa(port, 1), start, how)
   if (isOver) return done
   port.setNumber(RDI, (arg32(port, 0) & 63) + done * 64)
   return PREEMPTED
 }
 
 /** {u16 domain}: how many pages it has, or may have. */
-function pagesOfDomain(
-  xen: Hypervisor,
-  caller: Domain,
-  port: Vcpu,
-  argument: number,
-  maximum: boolean,
-): number {
-  const [low, high] = [copyByteFromGuest(port, argument), copyByteFromGuest(port, argument + 1)]
-  if (low === -1 || high === -1) return EFAULT
-  const id = high * 256 + low
-  const domain = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
-  if (domain === undefined) return ESRCH
-  if (!mayActOn(caller, domain)) return EPERM
-  return maximum ? domain.maxPages : domain.totPages
+const currentReservation = flat(readDomain, (_call, domain) => domain.totPages)
+const maximumReservation = flat(readDomain, (_call, domain) => domain.maxPages)
+
+function readDomain({ xen, domain: caller, port }: Call): Domain | Refusal {
+  const va = argVa(port, 1)
+  const [low, high] = [copyByteFromGuest(port, va), copyByteFromGuest(port, va + 1)]
+  if (low === -1 || high === -1) return refused(xen, 'unreadable', { va })
+  const domid = high * 256 + low
+  const domain = domainNamed(xen, caller, domid)
+  if (domain === undefined) return refused(xen, 'noDomain', { domid })
+  return mayActOn(caller, domain) ? domain : refused(xen, 'notAllowed', { domid })
+}
+
+/** A list in the guest's memory: for how many entries it has room, and where it is. */
+type List = { readonly room: number; readonly list: number }
+
+/** {u32 room, u64 list*, ...} */
+function readList(call: Call): List | Refusal {
+  const head = wordsAt(call, argVa(call.port, 1), 4)
+  return isRefusal(head) ? head : { room: head[0], list: vaOf(head[2], head[3]) }
 }
 
 /** {u32 room, u64 list*, u32 count}: the frames of the M2P, one for each 2 MiB of it. A hole repeats the one before. */
-function machphysMfnList(xen: Hypervisor, port: Vcpu, argument: number): number {
-  const head = new Uint32Array(4)
-  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
-  const list = vaOf(head[2], head[3])
+const machphysMfnList = flat(readList, (call, { room, list }) => {
+  const { xen, port } = call
   // 2 MiB of the table describe 2^18 frames.
-  const count = Math.min(head[0], Math.ceil(xen.maxPage / 0x40000))
+  const count = Math.min(room, Math.ceil(xen.maxPage / 0x40000))
   let last = 0
   for (let i = 0; i < count; i++) {
     const isMapped = xen.host.ram.some((r) => r.start < (i + 1) * 0x40000 && r.end > i * 0x40000)
     if (isMapped) last = xen.m2p.firstFrame + i * 512
-    if (!copyToGuest(port, list + i * 8, [last >>> 0, Math.floor(last / 0x1_0000_0000)], 2)) return EFAULT
+    const rc = giveWords(call, list + i * 8, [last >>> 0, Math.floor(last / 0x1_0000_0000)])
+    if (rc !== 0) return rc
   }
-  return copyToGuest(port, argument + 16, [count], 1) ? 0 : EFAULT
-}
+  return giveWords(call, argVa(port, 1) + 16, [count])
+})
 
 /** {u64 v_start, u64 v_end, u64 max_mfn}: where the guest finds the M2P. */
-function machphysMapping(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number): number {
-  const max = xen.version.abi.hidesRamSize && !caller.privileged ? 0x7_ffff_ffff : xen.maxPage - 1
+function machphysMapping(call: Call): number {
+  const { xen, domain, port } = call
+  const max = xen.version.abi.hidesRamSize && !domain.privileged ? 0x7_ffff_ffff : xen.maxPage - 1
   const words = [
     REGION.m2p >>> 0,
     vaHigh(REGION.m2p),
@@ -115,24 +119,26 @@ function machphysMapping(xen: Hypervisor, caller: Domain, port: Vcpu, argument: 
     max >>> 0,
     Math.floor(max / 0x1_0000_0000),
   ]
-  return copyToGuest(port, argument, words, 6) ? 0 : EFAULT
+  return giveWords(call, argVa(port, 1), words)
 }
 
 /** The map of the machine, or how many entries it has. */
-function machineMap(xen: Hypervisor, port: Vcpu, argument: number): number {
-  const head = new Uint32Array(4)
-  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
-  const isCount = xen.version.abi.countsMap && head[2] === 0 && head[3] === 0
-  if (!isCount) return giveMap(port, argument, xen.machineMap)
-  return copyToGuest(port, argument, [xen.machineMap.length], 1) ? 0 : EFAULT
-}
+const machineMap = flat(readList, (call, to) => {
+  const { xen, port } = call
+  const isCount = xen.version.abi.countsMap && to.list === 0
+  return isCount
+    ? giveWords(call, argVa(port, 1), [xen.machineMap.length])
+    : writeMap(call, to, xen.machineMap)
+})
 
 /** {u32 count, u64 buffer*}: as many entries of {u64 start, u64 size, u32 type} as there is room for. */
-function giveMap(port: Vcpu, argument: number, map: readonly E820Entry[]): number {
-  const head = new Uint32Array(4)
-  if (!copyFromGuest(port, argument, head, 4)) return EFAULT
-  if (head[0] < map.length) return EINVAL
-  const buffer = vaOf(head[2], head[3])
+function giveMap(call: Call, map: readonly E820Entry[]): number {
+  const to = readList(call)
+  return isRefusal(to) ? to.errno : writeMap(call, to, map)
+}
+
+function writeMap(call: Call, { room, list }: List, map: readonly E820Entry[]): number {
+  if (room < map.length) return refuse(call.xen, 'badArgument', { room })
   for (let i = 0; i < map.length; i++) {
     const { start, end, type } = map[i]
     const size = end - start
@@ -143,7 +149,8 @@ function giveMap(port: Vcpu, argument: number, map: readonly E820Entry[]): numbe
       Math.floor(size / 2 ** 32),
       E820[type],
     ]
-    if (!copyToGuest(port, buffer + i * 20, words, 5)) return EFAULT
+    const rc = giveWords(call, list + i * 20, words)
+    if (rc !== 0) return rc
   }
-  return copyToGuest(port, argument, [map.length], 1) ? 0 : EFAULT
+  return giveWords(call, argVa(call.port, 1), [map.length])
 }

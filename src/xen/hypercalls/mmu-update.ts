@@ -1,16 +1,16 @@
-import { DOMID } from '../../bits/domid.ts'
-import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { TableLevel } from '../mm/entries.ts'
-import { getPageOwner, mayActOn } from '../mm/foreign.ts'
+import { domainNamed, getPageOwner, mayActOn } from '../mm/foreign.ts'
+import { typeCodeOf } from '../mm/frame-record.ts'
 import { getPageType, isLive, lockPage, putPageType, unlockPage } from '../mm/frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
-import { modEntry } from '../mm/mod-entry.ts'
-import { getPage, putPage, typeCodeOf } from '../mm/references.ts'
+import { type EntryUpdate, modEntry } from '../mm/mod-entry.ts'
+import { getPage, putPage } from '../mm/references.ts'
+import { isRefusal, passOn, refuse } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith, GOES_ON } from './continuation.ts'
@@ -26,10 +26,12 @@ const doneWord = new Uint32Array(1)
 
 /**
  * mmu_update(requests, count, done*, foreign domain): a batch of stores to page tables, each {u64 pointer | command,
- * u64 value}. The first that fails ends the batch; those before it stay. A long one is put off between two requests.
- * Xen: do_mmu_update().
+ * u64 value}. The first that fails ends the batch; those before it stay: so Xen reads each request only when the one before
+ * it is carried out, and what is refused late has been done in part. A long one is put off between two requests. Xen:
+ * do_mmu_update().
  */
-export function mmuUpdate({ xen, domain: caller, port }: Call): number {
+export function mmuUpdate(call: Call): number {
+  const { xen, domain: caller, port } = call
   const array = argVa(port, 0)
   const asked = arg32(port, 1)
   const count = asked & ~GOES_ON
@@ -37,15 +39,18 @@ export function mmuUpdate({ xen, domain: caller, port }: Call): number {
   const before = asked === count ? 0 : doneBefore(port, done)
   const foreign = arg32(port, 3)
   const tableOwner = tablesOf(xen, caller, foreign >>> 16)
-  if (tableOwner === null) return xen.version.errnos.unknownTableOwner
+  if (tableOwner === undefined) return refuse(xen, 'unknownTableOwner', { domid: (foreign >>> 16) - 1 })
   const pageOwner = getPageOwner(xen, caller, foreign & 0xffff)
-  if (pageOwner === null) {
+  if (isRefusal(pageOwner)) {
     // Only here does a call that fails as a whole say that it has done nothing.
     if (done !== 0) writeDone(port, done, 0)
-    return ESRCH
+    return pageOwner.errno
   }
-  if (!isGuestRange(array, count * 16)) return EFAULT
+  if (!isGuestRange(array, count * 16)) return refuse(xen, 'unreadable', { va: array })
 
+  const { update } = xen
+  update.tableOwner = tableOwner
+  update.pageOwner = pageOwner
   let rc = 0
   let i = 0
   let upperChanged = false
@@ -56,11 +61,16 @@ export function mmuUpdate({ xen, domain: caller, port }: Call): number {
     }
     xen.work.done += COST_NS.request
     if (!copyFromGuest(port, array + i * 16, request, 4)) {
-      rc = EFAULT
+      rc = refuse(xen, 'unreadable', { va: array + i * 16 })
       break
     }
-    rc = updateOne(xen, caller, tableOwner, pageOwner, request[0], request[1], request[2], request[3])
-    if (xen.sink !== null) traceRequest(xen, rc)
+    const command = request[0] & 7
+    update.table = request[1] * 0x10_0000 + (request[0] >>> 12)
+    update.slot = (request[0] & 0xfff) >>> 3
+    update.lo = request[2]
+    update.hi = request[3]
+    rc = updateOne(xen, caller, command, update)
+    if (xen.sink !== null) traceRequest(xen, command, update, rc)
     if (rc < 0) break
     if (rc > 0) upperChanged = true
     rc = 0
@@ -71,11 +81,8 @@ export function mmuUpdate({ xen, domain: caller, port }: Call): number {
 }
 
 /** The owner of the tables: high half of the foreign domain argument, one more than the id, or 0 for the caller. */
-function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | null {
-  if (plusOne === 0) return caller
-  const id = plusOne - 1
-  if (id === DOMID.SELF || id === caller.id) return caller
-  return xen.domainById(id) ?? null
+function tablesOf(xen: Hypervisor, caller: Domain, plusOne: number): Domain | undefined {
+  return plusOne === 0 ? caller : domainNamed(xen, caller, plusOne - 1)
 }
 
 /** Of a call that goes on: how many requests are done already, where the guest is told. */
@@ -90,70 +97,51 @@ export function writeDone(port: Vcpu, done: number, count: number): void {
 }
 
 /** One request: negative error, 0, or 1 when an L2, L3 or L4 changed. */
-function updateOne(
-  xen: Hypervisor,
-  caller: Domain,
-  tableOwner: Domain,
-  pageOwner: Domain,
-  pointerLo: number,
-  pointerHi: number,
-  lo: number,
-  hi: number,
-): number {
-  const command = pointerLo & 7
+function updateOne(xen: Hypervisor, caller: Domain, command: number, update: EntryUpdate): number {
+  const { tableOwner, pageOwner } = update
   const isStore = command === NORMAL_UPDATE || command === PRESERVE_AD
   const noTranslate = command === NO_TRANSLATE && xen.version.abi.noTranslate
   if (isStore || noTranslate) {
-    if (pageOwner !== xen.domIo && (!mayActOn(caller, pageOwner) || !mayActOn(caller, tableOwner)))
-      return EPERM
-    return storeEntry(xen, tableOwner, pageOwner, pointerLo, pointerHi, lo, hi, command === PRESERVE_AD)
+    const mayStore = mayActOn(caller, pageOwner) && mayActOn(caller, tableOwner)
+    if (pageOwner !== xen.domIo && !mayStore) return refuse(xen, 'notAllowed', { domid: pageOwner.id })
+    update.keepAccessed = command === PRESERVE_AD
+    return storeEntry(xen, update)
   }
   if (command === MACHPHYS_UPDATE) {
-    if (tableOwner !== caller || !mayActOn(caller, pageOwner)) return EPERM
-    return machPhys(xen, pageOwner, pointerLo, pointerHi, lo, hi)
+    if (tableOwner !== caller || !mayActOn(caller, pageOwner)) {
+      return refuse(xen, 'notAllowed', { domid: pageOwner.id })
+    }
+    return machPhys(xen, update)
   }
-  xen.log('mmuCommand', { cmd: command })
-  return ENOSYS
+  return refuse(xen, 'mmuCommand', { cmd: command })
 }
 
-function storeEntry(
-  xen: Hypervisor,
-  tableOwner: Domain,
-  pageOwner: Domain,
-  pointerLo: number,
-  pointerHi: number,
-  lo: number,
-  hi: number,
-  keepAccessed: boolean,
-): number {
-  const table = pointerHi * 0x10_0000 + (pointerLo >>> 12)
-  const slot = (pointerLo & 0xfff) >>> 3
+function storeEntry(xen: Hypervisor, update: EntryUpdate): number {
+  const { table, slot, tableOwner, pageOwner } = update
   const record = xen.memory.record(table)
   if (record === -1 || !getPage(xen, table, record, tableOwner)) {
-    xen.log('normalUpdate')
-    return EINVAL
+    return refuse(xen, 'normalUpdate', { table, slot })
   }
-  let rc: number = EINVAL
-  const code = typeCodeOf(xen, record)
+  let rc: number
   if (isLive(xen, record)) {
+    const code = typeCodeOf(xen, record)
+    const isUpper = code > TYPE_CODE.l1 && code <= TYPE_CODE.l4
     if (code === TYPE_CODE.writable) {
-      plainStore(xen, table, slot, lo, hi)
-      rc = 0
-    } else if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4) {
-      const foreignUpper =
-        code > TYPE_CODE.l1 && tableOwner !== pageOwner && xen.version.rules.foreignOnlyInL1
-      if (!foreignUpper) {
-        lockPage(xen, record)
-        rc = modEntry(xen, code as TableLevel, table, slot, lo, hi, keepAccessed, tableOwner, pageOwner)
-        unlockPage(xen, record)
-        if (rc === 0 && code > TYPE_CODE.l1) rc = 1
-      }
-    }
+      rc = plainStore(xen, update)
+    } else if (isUpper && tableOwner !== pageOwner && xen.version.rules.foreignOnlyInL1) {
+      rc = refuse(xen, 'foreignUpper', { table, slot, level: code })
+    } else if (code === TYPE_CODE.l1 || isUpper) {
+      update.level = code as TableLevel
+      lockPage(xen, record)
+      rc = modEntry(xen, update)
+      unlockPage(xen, record)
+      if (rc === 0 && isUpper) rc = 1
+    } else rc = refuse(xen, 'notStorable', { table, slot })
   } else {
     // An idle frame: it becomes, and stays, of type writable, and the store is not checked.
     rc = getPageType(xen, table, record, TYPE_CODE.writable)
     if (rc === 0) {
-      plainStore(xen, table, slot, lo, hi)
+      plainStore(xen, update)
       putPageType(xen, table, record)
     }
   }
@@ -161,39 +149,31 @@ function storeEntry(
   return rc
 }
 
-function plainStore(xen: Hypervisor, mfn: number, slot: number, lo: number, hi: number): void {
-  const at = xen.memory.frameWords(mfn) + slot * 2
+function plainStore(xen: Hypervisor, { table, slot, lo, hi }: EntryUpdate): 0 {
+  const at = xen.memory.frameWords(table) + slot * 2
   xen.memory.u32[at] = lo
   xen.memory.u32[at + 1] = hi
+  return 0
 }
 
-function machPhys(
-  xen: Hypervisor,
-  pageOwner: Domain,
-  pointerLo: number,
-  pointerHi: number,
-  lo: number,
-  hi: number,
-): number {
-  const mfn = pointerHi * 0x10_0000 + (pointerLo >>> 12)
+/** MMU_MACHPHYS_UPDATE: the frame in the request gets another pfn. */
+function machPhys(xen: Hypervisor, { table: mfn, lo, hi, pageOwner }: EntryUpdate): number {
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
-    xen.log('pageRef', { mfn })
-    xen.log('machphys')
-    return EINVAL
+    refuse(xen, 'pageRef', { mfn })
+    return passOn(xen, 'machphys', {})
   }
   xen.m2p.set(mfn, lo, hi)
   putPage(xen, mfn, record)
   return 0
 }
 
-function traceRequest(xen: Hypervisor, rc: number): void {
-  const [pointerLo, pointerHi, lo, hi] = request
-  const table = pointerHi * 0x10_0000 + (pointerLo >>> 12)
+function traceRequest(xen: Hypervisor, command: number, update: EntryUpdate, rc: number): void {
+  const { table, slot, lo, hi } = update
   xen.sink?.({
     kind: 'hypercall',
     name: 'mmu_update',
     rc: Math.min(rc, 0),
-    args: { table, slot: (pointerLo & 0xfff) >>> 3, command: pointerLo & 7, lo, hi },
+    args: { table, slot, command, lo, hi },
   })
 }

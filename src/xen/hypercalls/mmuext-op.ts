@@ -1,20 +1,21 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '../../bits/errno.ts'
+import { EINVAL } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { MMUEXT } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { getPageOwner, mayActOn } from '../mm/foreign.ts'
-import { getPageType, isPinned, putPageAndType } from '../mm/frame-type.ts'
+import { isPinned, setPinned } from '../mm/frame-record.ts'
+import { getPageAndType, getPageType, putPageAndType } from '../mm/frame-type.ts'
 import { copyFromGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { dropLdt, setLdt } from '../mm/ldt.ts'
 import { getPage, putPage } from '../mm/references.ts'
 import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
+import { addFacts, isRefusal, passOn, refuse } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
-import { arg32, argVa } from './arguments.ts'
+import { arg32, argVa, wordsAt } from './arguments.ts'
 import { continueWith, GOES_ON } from './continuation.ts'
 import { doneBefore, writeDone } from './mmu-update.ts'
 
@@ -35,13 +36,12 @@ const OWN_OPERATIONS: ReadonlySet<number> = new Set([
   MMUEXT.SET_LDT,
 ])
 
-const op = new Uint32Array(6)
-const vcpuMask = new Uint32Array(2)
+const buffer = new Uint32Array(6)
 
 /**
  * mmuext_op(ops, count, done*, foreign domain): what a kernel does with whole tables and with the TLB. Each operation
- * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure, and are put off like those of mmu_update. Xen:
- * do_mmuext_op().
+ * is {u32 command; u64 arg1; u64 arg2}. Batches stop at the first failure, and are put off like those of mmu_update: so Xen
+ * reads each operation only when the one before it is carried out. Xen: do_mmuext_op().
  */
 export function mmuextOp(call: Call): number {
   const { xen, domain: caller, port } = call
@@ -51,9 +51,11 @@ export function mmuextOp(call: Call): number {
   const done = argVa(port, 2)
   const before = asked === count ? 0 : doneBefore(port, done)
   const pageOwner = getPageOwner(xen, caller, arg32(port, 3) & 0xffff)
-  if (pageOwner === null) return ESRCH
-  if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) return EPERM
-  if (!isGuestRange(array, count * 24)) return EFAULT
+  if (isRefusal(pageOwner)) return pageOwner.errno
+  if (xen.version.rules.policyForForeign && !mayActOn(caller, pageOwner)) {
+    return refuse(xen, 'notAllowed', { domid: pageOwner.id })
+  }
+  if (!isGuestRange(array, count * 24)) return refuse(xen, 'unreadable', { va: array })
   let rc = 0
   let i = 0
   for (; i < count; i++) {
@@ -62,13 +64,13 @@ export function mmuextOp(call: Call): number {
       break
     }
     xen.work.done += COST_NS.request
-    if (!copyFromGuest(port, array + i * 24, op, 6)) {
-      rc = EFAULT
+    if (!copyFromGuest(port, array + i * 24, buffer, 6)) {
+      rc = refuse(xen, 'unreadable', { va: array + i * 24 })
       break
     }
-    const command = op[0]
-    const mfn = op[3] * 0x1_0000_0000 + op[2]
-    rc = doOne(call, pageOwner, command, mfn)
+    const command = buffer[0]
+    const mfn = buffer[3] * 0x1_0000_0000 + buffer[2]
+    rc = doOne(call, pageOwner, buffer)
     if (xen.sink !== null) {
       xen.sink({
         kind: 'hypercall',
@@ -83,9 +85,16 @@ export function mmuextOp(call: Call): number {
   return rc
 }
 
-function doOne(call: Call, pageOwner: Domain, command: number, mfn: number): number {
+/** @param op words of the operation: command, padding, and two arguments of two halves each */
+function doOne(call: Call, pageOwner: Domain, op: Uint32Array): number {
   const { xen, domain: caller, vcpu, port } = call
-  if (xen.version.rules.ownOperations && caller !== pageOwner && OWN_OPERATIONS.has(command)) return EPERM
+  const command = op[0]
+  const lo = op[2]
+  const hi = op[3]
+  const mfn = hi * 0x1_0000_0000 + lo
+  if (xen.version.rules.ownOperations && caller !== pageOwner && OWN_OPERATIONS.has(command)) {
+    return refuse(xen, 'notAllowed', { domid: pageOwner.id })
+  }
   switch (command) {
     case MMUEXT.PIN_L1_TABLE:
     case MMUEXT.PIN_L2_TABLE:
@@ -99,29 +108,25 @@ function doOne(call: Call, pageOwner: Domain, command: number, mfn: number): num
     case MMUEXT.NEW_USER_BASEPTR:
       return newUserBaseptr(call, mfn)
     case MMUEXT.TLB_FLUSH_MULTI:
-    case MMUEXT.INVLPG_MULTI:
-      if (!copyFromGuest(port, vaOf(op[4], op[5]), vcpuMask, 2)) return EINVAL
+    case MMUEXT.INVLPG_MULTI: {
+      const vcpus = wordsAt(call, vaOf(op[4], op[5]), 2)
+      if (isRefusal(vcpus)) return addFacts(xen, {}, EINVAL)
       // vcpumask_to_pcpumask(): every domain here has one vCPU.
-      if ((vcpuMask[0] & 1) !== 0) flush(xen, port, command === MMUEXT.TLB_FLUSH_MULTI)
-      return 0
+      if ((vcpus[0] & 1) === 0) return 0
+      return command === MMUEXT.TLB_FLUSH_MULTI ? flushAll(xen) : flushPage(xen, port, lo, hi)
+    }
     case MMUEXT.TLB_FLUSH_LOCAL:
     case MMUEXT.TLB_FLUSH_ALL:
-      flush(xen, port, true)
-      return 0
+      return flushAll(xen)
     case MMUEXT.INVLPG_LOCAL:
     case MMUEXT.INVLPG_ALL:
-      flush(xen, port, false)
-      return 0
+      return flushPage(xen, port, lo, hi)
     case MMUEXT.FLUSH_CACHE:
-      if (caller.privileged) return 0
-      xen.log('flushCache')
-      return xen.version.errnos.flushCache
+      return caller.privileged ? 0 : refuse(xen, 'flushCache')
     case MMUEXT.FLUSH_CACHE_GLOBAL:
-      if (caller.privileged) return 0
-      xen.log('flushCacheGlobal')
-      return xen.version.errnos.flushCacheGlobal
+      return caller.privileged ? 0 : refuse(xen, 'flushCacheGlobal')
     case MMUEXT.SET_LDT:
-      return setLdt(xen, vcpu, op[2], op[3], op[4])
+      return setLdt(xen, vcpu, lo, hi, op[4])
     case MMUEXT.CLEAR_PAGE:
       return clearPage(xen, pageOwner, mfn)
     case MMUEXT.COPY_PAGE:
@@ -130,38 +135,33 @@ function doOne(call: Call, pageOwner: Domain, command: number, mfn: number): num
     case MMUEXT.UNMARK_SUPER:
       return markSuper(xen, mfn, command === MMUEXT.MARK_SUPER)
     default:
-      xen.log('mmuextCommand', { cmd: command })
-      return ENOSYS
+      return refuse(xen, 'mmuextCommand', { cmd: command })
   }
 }
 
-/** Forget every translation, or that of the address in the request. */
-function flush(xen: Hypervisor, port: Vcpu, all: boolean): void {
-  if (all) xen.flushTlbs()
-  else {
-    const va = vaOf(op[2], op[3])
-    if (va !== -1) xen.flushPage(port, va)
-  }
+function flushAll(xen: Hypervisor): 0 {
+  xen.flushTlbs()
+  return 0
+}
+
+/** Forget the translation of an address, of which one that is not canonical has none. */
+function flushPage(xen: Hypervisor, port: Vcpu, lo: number, hi: number): 0 {
+  const va = vaOf(lo, hi)
+  if (va !== -1) xen.flushPage(port, va)
+  return 0
 }
 
 /** Nothing can be marked as a superpage, for want of the option or of the operation. */
 function markSuper(xen: Hypervisor, mfn: number, mark: boolean): number {
-  if (!xen.version.rules.superpagesByOption) return EOPNOTSUPP
-  if (mfn % 512 !== 0) {
-    xen.log(mark ? 'superpageUnaligned' : 'superpageUnmarkUnaligned', { mfn })
-    return EINVAL
-  }
-  xen.log(mark ? 'superpageOff' : 'superpageUnmarkOff')
-  return ENOSYS
+  if (!xen.version.rules.superpagesByOption) return refuse(xen, 'superpages', { mfn })
+  if (mfn % 512 !== 0) return refuse(xen, mark ? 'superpageUnaligned' : 'superpageUnmarkUnaligned', { mfn })
+  return refuse(xen, mark ? 'superpageOff' : 'superpageUnmarkOff', { mfn })
 }
 
 /** Take the page and type reference of a frame that a caller names: get_page_and_type_from_mfn(). Negative error, or 0. */
-function getPageAndType(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
+function getNamedPage(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
   const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('pageRef', { mfn })
-    return EINVAL
-  }
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'pageRef', { mfn })
   const rc = getPageType(xen, mfn, record, code)
   if (rc !== 0) putPage(xen, mfn, record)
   return rc
@@ -172,36 +172,30 @@ function pinTable(xen: Hypervisor, domain: Domain, mfn: number, code: number): n
   if (xen.version.rules.findsFramesQuietly) {
     // A frame that cannot be had at all is refused before pinning has begun, without its line.
     const record = xen.memory.record(mfn)
-    if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
+    if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'noPage', { mfn })
     putPage(xen, mfn, record)
   }
-  const rc = getPageAndType(xen, mfn, domain, code)
-  if (rc !== 0) {
-    xen.log('pinning', { rc, mfn })
-    return rc
-  }
+  const rc = getNamedPage(xen, mfn, domain, code)
+  if (rc !== 0) return passOn(xen, 'pinning', { rc, mfn })
   const record = xen.memory.record(mfn)
   if (isPinned(xen, record)) {
-    xen.log('alreadyPinned', { mfn })
     putPageAndType(xen, mfn, record)
-    return EINVAL
+    return refuse(xen, 'alreadyPinned', { mfn })
   }
-  xen.memory.u32[record] = (xen.memory.u32[record] | TYPE_PINNED) >>> 0
+  setPinned(xen, record, true)
   return 0
 }
 
 function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('unpinOwner', { mfn, pg_owner: domain.id })
-    return EINVAL
+    return refuse(xen, 'unpinOwner', { mfn, pg_owner: domain.id })
   }
   if (!isPinned(xen, record)) {
     putPage(xen, mfn, record)
-    xen.log('notPinned', { mfn })
-    return EINVAL
+    return refuse(xen, 'notPinned', { mfn })
   }
-  xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
+  setPinned(xen, record, false)
   putPageAndType(xen, mfn, record)
   putPage(xen, mfn, record)
   return 0
@@ -215,11 +209,8 @@ export function newBaseptr({ xen, domain: caller, vcpu, port }: Call, mfn: numbe
   const old = port.root
   // The root is only loaded again.
   if (mfn === old && xen.version.rules.sameRootIsKept) return 0
-  const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
-  if (rc !== 0) {
-    xen.log('baseptr', { mfn })
-    return xen.version.errnos.badRoot ?? rc
-  }
+  const rc = getNamedPage(xen, mfn, caller, TYPE_CODE.l4)
+  if (rc !== 0) return passOn(xen, 'baseptr', { mfn }, xen.version.errnos.badRoot)
   dropLdt(xen, vcpu)
   if (!xen.version.rules.m2pOnPromotion && !isM2pStrict(caller)) fillM2pSlot(xen, xen.memory.frameWords(mfn))
   port.root = mfn
@@ -232,11 +223,8 @@ function newUserBaseptr({ xen, domain: caller, vcpu }: Call, mfn: number): numbe
   const old = vcpu.userRoot
   if (mfn === old && xen.version.rules.sameRootIsKept) return 0
   if (mfn !== 0) {
-    const rc = getPageAndType(xen, mfn, caller, TYPE_CODE.l4)
-    if (rc !== 0) {
-      xen.log('userBaseptr', { rc, mfn })
-      return xen.version.errnos.badRoot ?? rc
-    }
+    const rc = getNamedPage(xen, mfn, caller, TYPE_CODE.l4)
+    if (rc !== 0) return passOn(xen, 'userBaseptr', { rc, mfn }, xen.version.errnos.badRoot)
     // A strict guest's processes do not see the M2P: zap_ro_mpt().
     if (isM2pStrict(caller)) zapM2pSlot(xen, xen.memory.frameWords(mfn))
   }
@@ -247,10 +235,7 @@ function newUserBaseptr({ xen, domain: caller, vcpu }: Call, mfn: number): numbe
 
 /** MMUEXT_CLEAR_PAGE: zero a frame that can be had as writable. */
 function clearPage(xen: Hypervisor, domain: Domain, mfn: number): number {
-  if (getWritable(xen, mfn, domain) !== 0) {
-    xen.log('clearing', { mfn })
-    return EINVAL
-  }
+  if (getWritable(xen, mfn, domain) !== 0) return passOn(xen, 'clearing', { mfn }, EINVAL)
   xen.work.done += COST_NS.page
   xen.memory.clearFrame(mfn)
   putPageAndType(xen, mfn, xen.memory.record(mfn))
@@ -261,15 +246,12 @@ function clearPage(xen: Hypervisor, domain: Domain, mfn: number): number {
 function copyPage(xen: Hypervisor, domain: Domain, to: number, from: number): number {
   const source = xen.memory.record(from)
   if (source === -1 || !getPage(xen, from, source, domain)) {
-    if (!xen.version.rules.findsFramesQuietly) xen.log('pageRef', { mfn: from })
-    xen.log('copyingFrom', { mfn: from })
-    return EINVAL
+    refuse(xen, xen.version.rules.findsFramesQuietly ? 'noPage' : 'pageRef', { mfn: from })
+    return passOn(xen, 'copyingFrom', { mfn: from })
   }
   let rc = 0
-  if (getWritable(xen, to, domain) !== 0) {
-    xen.log('copyingTo', { mfn: to })
-    rc = EINVAL
-  } else {
+  if (getWritable(xen, to, domain) !== 0) rc = passOn(xen, 'copyingTo', { mfn: to }, EINVAL)
+  else {
     xen.work.done += COST_NS.page
     const words = xen.memory.frameWords(from)
     xen.memory.u32.copyWithin(xen.memory.frameWords(to), words, words + PAGE / 4)
@@ -280,10 +262,6 @@ function copyPage(xen: Hypervisor, domain: Domain, to: number, from: number): nu
 }
 
 function getWritable(xen: Hypervisor, mfn: number, domain: Domain): number {
-  if (!xen.version.rules.findsFramesQuietly) return getPageAndType(xen, mfn, domain, TYPE_CODE.writable)
-  const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
-  const rc = getPageType(xen, mfn, record, TYPE_CODE.writable)
-  if (rc !== 0) putPage(xen, mfn, record)
-  return rc
+  const get = xen.version.rules.findsFramesQuietly ? getPageAndType : getNamedPage
+  return get(xen, mfn, domain, TYPE_CODE.writable)
 }

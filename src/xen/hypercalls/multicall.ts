@@ -1,7 +1,7 @@
-import { EFAULT, EINVAL, ENOSYS } from '../../bits/errno.ts'
 import { ARGUMENTS, RAX } from '../../machine/vcpu/vcpu.ts'
 import type { Call } from '../call.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
+import { refuse } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith, PREEMPTED } from './continuation.ts'
@@ -10,7 +10,8 @@ import { hypercallOf } from './hypercalls.ts'
 /**
  * multicall(entries, count): hypercalls of {u64 number, u64 result, u64 arguments[6]}, each result written back. A call
  * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). It is put off between
- * two calls; a call that is put off itself leaves the rest of it in its entry. Xen: do_multicall().
+ * two calls; a call that is put off itself leaves the rest of it in its entry. Xen reads and carries out one call after the
+ * other, so those before one that cannot be read are done. Xen: do_multicall().
  */
 export function multicall(call: Call): number {
   const { xen, port } = call
@@ -19,11 +20,8 @@ export function multicall(call: Call): number {
     port.setNumber(RAX, rc)
     return rc
   }
-  if (xen.inMulticall) {
-    xen.log('multicallReentry')
-    return result(EINVAL)
-  }
-  if (!isGuestRange(array, count * 64)) return result(EFAULT)
+  if (xen.inMulticall) return result(refuse(xen, 'multicallReentry'))
+  if (!isGuestRange(array, count * 64)) return result(refuse(xen, 'unreadable', { va: array }))
   let kept = port.regs.slice()
   let inKernel = port.kernelMode
   let rc = 0
@@ -37,17 +35,18 @@ export function multicall(call: Call): number {
       if (isPreempted) break
       xen.work.done += COST_NS.request
       if (!copyFromGuest(port, array + i * 64, entry, 16)) {
-        rc = EFAULT
+        rc = refuse(xen, 'unreadable', { va: array + i * 64 })
         break
       }
       for (let a = 0; a < ARGUMENTS.length; a++) port.set(ARGUMENTS[a], entry[4 + a * 2], entry[5 + a * 2])
       if (!inKernel) xen.userModeCalls++
       const handler = hypercallOf(entry[0], entry[1])
-      const answer = handler === undefined ? ENOSYS : handler.call(call)
+      const answer =
+        handler === undefined ? refuse(xen, 'unknownCommand', { cmd: entry[0] }) : handler.call(call)
       if (answer === PREEMPTED) {
         const rest = ARGUMENTS.flatMap((register) => [port.regs[register * 2], port.regs[register * 2 + 1]])
         isPreempted = copyToGuest(port, array + i * 64 + 16, rest, rest.length)
-        if (!isPreempted) rc = EFAULT
+        if (!isPreempted) rc = refuse(xen, 'unwritable', { va: array + i * 64 + 16 })
         break
       }
       if (handler?.leavesResult !== true) port.setNumber(RAX, answer)
@@ -62,7 +61,8 @@ export function multicall(call: Call): number {
         }
       }
       const words = [port.regs[RAX * 2], port.regs[RAX * 2 + 1]]
-      if (!copyToGuest(port, array + i * 64 + 8, words, 2)) rc = EFAULT
+      if (!copyToGuest(port, array + i * 64 + 8, words, 2))
+        rc = refuse(xen, 'unwritable', { va: array + i * 64 + 8 })
     }
   } finally {
     xen.inMulticall = false

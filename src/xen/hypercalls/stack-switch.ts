@@ -1,7 +1,8 @@
 import { vaOf } from '../../bits/address.ts'
-import { EINVAL } from '../../bits/errno.ts'
 import type { Call } from '../call.ts'
+import { type Refusal, refused } from '../refusal.ts'
 import { arg32, argHigh } from './arguments.ts'
+import { flat } from './flat.ts'
 
 /** stack_switch(ss, sp): the stack on which the kernel is entered from its processes. Xen: do_stack_switch(). */
 export function stackSwitch({ vcpu, port }: Call): number {
@@ -18,15 +19,23 @@ export function fpuTaskswitch({ port }: Call): number {
 
 const WHICH = { fs: 0, userGs: 1, kernelGs: 2, userGsSelector: 3 } as const
 
+type Base = { readonly which: number; readonly lo: number; readonly hi: number }
+
 /**
  * set_segment_base(which, base): bases of fs (0), gs of user mode (1) and of the kernel (2), or the selector of user gs
  * (3). The model's loads and stores name whole addresses, so only the answer matters there. Xen: do_set_segment_base().
  */
-export function setSegmentBase({ xen, vcpu, port }: Call): number {
+export const setSegmentBase = flat(readBase, applyBase)
+
+function readBase({ xen, port }: Call): Base | Refusal {
   const [which, lo, hi] = [arg32(port, 0), arg32(port, 1), argHigh(port, 1)]
-  if (which > WHICH.userGsSelector) return EINVAL
+  if (which > WHICH.userGsSelector) return refused(xen, 'badArgument', { which })
   const isBase = which !== WHICH.userGsSelector && xen.version.rules.checksSegmentBases
-  if (isBase && vaOf(lo, hi) === -1) return EINVAL
+  if (isBase && vaOf(lo, hi) === -1) return refused(xen, 'badArgument', { which })
+  return { which, lo, hi }
+}
+
+function applyBase({ vcpu, port }: Call, { which, lo, hi }: Base): number {
   if (which === WHICH.fs) port.code?.setSegmentBase('fs', lo, hi)
   if (which === WHICH.kernelGs) port.code?.setSegmentBase('gs', lo, hi)
   if (which === WHICH.userGs) vcpu.otherGsBase = [lo, hi]

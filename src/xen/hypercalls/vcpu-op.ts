@@ -1,18 +1,16 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { EACCES, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO } from '../../bits/errno.ts'
+import { EACCES, EBUSY } from '../../bits/errno.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import { SHUTDOWN, VCPU_INFO, VCPU_TIME, VCPUOP } from '../abi.ts'
 import type { Call } from '../call.ts'
-import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
 import { getPageType, putPageAndType } from '../mm/frame-type.ts'
-import { copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
 import { getPage, putPage } from '../mm/references.ts'
-import type { PvVcpu } from '../pv-vcpu.ts'
+import { addFacts, type Refusal, refuse, refused } from '../refusal.ts'
 import { copyTime, RUNSTATE_BYTES, runstate, updateRunstate } from '../sched/time.ts'
 import { nanoseconds } from '../sched/timers.ts'
 import { moveVcpuInfo } from '../sched/vcpu-info.ts'
-import { arg32, argHigh, argVa } from './arguments.ts'
+import { arg32, argHigh, argVa, giveWords } from './arguments.ts'
+import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 
 const SHORTEST_PERIOD = 1_000_000
 /** Nanoseconds: a period that adds up to a time without running over. */
@@ -21,116 +19,142 @@ const STIME_DELTA_MAX = 2 ** 62
 const MUST_BE_FUTURE = 1
 
 /** vcpu_op(command, vcpu, argument*): a vCPU's timers, where its records lie, whether it is up. Xen: do_vcpu_op(). */
-export function vcpuOp({ xen, domain, vcpu, port }: Call): number {
-  const argument = argVa(port, 2)
-  const words = new Uint32Array(4)
-  const read = (count: number): boolean => copyFromGuest(port, argument, words, count)
+export const vcpuOp = flat(read, applyOperation)
+
+function read(call: Call): OperationRequest | Refusal {
+  const { xen, port } = call
+  const vcpu = arg32(port, 1)
   // There is one vCPU a domain.
-  if (arg32(port, 1) !== 0) return ENOENT
-  switch (arg32(port, 0)) {
-    case VCPUOP.initialise:
-      return EEXIST
-    case VCPUOP.up:
-      return 0
-    case VCPUOP.down:
-      // The last vCPU to go takes the domain with it.
-      domain.shutdown = SHUTDOWN.poweroff
-      return 0
-    case VCPUOP.is_up:
-      return 1
-    case VCPUOP.get_runstate_info: {
-      const state = runstate(xen, vcpu)
-      return copyToGuest(port, argument, state, state.length) ? 0 : EFAULT
-    }
-    case VCPUOP.register_runstate_memory_area:
-      if (!read(2)) return EFAULT
-      vcpu.runstateAt = vaOf(words[0], words[1])
-      updateRunstate(xen, vcpu)
-      return 0
-    case VCPUOP.set_periodic_timer: {
-      if (!read(2)) return EFAULT
-      const period = nanoseconds(words[0], words[1])
-      if (period < SHORTEST_PERIOD || (xen.version.rules.limitsPeriod && period >= STIME_DELTA_MAX)) {
-        return EINVAL
-      }
-      vcpu.timers.period = period
-      vcpu.timers.nextTick = xen.clock.now + period
-      return 0
-    }
-    case VCPUOP.stop_periodic_timer:
-      vcpu.timers.period = 0
-      return 0
-    case VCPUOP.set_singleshot_timer: {
-      if (!read(3)) return EFAULT
-      const deadline = nanoseconds(words[0], words[1])
-      const { lateTimer } = xen.version.errnos
-      const isLate = (words[2] & MUST_BE_FUTURE) !== 0 && deadline < xen.clock.now
-      if (isLate && lateTimer !== 0) return lateTimer
-      vcpu.timers.singleshot = deadline
-      return 0
-    }
-    case VCPUOP.stop_singleshot_timer:
-      vcpu.timers.singleshot = Infinity
-      return 0
-    case VCPUOP.get_physid:
-      if (!xen.version.abi.hasPhysicalId) return ENOSYS
-      // {u64 APIC id | ACPI id << 32}: the first of both, where the vCPU stays on one CPU.
-      if (!domain.privileged) return EINVAL
-      return copyToGuest(port, argument, [0, 0], 2) ? 0 : EFAULT
-    case VCPUOP.register_runstate_phys_area:
-    case VCPUOP.register_vcpu_time_phys_area:
-      if (!xen.version.abi.hasPhysicalAreas) return ENOSYS
-      if (!read(2)) return EFAULT
-      return registerArea(xen, vcpu, arg32(port, 0) === VCPUOP.register_runstate_phys_area, words)
-    case VCPUOP.register_vcpu_info:
-      return read(4) ? registerVcpuInfo(xen, vcpu, words) : EFAULT
-    default:
-      return ENOSYS
-  }
+  if (vcpu !== 0) return refused(xen, 'noVcpu', { vcpu })
+  return readOperation(call, OPERATIONS, arg32(port, 0), argVa(port, 2))
 }
 
-/** {u64 mfn, u32 offset, u32}: the page is held as writable for ever, and there is no second time. */
-function registerVcpuInfo(xen: Hypervisor, vcpu: PvVcpu, words: Uint32Array): number {
+const hasPhysicalAreas = ({ xen }: Call): boolean => xen.version.abi.hasPhysicalAreas
+
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
+  [VCPUOP.initialise, { words: 0, apply: ({ xen }) => refuse(xen, 'isUp') }],
+  [VCPUOP.up, { words: 0, apply: () => 0 }],
+  [VCPUOP.down, { words: 0, apply: takeDown }],
+  [VCPUOP.is_up, { words: 0, apply: () => 1 }],
+  [
+    VCPUOP.get_runstate_info,
+    { words: 0, apply: (call, { at }) => giveWords(call, at, runstate(call.xen, call.vcpu)) },
+  ],
+  // {u64 address}
+  [VCPUOP.register_runstate_memory_area, { words: 2, apply: registerRunstate }],
+  // {u64 period}
+  [VCPUOP.set_periodic_timer, { words: 2, apply: setPeriodicTimer }],
+  [VCPUOP.stop_periodic_timer, { words: 0, apply: stopPeriodicTimer }],
+  // {u64 deadline, u32 flags}
+  [VCPUOP.set_singleshot_timer, { words: 3, apply: setSingleshotTimer }],
+  [VCPUOP.stop_singleshot_timer, { words: 0, apply: stopSingleshotTimer }],
+  [VCPUOP.get_physid, { words: 0, apply: physicalId, isOffered: ({ xen }) => xen.version.abi.hasPhysicalId }],
+  // {u64 address}
+  [
+    VCPUOP.register_runstate_phys_area,
+    {
+      words: 2,
+      apply: (call, { words }) => registerArea(call, 'runstateArea', words),
+      isOffered: hasPhysicalAreas,
+    },
+  ],
+  [
+    VCPUOP.register_vcpu_time_phys_area,
+    {
+      words: 2,
+      apply: (call, { words }) => registerArea(call, 'timeArea', words),
+      isOffered: hasPhysicalAreas,
+    },
+  ],
+  // {u64 mfn, u32 offset, u32}
+  [VCPUOP.register_vcpu_info, { words: 4, apply: registerVcpuInfo }],
+])
+
+/** The last vCPU to go takes the domain with it. */
+function takeDown({ domain }: Call): number {
+  domain.shutdown = SHUTDOWN.poweroff
+  return 0
+}
+
+function registerRunstate({ xen, vcpu }: Call, { words }: OperationRequest): number {
+  vcpu.runstateAt = vaOf(words[0], words[1])
+  updateRunstate(xen, vcpu)
+  return 0
+}
+
+function setPeriodicTimer({ xen, vcpu }: Call, { words }: OperationRequest): number {
+  const period = nanoseconds(words[0], words[1])
+  if (period < SHORTEST_PERIOD) return refuse(xen, 'badArgument', { period })
+  if (xen.version.rules.limitsPeriod && period >= STIME_DELTA_MAX)
+    return refuse(xen, 'badArgument', { period })
+  vcpu.timers.period = period
+  vcpu.timers.nextTick = xen.clock.now + period
+  return 0
+}
+
+function stopPeriodicTimer({ vcpu }: Call): number {
+  vcpu.timers.period = 0
+  return 0
+}
+
+function setSingleshotTimer({ xen, vcpu }: Call, { words }: OperationRequest): number {
+  const deadline = nanoseconds(words[0], words[1])
+  const isLate = (words[2] & MUST_BE_FUTURE) !== 0 && deadline < xen.clock.now
+  if (isLate && xen.version.errnos.lateTimer !== 0) return refuse(xen, 'lateTimer', { deadline })
+  vcpu.timers.singleshot = deadline
+  return 0
+}
+
+function stopSingleshotTimer({ vcpu }: Call): number {
+  vcpu.timers.singleshot = Infinity
+  return 0
+}
+
+/** {u64 APIC id | ACPI id << 32}: the first of both, where the vCPU stays on one CPU. */
+function physicalId(call: Call, { at }: OperationRequest): number {
+  return call.domain.privileged ? giveWords(call, at, [0, 0]) : refuse(call.xen, 'badArgument')
+}
+
+/** The page is held as writable for ever, and there is no second time. */
+function registerVcpuInfo(call: Call, { words }: OperationRequest): number {
+  const { xen, vcpu } = call
   const [mfn, offset] = [words[1] * 2 ** 32 + words[0], words[2]]
-  const { vcpuInfoPlace, vcpuInfoTwice, vcpuInfoType } = xen.version.errnos
   const isAgain = vcpu.vcpuInfo !== null
-  if (isAgain && vcpuInfoTwice === EBUSY) return EBUSY
+  if (isAgain && xen.version.errnos.vcpuInfoTwice === EBUSY) return refuse(xen, 'vcpuInfoTwice')
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
-  if (!isPlace) return vcpuInfoPlace
-  if (isAgain) return vcpuInfoTwice
-  const rc = getWritable(xen, vcpu.domain, mfn, vcpuInfoType)
+  if (!isPlace) return refuse(xen, 'vcpuInfoPlace', { offset })
+  if (isAgain) return refuse(xen, 'vcpuInfoTwice')
+  const rc = getWritable(call, mfn, xen.version.errnos.vcpuInfoType)
   if (rc === 0) moveVcpuInfo(xen, vcpu, mfn, offset)
   return rc
 }
 
-/** {u64 address}: the frame is held as writable until another one comes, or none, which is all ones. Xen: map_guest_area(). */
-function registerArea(xen: Hypervisor, vcpu: PvVcpu, isRunstate: boolean, words: Uint32Array): number {
-  const [lo, hi] = words
+/** The frame is held as writable until another one comes, or none, which is all ones. Xen: map_guest_area(). */
+function registerArea(call: Call, which: 'runstateArea' | 'timeArea', [lo, hi]: Uint32Array): number {
+  const { xen, vcpu } = call
   const isNone = lo === 0xffff_ffff && hi === 0xffff_ffff
   const [mfn, offset] = [hi * 2 ** 20 + (lo >>> 12), lo & (PAGE - 1)]
   if (!isNone) {
-    const bytes = isRunstate ? RUNSTATE_BYTES : VCPU_TIME.bytes
-    if (offset + bytes > PAGE || offset % 8 !== 0) return ENXIO
-    const rc = getWritable(xen, vcpu.domain, mfn, EACCES)
+    const bytes = which === 'runstateArea' ? RUNSTATE_BYTES : VCPU_TIME.bytes
+    if (offset + bytes > PAGE || offset % 8 !== 0) return refuse(xen, 'areaPlace', { mfn, offset })
+    const rc = getWritable(call, mfn, EACCES)
     if (rc !== 0) return rc
   }
-  const old = isRunstate ? vcpu.runstateArea : vcpu.timeArea
-  const place = isNone ? null : { mfn, offset }
-  if (isRunstate) vcpu.runstateArea = place
-  else vcpu.timeArea = place
-  if (isRunstate) updateRunstate(xen, vcpu)
+  const old = vcpu[which]
+  vcpu[which] = isNone ? null : { mfn, offset }
+  if (which === 'runstateArea') updateRunstate(xen, vcpu)
   else copyTime(xen, vcpu)
   if (old !== null) putPageAndType(xen, old.mfn, xen.memory.record(old.mfn))
   return 0
 }
 
-/** Hold a frame of a domain as writable: 0, or EINVAL where it is not to be had, and `bad` where it is of another type. */
-function getWritable(xen: Hypervisor, domain: Domain, mfn: number, bad: number): number {
+/** Hold a frame of the domain's as writable: 0, or EINVAL where it is not to be had, and `bad` where it is of another type. */
+function getWritable({ xen, domain }: Call, mfn: number, bad: number): number {
   const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return EINVAL
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'noPage', { mfn })
   if (getPageType(xen, mfn, record, TYPE_CODE.writable) === 0) return 0
   putPage(xen, mfn, record)
-  return bad
+  return addFacts(xen, { mfn }, bad)
 }
 
 /** A deadline this far away is a mistake that old kernels made when their clock wrapped: they are called soon. */

@@ -1,12 +1,13 @@
 import { PAGE, REGION, vaHigh } from '../../bits/address.ts'
-import { EFAULT, EINVAL, ENOBUFS, ENOSYS, EPERM } from '../../bits/errno.ts'
-import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { VM_ASSIST, XENVER } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { copyByteToGuest, copyFromGuest, copyToGuest } from '../mm/guest-copy.ts'
-import { arg32, argVa } from './arguments.ts'
+import { copyByteToGuest } from '../mm/guest-copy.ts'
+import { isRefusal, type Refusal, refuse } from '../refusal.ts'
+import type { Abi } from '../versions/abi.ts'
+import { arg32, argVa, giveWords, wordsAt } from './arguments.ts'
+import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 
 /** Bits of the first feature word that every version has: what this kind of guest can rely on. */
 const FEATURE = {
@@ -54,76 +55,100 @@ function texts(...parts: readonly (readonly [text: string, bytes: number])[]): U
  * xen_version(command, argument*): which Xen this is and what it offers. What only dom0 may know reads as `<denied>`.
  * Xen: do_xen_version().
  */
-export function xenVersionCall({ xen, domain: caller, port }: Call): number {
-  const argument = argVa(port, 1)
-  const give = (words: ArrayLike<number>): number =>
-    copyToGuest(port, argument, words, words.length) ? 0 : EFAULT
-  const { abi } = xen.version
-  switch (arg32(port, 0)) {
-    case XENVER.version:
-      return abi.version
-    case XENVER.extraversion:
-      return give(texts([abi.extraversion, EXTRA_BYTES]))
-    case XENVER.compile_info: {
-      const { compiler, by, domain, date } = COMPILE_BYTES
-      return give(texts(['xenolith', compiler], ['', by], ['', domain], ['', date]))
-    }
-    case XENVER.capabilities:
-      return give(texts([abi.capabilities, CAPABILITIES_BYTES]))
-    case XENVER.changeset:
-      return give(texts([abi.changeset, CHANGESET_BYTES]))
-    case XENVER.platform_parameters:
-      return give([REGION.xenStart >>> 0, vaHigh(REGION.xenStart)])
-    case XENVER.get_features: {
-      const head = new Uint32Array(1)
-      if (!copyFromGuest(port, argument, head, 1)) return EFAULT
-      // There is one word of them.
-      if (head[0] !== 0) return EINVAL
-      return copyToGuest(port, argument + 4, [features(xen, caller)], 1) ? 0 : EFAULT
-    }
-    case XENVER.pagesize:
-      return PAGE
-    case XENVER.guest_handle:
-      return give([0, 0, 0, 0])
-    case XENVER.commandline:
-      return give(texts([abi.deniesCommandLine && !caller.privileged ? '<denied>' : '', COMMAND_LINE_BYTES]))
-    case XENVER.build_id:
-      if (!abi.hasBuildId) return ENOSYS
-      // Of a build that is none it is all zeros.
-      return caller.privileged ? giveBytes(port, argument, new Uint8Array(BUILD_ID_BYTES)) : EPERM
-    default:
-      return abi.hasLongTexts ? longText(xen, caller, port, argument, arg32(port, 0)) : ENOSYS
+export const xenVersionCall = flat(read, applyOperation)
+
+function read(call: Call): OperationRequest | Refusal {
+  return readOperation(call, OPERATIONS, arg32(call.port, 0), argVa(call.port, 1))
+}
+
+/** An operation that gives a text of a fixed length. */
+function text(bytes: number, of: (call: Call) => string): Operation {
+  return { words: 0, apply: (call, { at }) => giveWords(call, at, texts([of(call), bytes])) }
+}
+
+/** One that gives a text of any length, without the zero at its end: xenver_varbuf_op(). */
+function longText(of: (abi: Abi) => string): Operation {
+  return {
+    words: 0,
+    apply: (call, { at }) => giveBytes(call, at, bytesOf(of(call.xen.version.abi))),
+    isOffered: hasLongTexts,
   }
 }
 
-/** Texts of any length, without the zero at their end: xenver_varbuf_op(). */
-function longText(xen: Hypervisor, caller: Domain, port: Vcpu, argument: number, command: number): number {
-  const { abi } = xen.version
-  switch (command) {
-    case XENVER.extraversion2:
-      return giveBytes(port, argument, bytesOf(abi.extraversion))
-    case XENVER.capabilities2:
-      return giveBytes(port, argument, bytesOf(abi.capabilities))
-    case XENVER.changeset2:
-      return giveBytes(port, argument, bytesOf(abi.changeset))
-    case XENVER.commandline2:
-      return caller.privileged ? giveBytes(port, argument, new Uint8Array(0)) : EPERM
-    default:
-      return ENOSYS
-  }
+const hasLongTexts = ({ xen }: Call): boolean => xen.version.abi.hasLongTexts
+
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
+  [XENVER.version, { words: 0, apply: ({ xen }) => xen.version.abi.version }],
+  [XENVER.extraversion, text(EXTRA_BYTES, ({ xen }) => xen.version.abi.extraversion)],
+  [XENVER.compile_info, { words: 0, apply: compileInfo }],
+  [XENVER.capabilities, text(CAPABILITIES_BYTES, ({ xen }) => xen.version.abi.capabilities)],
+  [XENVER.changeset, text(CHANGESET_BYTES, ({ xen }) => xen.version.abi.changeset)],
+  [
+    XENVER.platform_parameters,
+    {
+      words: 0,
+      apply: (call, { at }) => giveWords(call, at, [REGION.xenStart >>> 0, vaHigh(REGION.xenStart)]),
+    },
+  ],
+  // {u32 index, out u32 word}
+  [XENVER.get_features, { words: 1, apply: getFeatures }],
+  [XENVER.pagesize, { words: 0, apply: () => PAGE }],
+  [XENVER.guest_handle, { words: 0, apply: (call, { at }) => giveWords(call, at, [0, 0, 0, 0]) }],
+  [XENVER.commandline, text(COMMAND_LINE_BYTES, commandLine)],
+  [
+    XENVER.build_id,
+    // Of a build that is none it is all zeros.
+    {
+      words: 0,
+      apply: (call, { at }) => forDom0(call, at, new Uint8Array(BUILD_ID_BYTES)),
+      isOffered: ({ xen }) => xen.version.abi.hasBuildId,
+    },
+  ],
+  [XENVER.extraversion2, longText((abi) => abi.extraversion)],
+  [XENVER.capabilities2, longText((abi) => abi.capabilities)],
+  [XENVER.changeset2, longText((abi) => abi.changeset)],
+  [
+    XENVER.commandline2,
+    { words: 0, apply: (call, { at }) => forDom0(call, at, new Uint8Array(0)), isOffered: hasLongTexts },
+  ],
+])
+
+function compileInfo(call: Call, { at }: OperationRequest): number {
+  const { compiler, by, domain, date } = COMPILE_BYTES
+  return giveWords(call, at, texts(['xenolith', compiler], ['', by], ['', domain], ['', date]))
+}
+
+function getFeatures(call: Call, { words: [index], at }: OperationRequest): number {
+  // There is one word of them.
+  if (index !== 0) return refuse(call.xen, 'badArgument', { index })
+  return giveWords(call, at + 4, [features(call.xen, call.domain)])
+}
+
+function commandLine({ xen, domain }: Call): string {
+  return xen.version.abi.deniesCommandLine && !domain.privileged ? '<denied>' : ''
 }
 
 function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0))
 }
 
+function forDom0(call: Call, at: number, bytes: Uint8Array): number {
+  const { xen, domain } = call
+  return domain.privileged ? giveBytes(call, at, bytes) : refuse(xen, 'notAllowed', { domid: domain.id })
+}
+
 /** {u32 room, bytes}: how many bytes there are, which are written where there is an address and room. */
-function giveBytes(port: Vcpu, argument: number, bytes: Uint8Array): number {
-  if (argument === 0) return bytes.length
-  const room = new Uint32Array(1)
-  if (!copyFromGuest(port, argument, room, 1)) return EFAULT
-  if (room[0] === 0) return EINVAL
-  if (room[0] < bytes.length) return ENOBUFS
-  for (const [i, byte] of bytes.entries()) if (!copyByteToGuest(port, argument + 4 + i, byte)) return EFAULT
+function giveBytes(call: Call, at: number, bytes: Uint8Array): number {
+  const { xen, port } = call
+  if (at === 0) return bytes.length
+  const words = wordsAt(call, at, 1)
+  if (isRefusal(words)) return words.errno
+  const [room] = words
+  if (room === 0) return refuse(xen, 'badArgument', { room })
+  if (room < bytes.length) return refuse(xen, 'noRoom', { room })
+  for (const [i, byte] of bytes.entries()) {
+    const va = at + 4 + i
+    if (!copyByteToGuest(port, va, byte)) return refuse(xen, 'unwritable', { va })
+  }
   return bytes.length
 }

@@ -1,5 +1,5 @@
 import { hex64 } from '../../bits/address.ts'
-import { EACCES, EBUSY, EINVAL, EPERM } from '../../bits/errno.ts'
+import { EBUSY, EINVAL } from '../../bits/errno.ts'
 import {
   A,
   entryFrame,
@@ -18,21 +18,33 @@ import {
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import {
   OWNER_IO,
-  OWNER_WORD,
-  REF_COUNT,
   REF_XEN_HEAP,
-  REFS_WORD,
   TYPE_COUNT,
   TYPE_NON_COHERENT,
+  TYPE_PINNED,
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import { passOn, refuse } from '../refusal.ts'
 import { mayActOn } from './foreign.ts'
-import { addLinearCount, getPageType, linearCount, putPageAndType, putPageType } from './frame-type.ts'
+import {
+  cacheAttributesOf,
+  linearCountOf,
+  ownerOf,
+  refsWordOf,
+  setCacheAttributes,
+  setLinearCount,
+  setRefsWord,
+  setTypeWord,
+  typeCodeOf,
+  typeCountOf,
+  typeWordOf,
+} from './frame-record.ts'
+import { getPageType, putPageAndType, putPageType } from './frame-type.ts'
 import { dropLdt } from './ldt.ts'
-import { getPage, ownerOf, putPage } from './references.ts'
+import { getPage, hasRoom, putPage } from './references.ts'
 
 /**
  * What one entry of a table may be, and the references that it holds. A read-only L1 entry holds a reference on its
@@ -42,6 +54,8 @@ import { getPage, ownerOf, putPage } from './references.ts'
 export type TableLevel = 1 | 2 | 3 | 4
 
 const CACHE_BITS = PWT | PCD | PAT
+/** What an entry of all ones names. */
+const NO_FRAME = 0xff_ffff_ffff
 
 /** The flags that a level refuses, in Xen's fold. A domain with devices may choose the caching of its L1 entries. */
 export function badFlags(xen: Hypervisor, domain: Domain, level: TableLevel): number {
@@ -50,33 +64,31 @@ export function badFlags(xen: Hypervisor, domain: Domain, level: TableLevel): nu
   return level === 2 ? badFlags.l2 : level === 3 ? badFlags.l3 : badFlags.l4
 }
 
-/** The high half of the entry that adjust() last adjusted. */
-export const adjusted = { hi: 0 }
-
 /**
- * The entry as Xen stores it: adjust_guest_lNe(). Kernel pages of a guest are user pages to the CPU, told apart by bit
- * 52; user pages are global. Returns the low half and leaves the high one in `adjusted.hi`.
+ * The low half of an entry as Xen stores it: adjust_guest_lNe(). Kernel pages of a guest are user pages to the CPU, told
+ * apart by bit 52; user pages are global.
  *
  * @param warning the line about a page with both marks, which has a place in each file that the code is included by
  */
-export function adjust(
+export function adjustedLow(
   xen: Hypervisor,
   level: TableLevel,
   lo: number,
   hi: number,
   warning: 'globalKernel' | 'globalKernelPtwr' = 'globalKernel',
 ): number {
-  adjusted.hi = hi
   if ((lo & P) === 0) return lo
   if (level === 4) return (lo | US | (xen.version.rules.l4Accessed ? A : 0)) >>> 0
   if (level !== 1) return (lo | US) >>> 0
   // Both marks at once are the guest's own doing; Xen adds but one of them.
-  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) {
-    xen.log(warning, { pfn: entryFrame(lo, hi) })
-  }
-  if ((lo & US) === 0) adjusted.hi = (hi | HI_GUEST_KERNEL) >>> 0
-  if ((adjusted.hi & HI_GUEST_KERNEL) === 0) return (lo | US | G) >>> 0
-  return (lo | US) >>> 0
+  if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) xen.log(warning, { pfn: entryFrame(lo, hi) })
+  const isKernel = (adjustedHigh(1, lo, hi) & HI_GUEST_KERNEL) !== 0
+  return (lo | US | (isKernel ? 0 : G)) >>> 0
+}
+
+/** The high half of the same entry, from its halves before: a page that no process may use gets the kernel's mark. */
+export function adjustedHigh(level: TableLevel, lo: number, hi: number): number {
+  return level === 1 && (lo & (P | US)) === P ? (hi | HI_GUEST_KERNEL) >>> 0 : hi
 }
 
 /**
@@ -94,67 +106,56 @@ export function getPageFromL1e(
   pageOwner: Domain,
 ): number {
   const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, 1)
-  if (bad !== 0) {
-    xen.log('badL1Flags', { flags: bad })
-    return EINVAL
-  }
+  if (bad !== 0) return refuse(xen, 'badL1Flags', { flags: bad })
   const mfn = entryFrame(lo, hi)
   const record = xen.memory.record(mfn)
   const owner = record === -1 ? OWNER_IO : ownerOf(xen, record)
   if (owner === OWNER_IO) return getDeviceFromL1e(xen, mfn, lo, tableOwner, pageOwner)
-  const words = xen.memory.i32
   if (owner !== pageOwner.owner) {
     const real = xen.owners[owner]
     // A domain that manages another may map what that one may map: stub domains.
     const isTransfer = real !== undefined && pageOwner !== tableOwner && mayActOn(pageOwner, real)
     if (!isTransfer) {
-      xen.log('otherOwner', {
+      refuse(xen, 'otherOwner', {
         pg_owner: pageOwner.id,
         l1e_owner: tableOwner.id,
         real_pg_owner: real === undefined ? -1 : real.id,
       })
-      return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+      return passOn(xen, 'gettingMfn', gettingFacts(xen, lo, hi, tableOwner, pageOwner), EBUSY)
     }
     pageOwner = real
   }
-  const refs = words[record + REFS_WORD]
-  if ((refs & REF_COUNT) === 0 || (refs & REF_COUNT) >= REF_COUNT - 1) {
-    return failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+  if (!hasRoom(xen, record)) {
+    return refuse(xen, 'gettingMfn', gettingFacts(xen, lo, hi, tableOwner, pageOwner))
   }
-  words[record + REFS_WORD] = refs + 1
+  setRefsWord(xen, record, refsWordOf(xen, record) + 1)
   if ((lo & RW) !== 0 && getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
     xen.log('notWritableType')
-    const rc = failGetting(xen, mfn, lo, hi, tableOwner, pageOwner)
+    const rc = passOn(xen, 'gettingMfn', gettingFacts(xen, lo, hi, tableOwner, pageOwner), EBUSY)
     putPage(xen, mfn, record)
     return rc
   }
-  const rc = checkCaching(xen, record, lo)
+  const rc = checkCaching(xen, mfn, record, lo)
   if (rc !== 0) {
     if ((lo & RW) !== 0) putPageType(xen, mfn, record)
     putPage(xen, mfn, record)
   } else if (xen.version.rules.marksNonCoherent && (lo & (RW | CACHE_BITS)) === (RW | PAT)) {
     // Xen's entry 4 of the PAT is write combining.
-    words[record] = (words[record] | TYPE_NON_COHERENT) >>> 0
+    setTypeWord(xen, record, typeWordOf(xen, record) | TYPE_NON_COHERENT)
   }
   return rc
 }
 
-function failGetting(
-  xen: Hypervisor,
-  mfn: number,
-  lo: number,
-  hi: number,
-  tableOwner: Domain,
-  pageOwner: Domain,
-): number {
-  xen.log('gettingMfn', {
+/** What is said of an entry whose frame could not be had. */
+function gettingFacts(xen: Hypervisor, lo: number, hi: number, tableOwner: Domain, pageOwner: Domain) {
+  const mfn = entryFrame(lo, hi)
+  return {
     mfn,
     pfn: xen.m2p.get(mfn),
     pte: hex64(lo, hi),
     l1e_owner: tableOwner.id,
     pg_owner: pageOwner.id,
-  })
-  return EBUSY
+  }
 }
 
 /** Whether a device's frame may be read but not written, by anybody: mmio_ro_ranges. The IO-APIC's page is. */
@@ -171,13 +172,9 @@ function getDeviceFromL1e(
   pageOwner: Domain,
 ): number {
   const asking = pageOwner === xen.domIo ? tableOwner : pageOwner
-  if (!xen.mayMapDevice(asking, mfn)) {
-    // A frame of all ones is how guests write "no frame": no line for it.
-    if (mfn === 0xff_ffff_ffff) return EINVAL
-    xen.log('mmioDenied', { pg_owner: asking.id, mfn })
-    return EPERM
-  }
-  if (mfn === 0xff_ffff_ffff) return EINVAL
+  // A frame of all ones is how guests write "no frame": no line for it.
+  if (mfn === NO_FRAME) return refuse(xen, 'noFrame', { mfn })
+  if (!xen.mayMapDevice(asking, mfn)) return refuse(xen, 'mmioDenied', { pg_owner: asking.id, mfn })
   if (!xen.version.rules.mmioUncached) return 0
   let flips = 0
   if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {
@@ -192,23 +189,15 @@ function getDeviceFromL1e(
 }
 
 /** Caching other than write-back: refused on Xen's own frames; old versions keep a note of it for every frame. */
-function checkCaching(xen: Hypervisor, record: number, lo: number): number {
-  const words = xen.memory.u32
+function checkCaching(xen: Hypervisor, mfn: number, record: number, lo: number): number {
   const attributes = ((lo >> 3) & 3) | ((lo >> 5) & 4)
-  const isHeap = (words[record + REFS_WORD] & REF_XEN_HEAP) !== 0
+  const isHeap = (refsWordOf(xen, record) & REF_XEN_HEAP) !== 0
   if (!xen.version.rules.tracksCacheAttributes) {
-    if (attributes === 0 || !isHeap) return 0
-    xen.log('cacheOfHeap')
-    return EACCES
+    return attributes === 0 || !isHeap ? 0 : refuse(xen, 'cacheOfHeap', { mfn })
   }
-  const now = (words[record + OWNER_WORD] >>> 8) & 7
-  if (attributes === now) return 0
-  if (isHeap) {
-    if ((lo & RW) === 0) return 0
-    xen.log('cacheOfHeap')
-    return EACCES
-  }
-  words[record + OWNER_WORD] = ((words[record + OWNER_WORD] & ~0x700) | (attributes << 8)) >>> 0
+  if (attributes === cacheAttributesOf(xen, record)) return 0
+  if (isHeap) return (lo & RW) === 0 ? 0 : refuse(xen, 'cacheOfHeap', { mfn })
+  setCacheAttributes(xen, record, attributes)
   return 0
 }
 
@@ -226,27 +215,28 @@ export function getPageFromUpper(
   domain: Domain,
 ): number {
   const bad = foldFlags(lo, hi) & badFlags(xen, domain, level)
-  if (bad !== 0) {
-    xen.log(level === 2 ? 'badL2Flags' : level === 3 ? 'badL3Flags' : 'badL4Flags', { flags: bad })
-    return EINVAL
-  }
-  if (level === 2 && (lo & PSE) !== 0) {
-    // Where the flag is none of L2's bad ones it is for domains that may have superpages; none may here.
-    xen.log('superpageFlag')
-    return EINVAL
-  }
+  if (bad !== 0) return refuse(xen, BAD_FLAGS[level], { flags: bad, level })
+  // Where the flag is none of L2's bad ones it is for domains that may have superpages; none may here.
+  if (level === 2 && (lo & PSE) !== 0) return refuse(xen, 'superpageFlag', { level })
   const mfn = entryFrame(lo, hi)
   const record = xen.memory.record(mfn)
-  let rc: number = EINVAL
+  const before = xen.refusal
+  let rc: number
   if (record === -1 || !getPage(xen, mfn, record, domain)) {
-    xen.log('pageRef', { mfn })
+    rc = refuse(xen, 'pageRef', { mfn, level })
   } else {
     rc = getPageType(xen, mfn, record, level - 1)
     if (rc !== 0) putPage(xen, mfn, record)
   }
-  if (rc === EINVAL && getLinear(xen, level, lo, mfn, table, domain)) return 0
+  if (rc === EINVAL && getLinear(xen, level, lo, mfn, table, domain)) {
+    // Nothing was refused after all.
+    xen.refusal = before
+    return 0
+  }
   return rc
 }
+
+const BAD_FLAGS = { 2: 'badL2Flags', 3: 'badL3Flags', 4: 'badL4Flags' } as const
 
 /** The count of same-level uses is a signed half word: one more would make it one of entries. */
 const MOST_LINEAR_USES = -0x8000
@@ -276,30 +266,32 @@ function getLinear(
     xen.log('pageRef', { mfn })
     return false
   }
-  const words = xen.memory.u32
   if (xen.version.rules.countsLinear) {
     // Chains of same-level tables are at most one long, as their teardown would recurse along them.
-    const uses = linearCount(xen, record)
-    if (linearCount(xen, container) < 0 || uses > 0 || uses === MOST_LINEAR_USES) {
+    const uses = linearCountOf(xen, record)
+    if (linearCountOf(xen, container) < 0 || uses > 0 || uses === MOST_LINEAR_USES) {
       putPage(xen, mfn, record)
       return false
     }
   }
-  const word = words[record]
+  const word = typeWordOf(xen, record)
   const count = word & TYPE_COUNT
-  const bare = ((level << TYPE_SHIFT) | TYPE_VALIDATED) >>> 0
+  const bare = (level << TYPE_SHIFT) | TYPE_VALIDATED
   // The pinned bit does not count: only type, validated and a count in use do.
-  const flags = (word & ~TYPE_COUNT & ~0x1000_0000) >>> 0
+  const flags = word & ~TYPE_COUNT & ~TYPE_PINNED
   if (flags !== bare || count === 0 || count === TYPE_COUNT) {
     putPage(xen, mfn, record)
     return false
   }
-  words[record] = word + 1
-  if (xen.version.rules.countsLinear) {
-    addLinearCount(xen, container, 1)
-    addLinearCount(xen, record, -1)
-  }
+  setTypeWord(xen, record, word + 1)
+  if (xen.version.rules.countsLinear) countLinear(xen, container, record, 1)
   return true
+}
+
+/** An entry of `container` for the table `target` of its own level is there, or is there no more. */
+function countLinear(xen: Hypervisor, container: number, target: number, by: 1 | -1): void {
+  setLinearCount(xen, container, linearCountOf(xen, container) + by)
+  setLinearCount(xen, target, linearCountOf(xen, target) - by)
 }
 
 /** Give back what an L1 entry holds: put_page_from_l1e(). */
@@ -316,8 +308,7 @@ export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwn
   if ((lo & RW) !== 0) putPageType(xen, mfn, record)
   else if (xen.version.rules.unmapDropsLdt && owner === tableOwner.owner) {
     // Whether it is a page of the LDT is not looked at: put_page_from_l1e().
-    const type = xen.memory.u32[record]
-    if (type >>> TYPE_SHIFT === TYPE_CODE.segdesc && (type & TYPE_COUNT) !== 0) {
+    if (typeCodeOf(xen, record) === TYPE_CODE.segdesc && typeCountOf(xen, record) !== 0) {
       for (const vcpu of tableOwner.vcpus) dropLdt(xen, vcpu)
     }
   }
@@ -332,10 +323,7 @@ export function putPageFromUpper(xen: Hypervisor, lo: number, hi: number, table:
   const record = xen.memory.record(mfn)
   if (xen.version.rules.countsLinear) {
     const container = xen.memory.record(table)
-    if (xen.memory.u32[record] >>> TYPE_SHIFT === xen.memory.u32[container] >>> TYPE_SHIFT) {
-      addLinearCount(xen, record, 1)
-      addLinearCount(xen, container, -1)
-    }
+    if (typeCodeOf(xen, record) === typeCodeOf(xen, container)) countLinear(xen, container, record, -1)
   }
   putPageAndType(xen, mfn, record)
 }

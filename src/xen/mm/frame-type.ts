@@ -1,17 +1,10 @@
-import { EINVAL } from '../../bits/errno.ts'
 import { TYPE_CODE, TYPE_NAMES } from '../../bits/type-word.ts'
-import {
-  OWNER_WORD,
-  REFS_WORD,
-  TYPE_COUNT,
-  TYPE_LOCKED,
-  TYPE_PINNED,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../../machine/frames.ts'
+import { TYPE_COUNT, TYPE_LOCKED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { ownerOf, putPage } from './references.ts'
+import { passOn, refuse } from '../refusal.ts'
+import { ownerOf, refsWordOf, setTypeWord, typeCountOf, typeWordOf } from './frame-record.ts'
+import { getPage, putPage } from './references.ts'
 import { demoteTable, promoteTable } from './tables.ts'
 
 /**
@@ -32,61 +25,58 @@ function bareType(code: number): number {
  * its type. Xen: _get_page_type(); the layout of the word is machine/frames.ts.
  */
 export function getPageType(xen: Hypervisor, mfn: number, record: number, code: number): number {
-  const words = xen.memory.i32
-  const old = words[record]
+  const old = typeWordOf(xen, record)
   const count = old & TYPE_COUNT
-  if (count === TYPE_COUNT) {
-    xen.log('typeOverflow', { mfn })
-    return EINVAL
-  }
+  if (count === TYPE_COUNT) return refuse(xen, 'typeOverflow', { mfn })
   if (count === 0) {
     if (old >>> TYPE_SHIFT === code) {
       // The type is sticky. A table has lost `validated` with its last reference; other types keep it.
-      words[record] = old + 1
+      setTypeWord(xen, record, old + 1)
     } else {
       // Somebody may still have a writable translation of the frame cached from its life before.
       xen.typeChanges(mfn)
       const validated = code === TYPE_CODE.writable || code === TYPE_CODE.shared ? TYPE_VALIDATED : 0
-      words[record] = (bareType(code) | validated | 1) >>> 0
+      setTypeWord(xen, record, bareType(code) | validated | 1)
       if (xen.sink !== null) traceType(xen, mfn, old >>> TYPE_SHIFT, code)
     }
-    if ((words[record] & TYPE_VALIDATED) === 0) return validate(xen, mfn, record, code)
+    if ((typeWordOf(xen, record) & TYPE_VALIDATED) === 0) return validate(xen, mfn, record, code)
     return 0
   }
-  if (old >>> TYPE_SHIFT !== code) {
-    const seen = old >>> TYPE_SHIFT
-    // One level above what is wanted may be a linear page table: refused without a line.
-    if (!(code >= TYPE_CODE.l1 && code <= TYPE_CODE.l3 && seen === code + 1)) {
-      const [saw, exp, pfn] = [xen.typeText(old), xen.typeText(bareType(code)), xen.m2p.get(mfn)]
-      xen.lastRefusal = { mfn, pfn, saw, exp }
-      xen.log('badType', { saw, exp, mfn, pfn })
-    }
-    return EINVAL
-  }
-  words[record] = old + 1
+  if (old >>> TYPE_SHIFT !== code) return refuseType(xen, mfn, old, code)
+  setTypeWord(xen, record, old + 1)
   return 0
 }
 
+/** A frame in use as another type than what is wanted of it. */
+function refuseType(xen: Hypervisor, mfn: number, old: number, code: number): number {
+  const seen = old >>> TYPE_SHIFT
+  // One level above what is wanted may be a linear page table: refused without a line.
+  if (code >= TYPE_CODE.l1 && code <= TYPE_CODE.l3 && seen === code + 1) {
+    return refuse(xen, 'linearType', { mfn })
+  }
+  const [saw, exp] = [xen.typeText(old), xen.typeText(bareType(code))]
+  return refuse(xen, 'badType', { saw, exp, mfn, pfn: xen.m2p.get(mfn) })
+}
+
 function validate(xen: Hypervisor, mfn: number, record: number, code: number): number {
-  const words = xen.memory.i32
   const domain = xen.owners[ownerOf(xen, record)] as Domain
-  const rc = promoteTable(xen, domain, mfn, record, code)
-  if (rc === 0) {
-    words[record] = (words[record] | TYPE_VALIDATED) >>> 0
+  const failed = promoteTable(xen, domain, mfn, record, code)
+  if (failed === -1) {
+    setTypeWord(xen, record, typeWordOf(xen, record) | TYPE_VALIDATED)
     return 0
   }
-  const taf = xen.typeText(words[record])
-  xen.log('validating', {
+  const rc = passOn(xen, 'validating', {
     mfn,
     pfn: xen.m2p.get(mfn),
     type: xen.typeText(bareType(code)),
-    caf: xen.refsText(words[record + REFS_WORD]),
-    taf,
+    caf: xen.refsText(refsWordOf(xen, record)),
+    taf: xen.typeText(typeWordOf(xen, record)),
   })
   // Newer versions park a table that failed beyond its first slot and tear it down before the hypercall returns; the teardown
   // leaves the type with a count of zero. Everything else loses its type at once.
-  const keeps = xen.version.rules.failedPromotionKeepsType && xen.failedSlot > 0 && code > TYPE_CODE.l1
-  words[record] = keeps && code <= TYPE_CODE.l4 ? bareType(code) : 0
+  const isUpper = code > TYPE_CODE.l1 && code <= TYPE_CODE.l4
+  const keeps = xen.version.rules.failedPromotionKeepsType && failed > 0 && isUpper
+  setTypeWord(xen, record, keeps ? bareType(code) : 0)
   if (xen.sink !== null) traceType(xen, mfn, code, keeps ? code : TYPE_CODE.none)
   return rc
 }
@@ -96,18 +86,29 @@ function validate(xen: Hypervisor, mfn: number, record: number, code: number): n
  * first.
  */
 export function putPageType(xen: Hypervisor, mfn: number, record: number): void {
-  const words = xen.memory.i32
-  const old = words[record]
+  const old = typeWordOf(xen, record)
   const code = old >>> TYPE_SHIFT
   const isTable = code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4
   if ((old & TYPE_COUNT) === 1 && isTable && (old & TYPE_VALIDATED) !== 0) {
     // The count stays at one while the entries go, so that nobody can give the frame another type meanwhile.
-    words[record] = (old & ~TYPE_VALIDATED) >>> 0
+    setTypeWord(xen, record, old & ~TYPE_VALIDATED)
     demoteTable(xen, xen.owners[ownerOf(xen, record)] as Domain, mfn, record, code)
     if (xen.sink !== null) traceType(xen, mfn, code, TYPE_CODE.none)
   }
-  words[record]--
+  setTypeWord(xen, record, typeWordOf(xen, record) - 1)
   if ((old & TYPE_COUNT) === 1) xen.typeLeft(mfn)
+}
+
+/**
+ * Take the page and the type reference of a frame that a caller names: get_page_and_type(). 0, or a negative error; a frame
+ * that cannot be had at all has no line of its own here.
+ */
+export function getPageAndType(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
+  const record = xen.memory.record(mfn)
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'noPage', { mfn })
+  const rc = getPageType(xen, mfn, record, code)
+  if (rc !== 0) putPage(xen, mfn, record)
+  return rc
 }
 
 /** Both references of a frame that was used as a type. */
@@ -118,9 +119,8 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
 
 /** Whether the frame is a live frame of its type, whose count can take the lock's reference: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
-  const word = xen.memory.i32[record]
-  const count = word & TYPE_COUNT
-  return (word & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
+  const count = typeCountOf(xen, record)
+  return (typeWordOf(xen, record) & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
 }
 
 /**
@@ -128,30 +128,15 @@ export function isLive(xen: Hypervisor, record: number): boolean {
  * messages say of the frame meanwhile.
  */
 export function lockPage(xen: Hypervisor, record: number): void {
-  xen.memory.i32[record] = (xen.memory.i32[record] | TYPE_LOCKED) + 1
+  setTypeWord(xen, record, (typeWordOf(xen, record) | TYPE_LOCKED) + 1)
 }
 
 export function unlockPage(xen: Hypervisor, record: number): void {
-  xen.memory.i32[record] = (xen.memory.i32[record] & ~TYPE_LOCKED) - 1
-}
-
-export function isPinned(xen: Hypervisor, record: number): boolean {
-  return (xen.memory.i32[record] & TYPE_PINNED) !== 0
+  setTypeWord(xen, record, (typeWordOf(xen, record) & ~TYPE_LOCKED) - 1)
 }
 
 function traceType(xen: Hypervisor, mfn: number, from: number, to: number): void {
   const isTable = (code: number): boolean => code >= TYPE_CODE.l1 && code <= TYPE_CODE.segdesc
   if (isTable(from) || isTable(to))
     xen.sink?.({ kind: 'type', mfn, from: TYPE_NAMES[from], to: TYPE_NAMES[to] })
-}
-
-/** Same-level page-table references: positive counts entries in this table, negative tables that use it (XSA-240). */
-export function linearCount(xen: Hypervisor, record: number): number {
-  return (xen.memory.i32[record + OWNER_WORD] | 0) >> 16
-}
-
-export function addLinearCount(xen: Hypervisor, record: number, by: number): void {
-  const words = xen.memory.i32
-  const word = words[record + OWNER_WORD]
-  words[record + OWNER_WORD] = (((linearCount(xen, record) + by) << 16) | (word & 0xffff)) >>> 0
 }

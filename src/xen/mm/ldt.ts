@@ -1,14 +1,14 @@
 import { hex64, PAGE, slotAt, vaHigh, vaOf } from '../../bits/address.ts'
-import { EINVAL } from '../../bits/errno.ts'
 import { entryFrame, P } from '../../bits/pte.ts'
+import { TYPE_CODE } from '../../bits/type-word.ts'
 import { type Trap, VECTOR_GP, VECTOR_NP, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
-import { getDescriptorPage } from '../hypercalls/set-gdt.ts'
-import { l1TableOf } from '../hypercalls/update-va-mapping.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ACCESSED, CODE_OR_DATA, FIRST_XEN_DESCRIPTOR } from '../pv/descriptors.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
-import { putPageAndType } from './frame-type.ts'
+import { refuse } from '../refusal.ts'
+import { getPageAndType, putPageAndType } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
+import { l1TableOf } from './linear-map.ts'
 
 /** Most descriptors of an LDT: its limit has 16 bits. */
 const MAX_LDT_ENTRIES = 8192
@@ -24,8 +24,7 @@ export function setLdt(xen: Hypervisor, vcpu: PvVcpu, lo: number, hi: number, en
   const nowhere = entries === 0 && !xen.version.rules.eagerLdt
   const base = nowhere ? 0 : vaOf(lo, hi)
   if (!isGuestAddress(base) || base % PAGE !== 0 || entries > MAX_LDT_ENTRIES) {
-    xen.log('setLdt', { ptr: hex64(lo, hi).replace(/^0+(?=.)/, ''), ents: entries })
-    return EINVAL
+    return refuse(xen, 'setLdt', { ptr: hex64(lo, hi).replace(/^0+(?=.)/, ''), ents: entries })
   }
   if (base === vcpu.ldtBase && entries === vcpu.ldtEntries) return 0
   dropLdt(xen, vcpu)
@@ -55,7 +54,7 @@ export function faultInLdt(xen: Hypervisor, vcpu: PvVcpu, offset: number): boole
   const lo = xen.memory.u32[at]
   if ((lo & P) === 0) return false
   const mfn = entryFrame(lo, xen.memory.u32[at + 1])
-  if (!getDescriptorPage(xen, vcpu.domain, mfn)) return false
+  if (getPageAndType(xen, mfn, vcpu.domain, TYPE_CODE.segdesc) !== 0) return false
   vcpu.ldtFrames.set(page, mfn)
   return true
 }

@@ -1,8 +1,8 @@
 import { ENTRY_BYTES, REGION, slotAt } from '../../bits/address.ts'
 import { entryHi, entryLo, P, PSE, US } from '../../bits/pte.ts'
-import { REF_XEN_HEAP, REFS_WORD } from '../../machine/frames.ts'
+import { REF_XEN_HEAP } from '../../machine/frames.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { ownerOf } from './references.ts'
+import { ownerOf, setRefsWord } from './frame-record.ts'
 
 /** What the M2P says of a frame that has no pfn: all ones, which a message prints as ffffffffffffffff. */
 export const INVALID_M2P = -1
@@ -35,7 +35,7 @@ export class M2p {
   build(l3?: number): void {
     this.l3 = this.xen.allocateXenTable(l3)
     if (this.xen.version.rules.m2pTableIsHeap) {
-      this.xen.memory.u32[this.xen.memory.record(this.l3) + REFS_WORD] = REF_XEN_HEAP
+      setRefsWord(this.xen, this.xen.memory.record(this.l3), REF_XEN_HEAP)
     }
     const l2s = new Map<number, number>()
     // A large page of the table describes 2^18 frames: four groups.

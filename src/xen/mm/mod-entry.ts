@@ -1,10 +1,10 @@
-import { EINVAL } from '../../bits/errno.ts'
 import { A, D, entryFrame, foldFlags, P } from '../../bits/pte.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import { addFacts, refuse } from '../refusal.ts'
 import {
-  adjust,
-  adjusted,
+  adjustedHigh,
+  adjustedLow,
   badFlags,
   getPageFromL1e,
   getPageFromUpper,
@@ -21,52 +21,64 @@ const BAD_FLAGS = {
   4: 'badL4FlagsMod',
 } as const satisfies Record<TableLevel, string>
 
+/** What is to become of one entry. The hypervisor has one of these, which is filled in anew for each update. */
+export type EntryUpdate = {
+  level: TableLevel
+  /** Frame of the table. */
+  table: number
+  slot: number
+  lo: number
+  hi: number
+  /** Keep the accessed and dirty bits of the old entry: MMU_PT_UPDATE_PRESERVE_AD. */
+  keepAccessed: boolean
+  /** Whose table it is, and whose frame the entry is to map. */
+  tableOwner: Domain
+  pageOwner: Domain
+}
+
+export function newUpdate(owner: Domain): EntryUpdate {
+  return {
+    level: 1,
+    table: 0,
+    slot: 0,
+    lo: 0,
+    hi: 0,
+    keepAccessed: false,
+    tableOwner: owner,
+    pageOwner: owner,
+  }
+}
+
 /**
- * Change one entry of a live table: mod_l1_entry() to mod_l4_entry(). 0, or a negative error; an update that fails
- * changes nothing.
+ * Change one entry of a live table of its level: mod_l1_entry() to mod_l4_entry(). 0, or a negative error; an update that
+ * fails changes nothing.
  *
  * The new references are taken before the old ones are given back. So a frame's last writable mapping cannot become its
  * use as a table in one update.
- *
- * @param table frame of the table, live and of `level`
- * @param keepAccessed keep the accessed and dirty bits of the old entry: MMU_PT_UPDATE_PRESERVE_AD
  */
-export function modEntry(
-  xen: Hypervisor,
-  level: TableLevel,
-  table: number,
-  slot: number,
-  lo: number,
-  hi: number,
-  keepAccessed: boolean,
-  tableOwner: Domain,
-  pageOwner: Domain,
-): number {
-  if (isXenSlot(level, slot)) {
-    xen.log('xenSlotL4', { slot, pl4e: slot })
-    return EINVAL
-  }
+export function modEntry(xen: Hypervisor, update: EntryUpdate): number {
+  const { level, table, slot, tableOwner } = update
+  let { lo, hi } = update
+  if (isXenSlot(level, slot)) return refuse(xen, 'xenSlotL4', { slot, pl4e: slot, table, level })
   const words = xen.memory.u32
   const at = xen.memory.backing(xen.memory.record(table)) + slot * 2
   const oldLo = words[at]
   const oldHi = words[at + 1]
-  const kept = keepAccessed ? oldLo & (A | D) : 0
+  const kept = update.keepAccessed ? oldLo & (A | D) : 0
   if ((lo & P) !== 0) {
     const bad = foldFlags(lo, hi) & badFlags(xen, tableOwner, level)
-    if (bad !== 0) {
-      xen.log(BAD_FLAGS[level], { flags: bad })
-      return EINVAL
-    }
+    if (bad !== 0) return refuse(xen, BAD_FLAGS[level], { flags: bad, table, slot, level })
     if (xen.version.rules.adjustsFirst) {
-      lo = adjust(xen, level, lo, hi)
-      hi = adjusted.hi
+      const low = adjustedLow(xen, level, lo, hi)
+      hi = adjustedHigh(level, lo, hi)
+      lo = low
     }
     if (!isFast(xen, level, oldLo, oldHi, lo, hi)) {
       const rc =
         level === 1
-          ? getPageFromL1e(xen, lo, hi, tableOwner, pageOwner)
+          ? getPageFromL1e(xen, lo, hi, tableOwner, update.pageOwner)
           : getPageFromUpper(xen, level, lo, hi, table, tableOwner)
-      if (rc < 0) return level === 1 ? (xen.version.errnos.refusedEntry ?? rc) : rc
+      if (rc < 0) return addFacts(xen, { table, slot, level }, refusedAs(xen, level))
       lo = (lo ^ rc) >>> 0
       store(xen, level, at, lo, hi, kept)
       put(xen, level, oldLo, oldHi, table, tableOwner)
@@ -84,16 +96,22 @@ export function modEntry(
   return 0
 }
 
+/** What a guest is told of an entry whose references are not to be had; null for what refused it. */
+function refusedAs(xen: Hypervisor, level: TableLevel): number | null {
+  return level === 1 ? xen.version.errnos.refusedEntry : null
+}
+
 /** Write a present entry, adjusted, over the one at word `at`. */
 function store(xen: Hypervisor, level: TableLevel, at: number, lo: number, hi: number, kept: number): void {
   const words = xen.memory.u32
   const wasPresent = (words[at] & P) !== 0
   if (!xen.version.rules.adjustsFirst) {
-    lo = adjust(xen, level, lo, hi)
-    hi = adjusted.hi
+    words[at] = (adjustedLow(xen, level, lo, hi) | kept) >>> 0
+    words[at + 1] = adjustedHigh(level, lo, hi)
+  } else {
+    words[at] = (lo | kept) >>> 0
+    words[at + 1] = hi
   }
-  words[at] = (lo | kept) >>> 0
-  words[at + 1] = hi
   // What was not present cannot be cached.
   if (wasPresent) xen.entryChanged(level, at)
 }

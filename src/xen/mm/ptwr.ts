@@ -4,15 +4,20 @@ import { TYPE_CODE } from '../../bits/type-word.ts'
 import { PF_PRESENT, PF_RESERVED, PF_USER, PF_WRITE } from '../../machine/vcpu/mmu.ts'
 import type { FaultingStore, Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Domain } from '../domain.ts'
-import { l1TableOf } from '../hypercalls/update-va-mapping.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { adjust, adjusted, getPageFromL1e, isReadOnlyDevice, putPageFromL1e } from './entries.ts'
+import { passOn, refuse } from '../refusal.ts'
+import { adjustedHigh, adjustedLow, getPageFromL1e, isReadOnlyDevice, putPageFromL1e } from './entries.ts'
+import { typeCodeOf } from './frame-record.ts'
 import { isLive, lockPage, unlockPage } from './frame-type.ts'
 import { isGuestAddress } from './guest-copy.ts'
-import { getPage, putPage, typeCodeOf } from './references.ts'
+import { l1TableOf } from './linear-map.ts'
+import { getPage, putPage } from './references.ts'
 
 /** vm_assist type 2: stores to live L1 tables are carried out by Xen. */
 export const ASSIST_WRITABLE_PAGETABLES = 2
+
+/** `by` in the facts of a refusal that no hypercall asked for, but a store to a table in use. */
+export const STORE = 'store'
 
 /**
  * A page fault of the guest, before the guest sees it: fixup_page_fault(). A kernel's store to a read-only mapping of a
@@ -51,7 +56,7 @@ function emulateWrite(
   }
   const record = xen.memory.record(table)
   if (record === -1 || !getPage(xen, table, record, domain)) {
-    xen.log('pageRef', { mfn: table })
+    refuse(xen, 'pageRef', { mfn: table, va })
     return false
   }
   const done = isLive(xen, record) && emulateLocked(xen, domain, va, store, table, record)
@@ -73,7 +78,7 @@ function emulateLocked(
   if (bytes > 8) return false
   if ((offset & (bytes - 1)) !== 0) {
     const digits = hexVa(va).replace(/^0+(?=.)/, '')
-    xen.log('ptwrAccess', { cr2: digits, addr: digits, bytes })
+    refuse(xen, 'ptwrAccess', { cr2: digits, addr: digits, bytes, table })
     return false
   }
   lockPage(xen, record)
@@ -109,13 +114,13 @@ function storeToLiveL1(
   if ((lo & P) !== 0) {
     const rc = getPageFromL1e(xen, lo, hi, domain, domain)
     if (rc < 0) {
-      xen.log('ptwrGet')
-      xen.ptwrRefused = { table, slot }
+      passOn(xen, 'ptwrGet', { table, slot, level: 1, by: STORE })
       if (xen.sink !== null) xen.sink({ kind: 'ptwr', table, slot, lo, hi, refused: true })
       return false
     }
-    lo = adjust(xen, 1, (lo ^ rc) >>> 0, hi, 'globalKernelPtwr')
-    hi = adjusted.hi
+    const got = (lo ^ rc) >>> 0
+    lo = adjustedLow(xen, 1, got, hi, 'globalKernelPtwr')
+    hi = adjustedHigh(1, got, hi)
   }
   words[at] = lo
   words[at + 1] = hi

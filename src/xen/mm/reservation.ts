@@ -1,12 +1,13 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
-import { DOMID } from '../../bits/domid.ts'
-import { TYPE_PINNED } from '../../machine/frames.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
+import type { Call } from '../call.ts'
 import { type Domain, maxExtentOrder } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
+import { isRefusal, type Refusal, refused } from '../refusal.ts'
 import { COST_NS } from '../sched/work.ts'
-import { mayActOn } from './foreign.ts'
-import { isPinned, putPageAndType } from './frame-type.ts'
+import { domainNamed, mayActOn } from './foreign.ts'
+import { isPinned, setPinned } from './frame-record.ts'
+import { putPageAndType } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
 import { assignFrame, freeIfUnused, getPage, putAllocationReference, putPage } from './references.ts'
 
@@ -28,15 +29,16 @@ export const RESERVATION_BYTES = 32
 /** A start extent travels in the command above bit 6, so no list is longer than what fits there. */
 const MAX_EXTENTS = 2 ** 58
 
-const words = new Uint32Array(RESERVATION_BYTES / 4)
 const extent = new Uint32Array(2)
 
-/** Read the structure at `va`. Null when it cannot be read, or names a domain that the caller may not act on. */
-export function readReservation(xen: Hypervisor, caller: Domain, port: Vcpu, va: number): Reservation | null {
-  if (!copyFromGuest(port, va, words, 7)) return null
+/** Read the structure at `va`; refused when it cannot be read, or names a domain that the caller may not act on. */
+export function readReservation({ xen, domain: caller, port }: Call, va: number): Reservation | Refusal {
+  const words = new Uint32Array(RESERVATION_BYTES / 4)
+  if (!copyFromGuest(port, va, words, 7)) return refused(xen, 'unreadable', { va })
   const id = words[6] & 0xffff
-  const target = id === DOMID.SELF || id === caller.id ? caller : xen.domainById(id)
-  if (target === undefined || !mayActOn(caller, target)) return null
+  const target = domainNamed(xen, caller, id)
+  if (target === undefined) return refused(xen, 'noDomain', { domid: id })
+  if (!mayActOn(caller, target)) return refused(xen, 'notAllowed', { domid: id })
   const count = words[3] * 0x1_0000_0000 + words[2]
   return { list: vaOf(words[0], words[1]), count, order: words[4], target }
 }
@@ -46,21 +48,21 @@ const extents = new Uint32Array(PAGE / 4)
 export type ReservationChange = 'increase' | 'populate' | 'decrease'
 
 /**
- * increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on.
+ * increase_reservation(), populate_physmap(), decrease_reservation(): extents from `start` on. What cannot be done ends the
+ * list: a guest is told how many extents are done, and no error.
  *
  * @returns how many are done, and whether that is all: a long list is put off
  */
 export function changeReservation(
-  xen: Hypervisor,
-  caller: Domain,
-  port: Vcpu,
+  call: Call,
   argument: number,
   start: number,
   how: ReservationChange,
 ): { readonly done: number; readonly isOver: boolean } {
   const over = (done: number) => ({ done, isOver: true })
-  const reservation = readReservation(xen, caller, port, argument)
-  if (reservation === null) return over(start)
+  const { xen, domain: caller, port } = call
+  const reservation = readReservation(call, argument)
+  if (isRefusal(reservation)) return over(start)
   const { list, count, order, target } = reservation
   // An increase without a list gives frames whose numbers nobody asked for.
   const hasList = how !== 'increase' || list !== 0
@@ -145,7 +147,7 @@ function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
     return false
   }
   if (xen.version.rules.freeUnpins && isPinned(xen, record)) {
-    xen.memory.u32[record] = (xen.memory.u32[record] & ~TYPE_PINNED) >>> 0
+    setPinned(xen, record, false)
     putPageAndType(xen, mfn, record)
   }
   putAllocationReference(xen, mfn, record)

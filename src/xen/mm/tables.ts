@@ -1,5 +1,4 @@
 import { SLOTS } from '../../bits/address.ts'
-import { EINVAL } from '../../bits/errno.ts'
 import { entryHi, entryLo, G, HI_FRAME, HI_GUEST_KERNEL, HI_NX, P, RW, US } from '../../bits/pte.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import {
@@ -14,15 +13,17 @@ import {
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { checkDescriptorPage } from '../pv/descriptors.ts'
+import { passOn, refuse } from '../refusal.ts'
 import {
-  adjust,
-  adjusted,
+  adjustedHigh,
+  adjustedLow,
   badFlags,
   getPageFromL1e,
   getPageFromUpper,
   putPageFromL1e,
   putPageFromUpper,
 } from './entries.ts'
+import { setLinearCount } from './frame-record.ts'
 
 /**
  * Whole tables: a frame becomes one when every entry of it has been checked and has taken its references, and ceases to
@@ -41,8 +42,8 @@ export const FIRST_XEN_SLOT = 256
 export const LAST_XEN_SLOT = 271
 
 /**
- * Validate a frame as a table of `level`, or as a page of descriptors. 0, or the error of the entry that failed; then
- * every reference taken is given back, and entries that were adjusted already stay so.
+ * Validate a frame as a table of `level`, or as a page of descriptors. -1, or the slot of the entry that failed, which the
+ * refusal is about; then every reference taken is given back, and entries that were adjusted already stay so.
  */
 export function promoteTable(
   xen: Hypervisor,
@@ -52,19 +53,19 @@ export function promoteTable(
   code: number,
 ): number {
   xen.work.table()
-  if (code === TYPE_CODE.l1) return promoteL1(xen, domain, record)
-  if (code === TYPE_CODE.segdesc) {
-    const bad = checkDescriptorPage(xen, xen.memory.backing(record))
-    return bad === -1 ? 0 : EINVAL
-  }
-  return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
+  if (code === TYPE_CODE.l1) return promoteL1(xen, domain, mfn, record)
+  if (code !== TYPE_CODE.segdesc) return promoteUpper(xen, domain, mfn, record, code as 2 | 3 | 4)
+  const slot = checkDescriptorPage(xen, xen.memory.backing(record))
+  if (slot !== -1) refuse(xen, 'badDescriptor', { table: mfn, slot })
+  return slot
 }
 
 /**
- * An L1. Nearly all of a boot's time under Xen is spent here, so the common entry is handled in line: a frame of the
- * domain's own RAM, not at the limits of its counts, and for a writable entry of type `writable` already.
+ * An L1. Nearly all of a boot's time under Xen is spent here, so the common entry is handled in line, and this function alone
+ * reads and writes the words of records itself: a frame of the domain's own RAM, not at the limits of its counts, and for a
+ * writable entry of type `writable` already.
  */
-function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
+function promoteL1(xen: Hypervisor, domain: Domain, mfn: number, record: number): number {
   const { memory } = xen
   const words = memory.i32
   const table = memory.backing(record)
@@ -101,19 +102,18 @@ function promoteL1(xen: Hypervisor, domain: Domain, record: number): number {
     }
     const rc = getPageFromL1e(xen, lo >>> 0, hi >>> 0, domain, domain)
     if (rc < 0) {
-      xen.failedSlot = slot
-      xen.log('failureL1', { rc, slot })
+      passOn(xen, 'failureL1', { rc, slot, table: mfn, level: 1 }, xen.version.errnos.refusedEntry)
       for (let done = slot - 1; done >= 0; done--) {
         const entry = table + done * 2
         putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
       }
-      xen.failedSlot = slot
-      return xen.version.errnos.refusedEntry ?? rc
+      return slot
     }
-    words[at] = adjust(xen, 1, (lo ^ rc) >>> 0, hi >>> 0)
-    words[at + 1] = adjusted.hi
+    const got = (lo ^ rc) >>> 0
+    words[at] = adjustedLow(xen, 1, got, hi >>> 0)
+    words[at + 1] = adjustedHigh(1, got, hi >>> 0)
   }
-  return 0
+  return -1
 }
 
 /** One more writable reference on a frame that is writable already, or has had no type yet. */
@@ -140,30 +140,31 @@ function promoteUpper(
   const words = xen.memory.u32
   const table = xen.memory.backing(record)
   // A fresh validation starts the count of same-level references anew.
-  words[record + OWNER_WORD] &= 0xffff
+  setLinearCount(xen, record, 0)
   for (let slot = 0; slot < SLOTS; slot++) {
     if (isXenSlot(level, slot)) continue
     const at = table + slot * 2
-    if ((words[at] & P) === 0) continue
-    const rc = getPageFromUpper(xen, level, words[at], words[at + 1], mfn, domain)
+    const lo = words[at]
+    const hi = words[at + 1]
+    if ((lo & P) === 0) continue
+    const rc = getPageFromUpper(xen, level, lo, hi, mfn, domain)
     if (rc !== 0) {
       const id = level === 2 ? 'failureL2' : level === 3 ? 'failureL3' : 'failureL4'
-      xen.log(id, { rc, slot })
+      passOn(xen, id, { rc, slot, table: mfn, level })
       for (let done = slot - 1; done >= 0; done--) {
         if (!isXenSlot(level, done))
           putPageFromUpper(xen, words[table + done * 2], words[table + done * 2 + 1], mfn)
       }
-      xen.failedSlot = slot
-      return rc
+      return slot
     }
-    words[at] = adjust(xen, level, words[at], words[at + 1])
-    words[at + 1] = adjusted.hi
+    words[at] = adjustedLow(xen, level, lo, hi)
+    words[at + 1] = adjustedHigh(level, lo, hi)
   }
   if (level === 4) {
     initXenSlots(xen, mfn, table)
     if (isM2pStrict(domain)) fillM2pSlot(xen, table)
   }
-  return 0
+  return -1
 }
 
 export function isXenSlot(level: number, slot: number): boolean {

@@ -1,10 +1,10 @@
 import { vaOf } from '../../bits/address.ts'
-import { EPERM } from '../../bits/errno.ts'
 import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Call } from '../call.ts'
 import { arg32, argHigh } from '../hypercalls/arguments.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from '../mm/guest-copy.ts'
+import { refuse } from '../refusal.ts'
 
 /** Bits that are always set, and those that a guest may set. */
 const DR6 = { ones: 0xffff_0ff0, settable: 0xe00f } as const
@@ -25,7 +25,7 @@ export function storeDebugRegister(xen: Hypervisor, port: Vcpu, n: number, lo: n
     case 1:
     case 2:
     case 3:
-      if (!isGuestAddress(vaOf(lo, hi))) return EPERM
+      if (!isGuestAddress(vaOf(lo, hi))) return refuse(xen, 'notAllowed', { register: n })
       code.setDebugRegister(n, lo, hi)
       return 0
     case 4:
@@ -34,15 +34,15 @@ export function storeDebugRegister(xen: Hypervisor, port: Vcpu, n: number, lo: n
       return 0
     case 5:
     case 7: {
-      if (hi !== 0 || (lo & DR7.generalDetect) !== 0) return EPERM
+      if (hi !== 0 || (lo & DR7.generalDetect) !== 0) return refuse(xen, 'notAllowed', { register: n })
       const isForPorts = [16, 20, 24, 28].some((shift) => ((lo >>> shift) & 3) === IO_BREAKPOINT)
       // Ports are not the guest's.
-      if (isForPorts) return EPERM
+      if (isForPorts) return refuse(xen, 'notAllowed', { register: n })
       code.setDebugRegister(7, ((lo & DR7.settable) | DR7.ones) >>> 0, 0)
       return 0
     }
     default:
-      return xen.version.errnos.debugRegister
+      return refuse(xen, 'debugRegister', { register: n })
   }
 }
 
@@ -55,7 +55,7 @@ function aliased(n: number): number {
 export function getDebugRegister({ xen, port }: Call): number {
   const n = arg32(port, 0)
   if (n > 7) {
-    const error = xen.version.errnos.debugRegister
+    const error = refuse(xen, 'debugRegister', { register: n })
     port.setNumber(RAX, error)
     return error
   }

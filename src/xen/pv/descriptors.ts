@@ -20,26 +20,28 @@ export const FIRST_XEN_DESCRIPTOR = 14 * SLOTS
 /** The 64-bit code segment that Xen lends every guest: FLAT_KERNEL_CS. */
 const FLAT_KERNEL_CS = 0xe033
 
-/** The halves of the descriptor that checkDescriptor() last accepted, as they are to be stored. */
-export const checked = { lo: 0, hi: 0 }
+/** Whether a guest may have this descriptor: check_descriptor(). What is not present always faults, whatever it says. */
+export function mayHaveDescriptor(lo: number, hi: number): boolean {
+  if ((hi & PRESENT) === 0 || (hi & CODE_OR_DATA) !== 0 || (hi & SYSTEM_TYPE) === 0) return true
+  return isCallGate(hi) && isGateTarget(lo >>> 16) && (hi & 0xff) === 0
+}
 
 /**
- * Whether a guest may have this descriptor: check_descriptor(). It is left in `checked`, corrected: nothing of a guest
- * is more privileged than ring 3, where its kernel runs, and a call gate is made one that ring 3 cannot call itself.
+ * The halves of a descriptor that a guest may have, as they are stored. Nothing of a guest is more privileged than ring 3,
+ * where its kernel runs, and a call gate is made one that ring 3 cannot call itself: Xen emulates far calls through it, and
+ * finds the DPL that the guest gave it in the selector.
  */
-export function checkDescriptor(lo: number, hi: number): boolean {
-  checked.lo = lo
-  checked.hi = hi
-  // What is not present always faults, whatever it says.
-  if ((hi & PRESENT) === 0) return true
-  checked.hi = (hi | DPL) >>> 0
-  if ((hi & CODE_OR_DATA) !== 0 || (hi & SYSTEM_TYPE) === 0) return true
-  if ((hi & SYSTEM_TYPE) !== CALL_GATE) return false
-  if (!isGateTarget(lo >>> 16) || (hi & 0xff) !== 0) return false
-  // Xen emulates far calls through the gate, and finds the DPL that the guest gave it in the selector.
-  checked.lo = (lo | (3 << 16)) >>> 0
-  checked.hi = (hi & ~DPL) >>> 0
-  return true
+export function storedDescriptorLow(lo: number, hi: number): number {
+  return isCallGate(hi) ? (lo | (3 << 16)) >>> 0 : lo
+}
+
+export function storedDescriptorHigh(hi: number): number {
+  if ((hi & PRESENT) === 0) return hi
+  return (isCallGate(hi) ? hi & ~DPL : hi | DPL) >>> 0
+}
+
+function isCallGate(hi: number): boolean {
+  return (hi & PRESENT) !== 0 && (hi & (CODE_OR_DATA | SYSTEM_TYPE)) === CALL_GATE
 }
 
 /** guest_gate_selector_okay(): code of the guest's own GDT or LDT, or the one segment of Xen that guests share. */
@@ -57,9 +59,11 @@ export function checkDescriptorPage(xen: Hypervisor, table: number): number {
   const words = xen.memory.u32
   for (let slot = 0; slot < SLOTS; slot++) {
     const at = table + slot * 2
-    if (!checkDescriptor(words[at], words[at + 1])) return slot
-    words[at] = checked.lo
-    words[at + 1] = checked.hi
+    const lo = words[at]
+    const hi = words[at + 1]
+    if (!mayHaveDescriptor(lo, hi)) return slot
+    words[at] = storedDescriptorLow(lo, hi)
+    words[at + 1] = storedDescriptorHigh(hi)
   }
   return -1
 }

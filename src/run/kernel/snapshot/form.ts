@@ -5,6 +5,7 @@ import { listOf, text, whole } from '../../../files/checked.ts'
 import { MAX_FRAMES } from '../../../machine/memory.ts'
 import type { SavedXen } from '../../../xen/hypervisor.ts'
 import { isGuestAddress } from '../../../xen/mm/guest-copy.ts'
+import { REASONS } from '../../../xen/refusal.ts'
 import { StoreForm } from './store-form.ts'
 
 /**
@@ -94,7 +95,27 @@ const DomainForm = v.strictObject({
 
 const RangesForm = listOf(v.strictObject({ start: Frame, end: whole(0, MAX_FRAMES) }), 2 ** 21)
 
-const TypeWord = v.pipe(v.string(), v.regex(/^[0-9a-f?]{0,40}$/))
+const FactName = v.pipe(v.string(), v.regex(/^\w{1,24}$/))
+/** A guest names frames by any 64 bits. */
+const NumberFact = v.pipe(v.number(), v.minValue(-(2 ** 64)), v.maxValue(2 ** 64))
+const DomainFact = v.strictObject({ domain: v.nullable(whole(0, 0xffff)) })
+
+const FrameNumber = whole(0, 2 ** 40)
+const TypeWord = v.pipe(v.string(), v.regex(/^[0-9a-f?]{1,40}$/))
+/** What is told of a frame whose type stood in the way. */
+const TypeInTheWayForm = v.object({ mfn: FrameNumber, pfn: NumberFact, saw: TypeWord, exp: TypeWord })
+
+const RefusalForm = v.pipe(
+  v.strictObject({
+    reason: v.picklist(REASONS),
+    facts: v.record(FactName, v.union([NumberFact, text(64), DomainFact])),
+    errno: whole(-0xfff, -1),
+  }),
+  v.check(
+    ({ reason, facts }) => reason !== 'badType' || v.is(TypeInTheWayForm, facts),
+    'the frame and both types are needed',
+  ),
+)
 
 const XenForm = v.strictObject({
   now: Clock,
@@ -106,14 +127,7 @@ const XenForm = v.strictObject({
   }),
   log: v.pipe(v.tuple([whole(0, 10), Time, whole(0, Number.MAX_SAFE_INTEGER)]), v.readonly()),
   work: v.pipe(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1e9)), Clock]), v.readonly()),
-  lastRefusal: v.nullable(
-    v.strictObject({
-      mfn: whole(0, 2 ** 40),
-      pfn: whole(-1, Number.MAX_SAFE_INTEGER),
-      saw: TypeWord,
-      exp: TypeWord,
-    }),
-  ),
+  refusal: v.nullable(RefusalForm),
 }) satisfies v.GenericSchema<unknown, SavedXen>
 
 const CpuForm = v.strictObject({
