@@ -8,13 +8,13 @@ import type { Hypervisor } from '../xen/hypervisor.ts'
 import { stepOver } from '../xen/pv/core.ts'
 import { forcedCpuid, guestCpuid } from '../xen/pv/cpuid.ts'
 import { emulatePrivileged } from '../xen/pv/emulate.ts'
+import { deliverEvents } from '../xen/pv/events.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
 import { segmentInstruction } from '../xen/pv/segments.ts'
 import type { PvVcpu } from '../xen/pv-vcpu.ts'
-import { deliverEvents } from '../xen/sched/events.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
-import { COST_NS } from '../xen/sched/work.ts'
+import { COST_NS } from '../xen/work.ts'
 
 /**
  * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an

@@ -3,8 +3,8 @@ import { BadInput } from '../bits/bad-input.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { RECORD_WORDS, REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import type { Domain } from '../xen/domain.ts'
+import { setRecord } from '../xen/frames/frame-record.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
-import { setRecord } from '../xen/mm/frame-record.ts'
 import { P2m, type P2mRun } from './p2m.ts'
 
 /** Frames for a domain: the first `initial` pages in a row, if there is such a row; the others from the bottom up. */

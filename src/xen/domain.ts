@@ -1,10 +1,23 @@
 import { DOMID } from '../bits/domid.ts'
 import type { E820Entry } from './abi.ts'
 import type { PvVcpu } from './pv-vcpu.ts'
-import type { Ports } from './sched/event-channels.ts'
 
 /** A page of a domain that its toolstack has mapped writable in dom0 for as long as the domain lives, and who uses it there. */
 export type BackendPage = { readonly mfn: number; readonly user: 'console' | 'xenstore' }
+
+/** What a port is bound to. A backend is the toolstack's end in dom0, which is not a guest here. */
+export type Port =
+  | (Notifies & { readonly kind: 'unbound'; readonly remote: number })
+  | (Notifies & { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number })
+  | (Notifies & { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void })
+  | (Notifies & { readonly kind: 'virq'; readonly virq: number })
+  | (Notifies & { readonly kind: 'ipi' })
+
+/** Which of the domain's vCPUs is told of the event: notify_vcpu_id. */
+type Notifies = { readonly vcpu: number }
+
+/** The event channels of a domain, by port. */
+export type Ports = (Port | undefined)[]
 
 /** A domain: who owns frames and makes hypercalls. */
 export type Domain = {

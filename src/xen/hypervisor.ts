@@ -13,15 +13,7 @@ import {
 } from '../machine/frames.ts'
 import { type FrameRange, MAX_FRAMES, type Memory } from '../machine/memory.ts'
 import { Walk, walk } from '../machine/vcpu/mmu.ts'
-import {
-  ARGUMENTS,
-  DomainCrash,
-  type FaultingStore,
-  type Host,
-  RAX,
-  type Trap,
-  Vcpu,
-} from '../machine/vcpu/vcpu.ts'
+import { type FaultingStore, type Host, type Trap, Vcpu } from '../machine/vcpu/vcpu.ts'
 import type { Sink } from '../trace/events.ts'
 import type { E820Entry } from './abi.ts'
 import type { Call } from './call.ts'
@@ -29,22 +21,15 @@ import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
 import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
-import { PREEMPTED } from './hypercalls/continuation.ts'
-import { hypercallOf } from './hypercalls/hypercalls.ts'
-import { traceHypercall } from './hypercalls/trace-hypercall.ts'
-import { refsWordOf, setRecord, typeWordOf } from './mm/frame-record.ts'
-import { Heap, type SavedHeap } from './mm/heap.ts'
-import { loadSelector } from './mm/ldt.ts'
-import { M2p } from './mm/m2p.ts'
-import { type EntryUpdate, newUpdate } from './mm/mod-entry.ts'
-import { fixupPageFault } from './mm/ptwr.ts'
-import { deliverException } from './pv/exceptions.ts'
-import { stepBack, systemCall } from './pv/system-call.ts'
+import { type EntryUpdate, newUpdate } from './frames/entry-update.ts'
+import { refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
+import { Heap, type SavedHeap } from './frames/heap.ts'
+import { M2p } from './frames/m2p.ts'
 import { newVcpu, type PvVcpu } from './pv-vcpu.ts'
-import { type Refusal, refuse } from './refusal.ts'
-import { COST_NS, Work } from './sched/work.ts'
+import type { Refusal } from './refusal.ts'
 import type { XenVersion } from './versions/version.ts'
 import { refsText, typeText } from './words.ts'
+import { COST_NS, Work } from './work.ts'
 
 /** The machine's physical memory as Xen found it: RAM in ascending frames, everything else is devices or nothing. */
 export type HostMemory = {
@@ -62,9 +47,6 @@ const LAPIC_FRAME = 0xfee00
 
 /** The type word of a frame that is not checked before stores and can never change its type: one permanent reference. */
 const WRITABLE_FOR_EVER = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
-
-/** How long a hypercall takes, in the machine's time. */
-const HYPERCALL_NS = 1000
 
 /** The slot of its L3 in which Xen's text lies: 0xffff82d040000000. */
 const XEN_TEXT_SLOT = 0x141
@@ -90,10 +72,10 @@ export type SavedXen = {
 }
 
 /**
- * Xen on one machine: its version, its memory, its domains. The rules are functions over this in the other files of
- * the room; here is only what they share.
+ * Xen on one machine: its version, its memory, its domains. The rules are functions over this in the folders of the room;
+ * here is only what they share. xen.ts makes a hypervisor of it and them.
  */
-export class Hypervisor implements Host {
+export abstract class Hypervisor implements Host {
   readonly memory: Memory
   /** The rules. Searches change them between two runs, to see which hole a sequence needs. */
   version: XenVersion
@@ -313,75 +295,25 @@ export class Hypervisor implements Host {
     return !deniesUnaddressable || mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
 
-  // ---- the host interface ----
+  // ---- what is made of the rules: xen.ts ----
 
-  /** A driver without code makes a call that is put off again at once; code is led back to its instruction. */
-  hypercall(port: Vcpu): void {
-    if (port.code !== null) {
-      if (this.callOnce(port)) stepBack(port)
-      return
-    }
-    do this.work.done = 0
-    while (this.callOnce(port))
-  }
-
-  /** A hypercall, or a part of it. True when there is more to do. */
-  private callOnce(port: Vcpu): boolean {
-    const call = this.callOf(port)
-    const { domain, vcpu } = call
-    this.current = vcpu
-    this.clock.advance(HYPERCALL_NS)
-    if (domain.crashed || domain.shutdown !== null) throw new DomainCrash(`domain ${domain.id} is dead`)
-    if (!port.kernelMode) {
-      systemCall(this, vcpu)
-      return false
-    }
-    const number = port.regs[RAX * 2]
-    const handler = hypercallOf(number, port.regs[RAX * 2 + 1])
-    const rc = handler === undefined ? refuse(this, 'unknownCommand', { cmd: number }) : handler.call(call)
-    if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
-    if (domain.shutdown !== null) {
-      throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
-    }
-    if (rc === PREEMPTED) {
-      port.set(RAX, number)
-      return true
-    }
-    const { clobber } = this.version.abi
-    if (clobber !== null && handler !== undefined) {
-      for (let i = 0; i < handler.arguments; i++) port.set(ARGUMENTS[i], clobber[0], clobber[1])
-    }
-    if (this.sink !== null) traceHypercall(this.sink, number, rc)
-    if (handler?.leavesResult !== true) port.setNumber(RAX, rc)
-    return false
-  }
-
-  pageFault(
+  abstract hypercall(port: Vcpu): void
+  abstract pageFault(
     port: Vcpu,
     va: number,
     error: number,
     store: FaultingStore | undefined,
-  ): 'emulated' | 'retry' | 'deliver' {
-    this.current = this.vcpuOf(port)
-    this.work.done += COST_NS.trap
-    return fixupPageFault(this, this.current.domain, port, va, error, store)
-  }
-
-  deliver(port: Vcpu, vector: number, error: number): void {
-    this.current = this.vcpuOf(port)
-    deliverException(this, this.current, vector, error)
-  }
-
+  ): 'emulated' | 'retry' | 'deliver'
+  abstract deliver(port: Vcpu, vector: number, error: number): void
   /** int n of a vector that the guest allows: like an exception, but without an error code. */
-  deliverSoftware(port: Vcpu, vector: number): void {
-    this.current = this.vcpuOf(port)
-    deliverException(this, this.current, vector, null)
-  }
-
-  loadSegment(port: Vcpu, selector: number): Trap | null {
-    this.current = this.vcpuOf(port)
-    return loadSelector(this, this.current, selector)
-  }
+  abstract deliverSoftware(port: Vcpu, vector: number): void
+  abstract loadSegment(port: Vcpu, selector: number): Trap | null
+  /**
+   * A frame becomes a table, or a page of descriptors, and ceases to be one: mm/tables.ts. The type system asks for it by
+   * this name, as tables take the types of what is in them.
+   */
+  abstract promoteTable(domain: Domain, mfn: number, record: number, code: number): number
+  abstract demoteTable(domain: Domain, mfn: number, record: number, code: number): void
 
   // ---- translations ----
 

@@ -1,12 +1,29 @@
 import type { Vcpu } from '../machine/vcpu/vcpu.ts'
 import type { Domain } from './domain.ts'
-import { noTimers, type Timers } from './sched/timers.ts'
 
 /** A handler that the guest registered for a CPU exception: Xen's struct trap_info. */
 export type TrapHandler = { readonly flags: number; readonly cs: number; readonly address: number }
 
 /** An entry point that the guest registered; bit 0 of the flags masks events. */
 export type Callback = { readonly flags: number; readonly address: number }
+
+/** What a vCPU waits for in time: nanoseconds of the machine's clock, Infinity for nothing. */
+export type Timers = {
+  /** Nanoseconds between two ticks, or 0 for none. */
+  period: number
+  nextTick: number
+  /** The deadline that the guest has set. */
+  singleshot: number
+  /** Until when the vCPU polls its ports. */
+  poll: number
+}
+
+/** The tick that every PV vCPU starts with. */
+const FIRST_PERIOD = 10_000_000
+
+function noTimers(): Timers {
+  return { period: FIRST_PERIOD, nextTick: FIRST_PERIOD, singleshot: Infinity, poll: Infinity }
+}
 
 /** A record that Xen shares with a guest in a page of the guest's, which holds the page writable. */
 export type Place = { readonly mfn: number; readonly offset: number }

@@ -9,8 +9,8 @@ import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { HYPERCALL, SCHED_OP } from '../../src/xen/abi.ts'
-import { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
+import { Xen } from '../../src/xen/xen.ts'
 import { assemble } from '../tools/assemble.ts'
 import { tinyKernel } from '../tools/tiny-kernel.ts'
 
@@ -68,7 +68,7 @@ const PAGES = 1024
 /** Two domains of one machine, each with a core of its own: what they wrote, in order, and what they executed. */
 function runTwo(): { text: string; instructions: number[]; now: number } {
   const ram = [{ start: 0, end: 0x100 + 4 * PAGES }]
-  const xen = new Hypervisor(xenVersion('4.17'), { ram, map: [] }, new Memory())
+  const xen = new Xen(xenVersion('4.17'), { ram, map: [] }, new Memory())
   let text = ''
   const guests = [kernel('a', 1_000_000), kernel('b', 2_500_000)].map((elf, n) => {
     const image = readImage(elf, 'kernel')

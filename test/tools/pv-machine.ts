@@ -5,9 +5,10 @@ import { ARGUMENTS, type Vcpu } from '../../src/machine/vcpu/vcpu.ts'
 import { buildDomain } from '../../src/toolstack/build-domain.ts'
 import { layoutFor, modelStartOfDay } from '../../src/toolstack/layouts/model.ts'
 import type { Domain } from '../../src/xen/domain.ts'
-import { Hypervisor } from '../../src/xen/hypervisor.ts'
+import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import type { PvVcpu } from '../../src/xen/pv-vcpu.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
+import { Xen } from '../../src/xen/xen.ts'
 
 /** Pages of the guest that tests use: two for data, one for code, one for a stack. Pseudo-physical frames. */
 const DATA = 0x200
@@ -28,7 +29,7 @@ export class PvMachine {
 
   constructor(version = '4.17', privileged = false) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
-    this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(128 << 20))
+    this.xen = new Xen(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(128 << 20))
     const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(layoutFor(0x40_0000, 0, 0x2000)), {
       id: privileged ? 0 : 1,
       privileged,

@@ -11,8 +11,8 @@ import { buildDomain } from '../../src/toolstack/build-domain.ts'
 import type { StartOfDayLayout } from '../../src/toolstack/layouts/start-of-day.ts'
 import { tablesAsNeeded, tablesByLevel } from '../../src/toolstack/layouts/tables.ts'
 import { P2m } from '../../src/toolstack/p2m.ts'
-import { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
+import { Xen } from '../../src/xen/xen.ts'
 
 const VA = REGION.kernelMap
 const P2M_VA = 0x80_0000_0000
@@ -49,7 +49,7 @@ function dom0Layout(types: StartOfDayLayout['types']): StartOfDayLayout {
 
 function build(types: StartOfDayLayout['types']) {
   const ram = [{ start: 0x100, end: 0x1_0000 }]
-  const xen = new Hypervisor(xenVersion('4.17'), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
+  const xen = new Xen(xenVersion('4.17'), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
   const built = buildDomain(xen, dom0Layout(types), {
     id: 0,
     privileged: true,
@@ -146,7 +146,7 @@ test('a p2m gives what was put into it', () => {
 
 test('what does not fit is said', () => {
   const ram = [{ start: 0x100, end: 0x800 }]
-  const xen = new Hypervisor(xenVersion('4.17'), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
+  const xen = new Xen(xenVersion('4.17'), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
   const make = (nrPages: number) => () =>
     buildDomain(xen, dom0Layout('asBuilt'), { id: 0, privileged: true, nrPages })
   assert.throws(make(0x100), (error) => error instanceof BadInput && /lies beyond/.test(error.message))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Heap } from '../../src/xen/mm/heap.ts'
+import { Heap } from '../../src/xen/frames/heap.ts'
 
 const FRAMES = 200_000
 

@@ -7,9 +7,10 @@ import { buildDomain } from '../../src/toolstack/build-domain.ts'
 import { layoutFor, modelStartOfDay } from '../../src/toolstack/layouts/model.ts'
 import { HYPERCALL, MEMORY_OP, MMUEXT } from '../../src/xen/abi.ts'
 import type { Domain } from '../../src/xen/domain.ts'
-import { Hypervisor } from '../../src/xen/hypervisor.ts'
+import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { eventsMasked } from '../../src/xen/sched/vcpu-info.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
+import { Xen } from '../../src/xen/xen.ts'
 
 const RW = 0x8010000000000067n
 const RO = 0x8010000000000065n
@@ -24,7 +25,7 @@ class Guest {
 
   constructor(version = '4.17', id = 0) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
-    this.xen = new Hypervisor(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
+    this.xen = new Xen(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
     const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(this.layout), {
       id,
       privileged: id === 0,

@@ -9,9 +9,10 @@ import type { P2m } from '../../toolstack/p2m.ts'
 import type { Sink } from '../../trace/events.ts'
 import { FillEvents } from '../../trace/fill-events.ts'
 import type { Domain } from '../../xen/domain.ts'
-import { Hypervisor } from '../../xen/hypervisor.ts'
+import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { STORE } from '../../xen/mm/ptwr.ts'
 import { typeInTheWay } from '../../xen/refusal.ts'
+import { Xen } from '../../xen/xen.ts'
 import type { BootResult } from './boot.ts'
 import type { BootPlan } from './boot-plan.ts'
 import { machineBytes } from './reserve.ts'
@@ -90,7 +91,7 @@ export function buildMachine(
   plan: BootPlan,
   memory: Memory,
 ): { xen: Hypervisor; domain: Domain; vcpu: Vcpu } {
-  const xen = new Hypervisor(plan.version, plan.host, memory)
+  const xen = new Xen(plan.version, plan.host, memory)
   const { dom0, nrPages, commandLine, memoryMap } = plan
   const layout = modelStartOfDay(plan.layout)
   const frames = (xen: Hypervisor): P2m => {

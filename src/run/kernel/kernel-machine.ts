@@ -7,8 +7,9 @@ import { unpackInitrd, unpackKernel } from '../../toolstack/image/bzimage.ts'
 import { readImage } from '../../toolstack/image/image.ts'
 import type { DomULayout } from '../../toolstack/layouts/domu.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
-import { type HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
+import type { HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
+import { Xen } from '../../xen/xen.ts'
 
 /** A file that a user named, and what is in it. */
 export type NamedFile = { readonly name: string; readonly bytes: Uint8Array }
@@ -103,7 +104,7 @@ export function buildKernelMachine(
     )
   }
   progress('build')
-  const xen = new Hypervisor(version, hostFor(nrPages), memory)
+  const xen = new Xen(version, hostFor(nrPages), memory)
   const start = buildDomU(xen, {
     id: DOMAIN_ID,
     image,

@@ -7,12 +7,12 @@ import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
-import type { Domain } from '../../xen/domain.ts'
+import type { Domain, Port } from '../../xen/domain.ts'
 import { grantFrames } from '../../xen/hypercalls/grant-table-op.ts'
-import { Hypervisor } from '../../xen/hypervisor.ts'
+import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { PvVcpu } from '../../xen/pv-vcpu.ts'
-import type { Port } from '../../xen/sched/event-channels.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
+import { Xen } from '../../xen/xen.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
 import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
 import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
@@ -129,7 +129,7 @@ export function restoreSnapshot(
   const symbols = new Uint8Array(head.symbols)
   reader.read(symbols)
   const { name, nrPages, storeMfn, consoleMfn } = head
-  const xen = new Hypervisor(xenVersion(head.xen), hostFor(nrPages), memory)
+  const xen = new Xen(xenVersion(head.xen), hostFor(nrPages), memory)
   const domain = xen.addDomain(DOMAIN_ID, false)
   const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)

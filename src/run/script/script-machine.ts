@@ -13,9 +13,10 @@ import {
   PROBE_PAGES,
   PROBE_PFNS,
 } from '../../toolstack/layouts/probe.ts'
-import { Hypervisor, type XenFrames } from '../../xen/hypervisor.ts'
+import type { Hypervisor, XenFrames } from '../../xen/hypervisor.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
+import { Xen } from '../../xen/xen.ts'
 import { dom0Frames, domUFrames } from './recorded-frames.ts'
 
 /** A name's frame in a recording: hex digits, `-` for no pfn. */
@@ -126,7 +127,7 @@ function machineOf({ xen: profile, holes }: ScriptMachineOptions, frames: XenFra
   memory ??= new Memory(96 * 2 ** 20)
   const host = { ram: RAM, map: [], addressBits: 40 }
   const version = xenVersion(profile)
-  const xen = new Hypervisor(withHoles(version, holesOf(version, holes)), host, memory, frames)
+  const xen = new Xen(withHoles(version, holesOf(version, holes)), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.
   xen.coherentTlb = false
   xen.guestLogAll = true

@@ -1,7 +1,7 @@
 import type { Call } from '../call.ts'
 import { copyByteFromGuest } from '../mm/guest-copy.ts'
 import { refuse } from '../refusal.ts'
-import { COST_NS } from '../sched/work.ts'
+import { COST_NS } from '../work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith } from './continuation.ts'
 

@@ -1,19 +1,12 @@
 import { DOMID } from '../../bits/domid.ts'
 import { EVTCHNOP, VIRQ } from '../abi.ts'
 import type { Call } from '../call.ts'
-import type { Domain } from '../domain.ts'
+import type { Domain, Port } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { domainNamed, mayActOn } from '../mm/foreign.ts'
 import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
-import {
-  bindPort,
-  clearPending,
-  isValidPort,
-  type Port,
-  setPending,
-  unmaskPort,
-} from '../sched/event-channels.ts'
-import { COST_NS } from '../sched/work.ts'
+import { bindPort, clearPending, isValidPort, setPending, unmaskPort } from '../sched/event-channels.ts'
+import { COST_NS } from '../work.ts'
 import { arg32, argVa, giveWords, wordsAt } from './arguments.ts'
 import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 

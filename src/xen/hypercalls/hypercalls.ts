@@ -1,10 +1,10 @@
 import { ENOSYS } from '../../bits/errno.ts'
 import { HYPERCALL } from '../abi.ts'
 import type { Call } from '../call.ts'
-import { getDebugRegister, setDebugRegister } from '../pv/debug-registers.ts'
 import { answered } from '../refusal.ts'
 import { callbackOp, setCallbacks } from './callback-op.ts'
 import { consoleIo } from './console-io.ts'
+import { getDebugRegister, setDebugRegister } from './debug-registers.ts'
 import { eventChannelOp, eventChannelOpCompat } from './event-channel-op.ts'
 import { grantTableOp } from './grant-table-op.ts'
 import { iret } from './iret.ts'
@@ -58,7 +58,7 @@ const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.fpu_taskswitch, { arguments: 1, call: fpuTaskswitch }],
   [HYPERCALL.update_descriptor, { arguments: 2, call: updateDescriptor }],
   [HYPERCALL.memory_op, { arguments: 2, call: memoryOp }],
-  [HYPERCALL.multicall, { arguments: 2, call: multicall, leavesResult: true }],
+  [HYPERCALL.multicall, { arguments: 2, call: (call) => multicall(call, hypercallOf), leavesResult: true }],
   [HYPERCALL.update_va_mapping, { arguments: 3, call: updateVaMapping }],
   [HYPERCALL.xen_version, { arguments: 2, call: xenVersionCall }],
   [HYPERCALL.console_io, { arguments: 3, call: consoleIo }],

@@ -5,16 +5,16 @@ import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { MMUEXT } from '../abi.ts'
 import type { Call } from '../call.ts'
 import type { Domain } from '../domain.ts'
+import { isPinned, setPinned } from '../frames/frame-record.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { getPageOwner, mayActOn } from '../mm/foreign.ts'
-import { isPinned, setPinned } from '../mm/frame-record.ts'
-import { getPageAndType, getPageType, putPageAndType } from '../mm/frame-type.ts'
+import { getNamedPage, getPageAndType, putPageAndType } from '../mm/frame-type.ts'
 import { copyFromGuest, isGuestRange } from '../mm/guest-copy.ts'
-import { dropLdt, setLdt } from '../mm/ldt.ts'
+import { setLdt } from '../mm/ldt.ts'
 import { getPage, putPage } from '../mm/references.ts'
-import { fillM2pSlot, isM2pStrict, zapM2pSlot } from '../mm/tables.ts'
+import { newBaseptr, newUserBaseptr } from '../mm/roots.ts'
 import { addFacts, isRefusal, passOn, refuse } from '../refusal.ts'
-import { COST_NS } from '../sched/work.ts'
+import { COST_NS } from '../work.ts'
 import { arg32, argVa, wordsAt } from './arguments.ts'
 import { continueWith, GOES_ON } from './continuation.ts'
 import { doneBefore, writeDone } from './mmu-update.ts'
@@ -158,15 +158,6 @@ function markSuper(xen: Hypervisor, mfn: number, mark: boolean): number {
   return refuse(xen, mark ? 'superpageOff' : 'superpageUnmarkOff', { mfn })
 }
 
-/** Take the page and type reference of a frame that a caller names: get_page_and_type_from_mfn(). Negative error, or 0. */
-function getNamedPage(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
-  const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'pageRef', { mfn })
-  const rc = getPageType(xen, mfn, record, code)
-  if (rc !== 0) putPage(xen, mfn, record)
-  return rc
-}
-
 /** MMUEXT_PIN_Ln_TABLE: one more type and page reference, held by the pinned bit until it is unpinned. */
 function pinTable(xen: Hypervisor, domain: Domain, mfn: number, code: number): number {
   if (xen.version.rules.findsFramesQuietly) {
@@ -198,38 +189,6 @@ function unpinTable(xen: Hypervisor, domain: Domain, mfn: number): number {
   setPinned(xen, record, false)
   putPageAndType(xen, mfn, record)
   putPage(xen, mfn, record)
-  return 0
-}
-
-/**
- * MMUEXT_NEW_BASEPTR: a new root for the kernel, new_guest_cr3(). The reference on the new one is taken before the old
- * one is given back. The LDT's pages go: where the new tables map it is another question.
- */
-export function newBaseptr({ xen, domain: caller, vcpu, port }: Call, mfn: number): number {
-  const old = port.root
-  // The root is only loaded again.
-  if (mfn === old && xen.version.rules.sameRootIsKept) return 0
-  const rc = getNamedPage(xen, mfn, caller, TYPE_CODE.l4)
-  if (rc !== 0) return passOn(xen, 'baseptr', { mfn }, xen.version.errnos.badRoot)
-  dropLdt(xen, vcpu)
-  if (!xen.version.rules.m2pOnPromotion && !isM2pStrict(caller)) fillM2pSlot(xen, xen.memory.frameWords(mfn))
-  port.root = mfn
-  xen.flushTlbs()
-  putPageAndType(xen, old, xen.memory.record(old))
-  return 0
-}
-
-function newUserBaseptr({ xen, domain: caller, vcpu }: Call, mfn: number): number {
-  const old = vcpu.userRoot
-  if (mfn === old && xen.version.rules.sameRootIsKept) return 0
-  if (mfn !== 0) {
-    const rc = getNamedPage(xen, mfn, caller, TYPE_CODE.l4)
-    if (rc !== 0) return passOn(xen, 'userBaseptr', { rc, mfn }, xen.version.errnos.badRoot)
-    // A strict guest's processes do not see the M2P: zap_ro_mpt().
-    if (isM2pStrict(caller)) zapM2pSlot(xen, xen.memory.frameWords(mfn))
-  }
-  vcpu.userRoot = mfn
-  if (old !== 0) putPageAndType(xen, old, xen.memory.record(old))
   return 0
 }
 

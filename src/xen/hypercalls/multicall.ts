@@ -2,18 +2,22 @@ import { ARGUMENTS, RAX } from '../../machine/vcpu/vcpu.ts'
 import type { Call } from '../call.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from '../mm/guest-copy.ts'
 import { refuse } from '../refusal.ts'
-import { COST_NS } from '../sched/work.ts'
+import { COST_NS } from '../work.ts'
 import { arg32, argVa } from './arguments.ts'
 import { continueWith, PREEMPTED } from './continuation.ts'
-import { hypercallOf } from './hypercalls.ts'
+import type { Hypercall } from './hypercalls.ts'
+
+type HypercallOf = (lo: number, hi: number) => Hypercall | undefined
 
 /**
  * multicall(entries, count): hypercalls of {u64 number, u64 result, u64 arguments[6]}, each result written back. A call
  * that leaves for user mode is the last one: what follows would act on a process's tables (XSA-213). It is put off between
  * two calls; a call that is put off itself leaves the rest of it in its entry. Xen reads and carries out one call after the
  * other, so those before one that cannot be read are done. Xen: do_multicall().
+ *
+ * @param hypercallOf the hypercall of a number in two halves
  */
-export function multicall(call: Call): number {
+export function multicall(call: Call, hypercallOf: HypercallOf): number {
   const { xen, port } = call
   const [array, count] = [argVa(port, 0), arg32(port, 1)]
   const result = (rc: number): number => {

@@ -2,7 +2,7 @@ import { vaOf } from '../../bits/address.ts'
 import type { Call } from '../call.ts'
 import { copyFromGuest } from '../mm/guest-copy.ts'
 import { refuse } from '../refusal.ts'
-import { COST_NS } from '../sched/work.ts'
+import { COST_NS } from '../work.ts'
 import { argVa } from './arguments.ts'
 import { continueWith } from './continuation.ts'
 

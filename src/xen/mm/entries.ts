@@ -26,9 +26,6 @@ import {
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
-import { passOn, refuse } from '../refusal.ts'
-import { mayActOn } from './foreign.ts'
 import {
   cacheAttributesOf,
   linearCountOf,
@@ -41,7 +38,10 @@ import {
   typeCodeOf,
   typeCountOf,
   typeWordOf,
-} from './frame-record.ts'
+} from '../frames/frame-record.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { passOn, refuse } from '../refusal.ts'
+import { mayActOn } from './foreign.ts'
 import { getPageType, putPageAndType, putPageType } from './frame-type.ts'
 import { dropLdt } from './ldt.ts'
 import { getPage, hasRoom, putPage } from './references.ts'

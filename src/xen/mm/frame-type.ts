@@ -1,11 +1,10 @@
 import { TYPE_CODE, TYPE_NAMES } from '../../bits/type-word.ts'
 import { TYPE_COUNT, TYPE_LOCKED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
+import { ownerOf, refsWordOf, setTypeWord, typeCountOf, typeWordOf } from '../frames/frame-record.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { passOn, refuse } from '../refusal.ts'
-import { ownerOf, refsWordOf, setTypeWord, typeCountOf, typeWordOf } from './frame-record.ts'
 import { getPage, putPage } from './references.ts'
-import { demoteTable, promoteTable } from './tables.ts'
 
 /**
  * The type system: a frame has one type at a time, and a count of those who rely on it. The type may change only while
@@ -60,7 +59,7 @@ function refuseType(xen: Hypervisor, mfn: number, old: number, code: number): nu
 
 function validate(xen: Hypervisor, mfn: number, record: number, code: number): number {
   const domain = xen.owners[ownerOf(xen, record)] as Domain
-  const failed = promoteTable(xen, domain, mfn, record, code)
+  const failed = xen.promoteTable(domain, mfn, record, code)
   if (failed === -1) {
     setTypeWord(xen, record, typeWordOf(xen, record) | TYPE_VALIDATED)
     return 0
@@ -92,7 +91,7 @@ export function putPageType(xen: Hypervisor, mfn: number, record: number): void 
   if ((old & TYPE_COUNT) === 1 && isTable && (old & TYPE_VALIDATED) !== 0) {
     // The count stays at one while the entries go, so that nobody can give the frame another type meanwhile.
     setTypeWord(xen, record, old & ~TYPE_VALIDATED)
-    demoteTable(xen, xen.owners[ownerOf(xen, record)] as Domain, mfn, record, code)
+    xen.demoteTable(xen.owners[ownerOf(xen, record)] as Domain, mfn, record, code)
     if (xen.sink !== null) traceType(xen, mfn, code, TYPE_CODE.none)
   }
   setTypeWord(xen, record, typeWordOf(xen, record) - 1)
@@ -106,6 +105,15 @@ export function putPageType(xen: Hypervisor, mfn: number, record: number): void 
 export function getPageAndType(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'noPage', { mfn })
+  const rc = getPageType(xen, mfn, record, code)
+  if (rc !== 0) putPage(xen, mfn, record)
+  return rc
+}
+
+/** The same, where a frame that cannot be had has its line: get_page_and_type_from_mfn(). */
+export function getNamedPage(xen: Hypervisor, mfn: number, domain: Domain, code: number): number {
+  const record = xen.memory.record(mfn)
+  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'pageRef', { mfn })
   const rc = getPageType(xen, mfn, record, code)
   if (rc !== 0) putPage(xen, mfn, record)
   return rc

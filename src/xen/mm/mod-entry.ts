@@ -1,5 +1,6 @@
 import { A, D, entryFrame, foldFlags, P } from '../../bits/pte.ts'
 import type { Domain } from '../domain.ts'
+import type { EntryUpdate } from '../frames/entry-update.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { addFacts, refuse } from '../refusal.ts'
 import {
@@ -20,34 +21,6 @@ const BAD_FLAGS = {
   3: 'badL3FlagsMod',
   4: 'badL4FlagsMod',
 } as const satisfies Record<TableLevel, string>
-
-/** What is to become of one entry. The hypervisor has one of these, which is filled in anew for each update. */
-export type EntryUpdate = {
-  level: TableLevel
-  /** Frame of the table. */
-  table: number
-  slot: number
-  lo: number
-  hi: number
-  /** Keep the accessed and dirty bits of the old entry: MMU_PT_UPDATE_PRESERVE_AD. */
-  keepAccessed: boolean
-  /** Whose table it is, and whose frame the entry is to map. */
-  tableOwner: Domain
-  pageOwner: Domain
-}
-
-export function newUpdate(owner: Domain): EntryUpdate {
-  return {
-    level: 1,
-    table: 0,
-    slot: 0,
-    lo: 0,
-    hi: 0,
-    keepAccessed: false,
-    tableOwner: owner,
-    pageOwner: owner,
-  }
-}
 
 /**
  * Change one entry of a live table of its level: mod_l1_entry() to mod_l4_entry(). 0, or a negative error; an update that

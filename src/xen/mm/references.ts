@@ -1,7 +1,6 @@
 import { TYPE_CODE } from '../../bits/type-word.ts'
 import { OWNER_NONE, REF_ALLOCATED, REF_COUNT, REF_XEN_HEAP, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
-import type { Hypervisor } from '../hypervisor.ts'
 import {
   isPinned,
   ownerOf,
@@ -11,7 +10,8 @@ import {
   setRefsWord,
   typeCodeOf,
   typeWordOf,
-} from './frame-record.ts'
+} from '../frames/frame-record.ts'
+import type { Hypervisor } from '../hypervisor.ts'
 
 /**
  * References on a frame: Xen's count_info. Whoever relies on a frame holds one, and a frame whose count reaches zero is

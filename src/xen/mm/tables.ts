@@ -11,9 +11,10 @@ import {
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
+import { setLinearCount } from '../frames/frame-record.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { checkDescriptorPage } from '../pv/descriptors.ts'
 import { passOn, refuse } from '../refusal.ts'
+import { checkDescriptorPage } from './descriptors.ts'
 import {
   adjustedHigh,
   adjustedLow,
@@ -23,7 +24,6 @@ import {
   putPageFromL1e,
   putPageFromUpper,
 } from './entries.ts'
-import { setLinearCount } from './frame-record.ts'
 
 /**
  * Whole tables: a frame becomes one when every entry of it has been checked and has taken its references, and ceases to

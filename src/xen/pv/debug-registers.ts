@@ -1,7 +1,5 @@
 import { vaOf } from '../../bits/address.ts'
-import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
-import type { Call } from '../call.ts'
-import { arg32, argHigh } from '../hypercalls/arguments.ts'
+import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from '../mm/guest-copy.ts'
 import { refuse } from '../refusal.ts'
@@ -11,12 +9,7 @@ const DR6 = { ones: 0xffff_0ff0, settable: 0xe00f } as const
 const DR7 = { ones: 0x400, settable: 0xffff_03ff, generalDetect: 1 << 13 } as const
 const IO_BREAKPOINT = 2
 
-/** set_debugreg(register, value): a breakpoint anywhere but in Xen. Xen: do_set_debugreg(). */
-export function setDebugRegister({ xen, port }: Call): number {
-  return storeDebugRegister(xen, port, arg32(port, 0), arg32(port, 1), argHigh(port, 1))
-}
-
-/** The same for who has the register and the value: 0, or what is wrong with them. */
+/** Give a guest's debug register a value, a breakpoint anywhere but in Xen: set_debugreg(). 0, or a negative error. */
 export function storeDebugRegister(xen: Hypervisor, port: Vcpu, n: number, lo: number, hi: number): number {
   const { code } = port
   if (code === null) return 0
@@ -47,19 +40,6 @@ export function storeDebugRegister(xen: Hypervisor, port: Vcpu, n: number, lo: n
 }
 
 /** dr4 and dr5 are other names of dr6 and dr7. */
-function aliased(n: number): number {
+export function aliased(n: number): number {
   return n === 4 || n === 5 ? n + 2 : n
-}
-
-/** get_debugreg(register): the value is the result. Xen: do_get_debugreg(). */
-export function getDebugRegister({ xen, port }: Call): number {
-  const n = arg32(port, 0)
-  if (n > 7) {
-    const error = refuse(xen, 'debugRegister', { register: n })
-    port.setNumber(RAX, error)
-    return error
-  }
-  const [lo, hi] = port.code?.debugRegister(aliased(n)) ?? [0, 0]
-  port.set(RAX, lo, hi)
-  return lo
 }

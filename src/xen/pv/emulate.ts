@@ -1,10 +1,10 @@
 import { PAGE, vaHigh, vaOf } from '../../bits/address.ts'
 import type { Instruction, Operand } from '../../machine/vcpu/instruction.ts'
 import type { Call } from '../call.ts'
-import { newBaseptr } from '../hypercalls/mmuext-op.ts'
+import { newBaseptr } from '../mm/roots.ts'
 import { CR0, CR4, TASK_SWITCHED } from './control-registers.ts'
 import { type Core, stepOver } from './core.ts'
-import { storeDebugRegister } from './debug-registers.ts'
+import { aliased, storeDebugRegister } from './debug-registers.ts'
 import { hasOwnLevel } from './exceptions.ts'
 import { readMsr, writeMsr } from './msr.ts'
 
@@ -88,11 +88,6 @@ const moveSpecial: Emulation = (call, core, i) => {
     return true
   }
   return isSpecial(to, 'debug') && storeDebugRegister(call.xen, call.port, to.number, lo, hi) === 0
-}
-
-/** dr4 and dr5 are other names of dr6 and dr7. */
-function aliased(n: number): number {
-  return n === 4 || n === 5 ? n + 2 : n
 }
 
 function readControl({ port }: Call, core: Core, n: number): readonly [number, number] | null {

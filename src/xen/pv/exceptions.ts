@@ -1,12 +1,12 @@
 import { vaHigh, vaOf } from '../../bits/address.ts'
 import { DomainCrash, R11, RCX, RSP, type Vcpu, VECTOR_PF } from '../../machine/vcpu/vcpu.ts'
 import { VM_ASSIST } from '../abi.ts'
-import { dumpGuest, pageWalk } from '../console/crash-dump.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from '../mm/guest-copy.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
 import { eventsMasked, setEventsMasked, writeFaultAddress } from '../sched/vcpu-info.ts'
+import { dumpGuest, pageWalk } from './crash-dump.ts'
 import { enterKernelMode } from './guest-mode.ts'
 
 /** Names of the exceptions: as words (trapstr() in traps.c), or as the processor's manuals have them (vector_name()). */

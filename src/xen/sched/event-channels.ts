@@ -1,5 +1,5 @@
 import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
-import type { Domain } from '../domain.ts'
+import type { Domain, Port } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
 import { vcpuInfoWords } from './vcpu-info.ts'
@@ -15,20 +15,6 @@ export function isValidPort(domain: Domain, port: number): boolean {
   const buckets = Math.max(1, Math.ceil(domain.ports.length / BUCKET_PORTS))
   return port < Math.min(MAX_PORTS, buckets * BUCKET_PORTS)
 }
-
-/** What a port is bound to. A backend is the toolstack's end in dom0, which is not a guest here. */
-export type Port =
-  | (Notifies & { readonly kind: 'unbound'; readonly remote: number })
-  | (Notifies & { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number })
-  | (Notifies & { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void })
-  | (Notifies & { readonly kind: 'virq'; readonly virq: number })
-  | (Notifies & { readonly kind: 'ipi' })
-
-/** Which of the domain's vCPUs is told of the event: notify_vcpu_id. */
-type Notifies = { readonly vcpu: number }
-
-/** The event channels of a domain, by port. */
-export type Ports = (Port | undefined)[]
 
 /** The lowest free port takes a binding. -1 when there is none. */
 export function bindPort(domain: Domain, port: Port): number {

@@ -3,24 +3,6 @@ import type { Hypervisor } from '../hypervisor.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
 import { sendVirq } from './event-channels.ts'
 
-/** What a vCPU waits for in time: nanoseconds of the machine's clock, Infinity for nothing. */
-export type Timers = {
-  /** Nanoseconds between two ticks, or 0 for none. */
-  period: number
-  nextTick: number
-  /** The deadline that the guest has set. */
-  singleshot: number
-  /** Until when the vCPU polls its ports. */
-  poll: number
-}
-
-/** The tick that every PV vCPU starts with. */
-const FIRST_PERIOD = 10_000_000
-
-export function noTimers(): Timers {
-  return { period: FIRST_PERIOD, nextTick: FIRST_PERIOD, singleshot: Infinity, poll: Infinity }
-}
-
 /**
  * When the next of a vCPU's timers is due. A tick that no port is bound to is none, and ticks are for a vCPU that runs:
  * they do not wake one that waits.

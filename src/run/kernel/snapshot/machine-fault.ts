@@ -17,6 +17,7 @@ import {
 } from '../../../machine/frames.ts'
 import type { Domain } from '../../../xen/domain.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
+import { checkDescriptorPage } from '../../../xen/mm/descriptors.ts'
 import { badFlags } from '../../../xen/mm/entries.ts'
 import {
   FIRST_XEN_SLOT,
@@ -25,7 +26,6 @@ import {
   isXenSlot,
   LAST_XEN_SLOT,
 } from '../../../xen/mm/tables.ts'
-import { checkDescriptorPage } from '../../../xen/pv/descriptors.ts'
 import { kernelRootOf, recordFrames } from '../../../xen/pv-vcpu.ts'
 import { brokenPropertiesOf } from '../../check/properties.ts'
 import { recountMachine } from '../../check/recount.ts'

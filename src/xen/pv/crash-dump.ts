@@ -4,9 +4,9 @@ import { walk } from '../../machine/vcpu/mmu.ts'
 import { RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { copyFromGuest, isGuestAddress } from '../mm/guest-copy.ts'
-import { CR0, CR4, TASK_SWITCHED } from '../pv/control-registers.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
 import { eventsMasked } from '../sched/vcpu-info.ts'
+import { CR0, CR4, TASK_SWITCHED } from './control-registers.ts'
 
 /**
  * What Xen prints of a vCPU when its domain dies, in Xen's layout. A value that the driver's guest does not have (a

@@ -1,8 +1,8 @@
 import { CALLBACK } from '../abi.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { enterGuest } from '../pv/exceptions.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
-import { eventsMasked, eventsPending, setEventsMasked } from './vcpu-info.ts'
+import { eventsMasked, eventsPending, setEventsMasked } from '../sched/vcpu-info.ts'
+import { enterGuest } from './exceptions.ts'
 
 /**
  * On the way back to a guest: when events are pending and it takes them, it is entered at its callback for events, with

@@ -1,5 +1,5 @@
-import type { Clock } from '../../machine/clock.ts'
-import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
+import type { Clock } from '../machine/clock.ts'
+import { Abandoned, type StopFlag } from '../machine/stop-flag.ts'
 
 /** What Xen's work takes on a machine of today, in nanoseconds: the order of magnitude. */
 export const COST_NS = {
