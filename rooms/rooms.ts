@@ -6,7 +6,12 @@ export type Room = {
   holds: string
   /** What it may import besides itself, below `src/`: whole rooms (`machine`), or single files (`xen/abi.ts`). */
   imports: string[]
+  /** Where a room has an order of its own: from the bottom up, each knows itself and those before it only. */
+  layers?: Layer[]
 }
+
+/** Folders and files of a room, by their names in it. */
+export type Layer = { of: string[]; holds: string }
 
 /**
  * The walls between rooms, stated once, in reading order: `npm run rooms` writes them into the linter's configuration
@@ -27,7 +32,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/machine',
     holds:
-      'memory and frame records, the clock; `vcpu/` is the port that drivers hold, the one page walk, the TLB',
+      'memory and frame records, the clock; `vcpu/` is the port that drivers hold, the one page walk, the TLB, what a decoded instruction is',
     imports: ['bits'],
   },
   {
@@ -38,8 +43,31 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/xen',
     holds:
-      'the hypervisor: `versions/` (profiles and holes), `console/` (messages, dumps), `mm/` (references, types, entries, tables), `sched/` (timers, events), `hypercalls/` (a file each), `pv/` (exceptions, descriptors)',
+      'the hypervisor: `versions/` (profiles and holes), `console/` (messages), `frames/` (records, heap, M2P), `mm/` (references, types, entries, tables), `sched/` (timers, event channels), `pv/` (exceptions, emulated instructions), `hypercalls/` (a file each); its layers are below',
     imports: ['bits', 'machine', 'trace/events.ts'],
+    layers: [
+      {
+        of: ['abi.ts', 'words.ts', 'versions'],
+        holds: 'numbers and words of the interface; versions as data',
+      },
+      { of: ['domain.ts', 'pv-vcpu.ts', 'console'], holds: 'domains and vCPUs as data; what Xen prints' },
+      {
+        of: ['hypervisor.ts', 'call.ts', 'refusal.ts', 'work.ts', 'frames'],
+        holds:
+          'what all rules share: the state of one Xen, who asks it, what it refuses, what it knows of frames',
+      },
+      { of: ['mm'], holds: 'the rules of memory' },
+      { of: ['sched'], holds: 'time and events' },
+      {
+        of: ['pv'],
+        holds: 'what a PV guest meets between its instructions: exceptions, emulation, segments',
+      },
+      {
+        of: ['hypercalls'],
+        holds: 'what a guest asks for; `iret` leaves by `pv/`, so that they are above it',
+      },
+      { of: ['xen.ts'], holds: 'a hypervisor made of the rules' },
+    ],
   },
   {
     folder: 'src/audit',
@@ -66,12 +94,12 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/toolstack',
     holds:
-      "what dom0 and Xen's builders do: domain layouts and start of day, `image/` (kernels and their packings), xl files, console, xenstore (`store/`)",
+      "what dom0 and Xen's builders do: one builder of domains, their `layouts/` as data, `image/` (kernels and their packings), xl files, console, xenstore (`store/`)",
     imports: ['bits', 'machine', 'xen'],
   },
   {
     folder: 'src/guest',
-    holds: 'code under Xen: the loop between core and hypervisor; `symbols/`',
+    holds: 'code under Xen: the loop between core and hypervisor, several guests in turn; `symbols/`',
     imports: ['bits', 'machine', 'cpu', 'xen', 'toolstack'],
   },
   {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { biomeOverrides, roomsTable, withTable } from './walls.ts'
+import { biomeOverrides, withTables } from './walls.ts'
 
 /** `npm run rooms`: the walls of `rooms.ts` into biome.json and ARCHITECTURE.md. */
 const file = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
@@ -9,5 +9,5 @@ const file = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.u
 const config = JSON.parse(readFileSync(file('biome.json'), 'utf8'))
 writeFileSync(file('biome.json'), JSON.stringify({ ...config, overrides: biomeOverrides(config.overrides) }))
 const guide = file('ARCHITECTURE.md')
-writeFileSync(guide, withTable(readFileSync(guide, 'utf8'), roomsTable()))
+writeFileSync(guide, withTables(readFileSync(guide, 'utf8')))
 spawnSync(file('node_modules/.bin/biome'), ['format', '--write', 'biome.json'], { cwd: file('') })

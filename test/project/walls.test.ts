@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
-import { biomeOverrides, roomsTable, withTable } from '../../rooms/walls.ts'
+import { ROOMS } from '../../rooms/rooms.ts'
+import { biomeOverrides, withTables } from '../../rooms/walls.ts'
 import { root } from '../tools/tools.ts'
 
 /** A tree of our own under the project's own rules, so that nothing is planted among the live files. */
@@ -53,9 +63,56 @@ for (const [file, imported] of forbidden) {
   })
 }
 
+const above: [file: string, imported: string][] = [
+  ['src/xen/domain.ts', './hypervisor.ts'],
+  ['src/xen/hypervisor.ts', './mm/frame-type.ts'],
+  ['src/xen/versions/planted.ts', '../domain.ts'],
+  ['src/xen/frames/planted.ts', '../mm/tables.ts'],
+  ['src/xen/mm/planted.ts', '../sched/time.ts'],
+  ['src/xen/mm/planted-too.ts', '../hypercalls/hypercalls.ts'],
+  ['src/xen/sched/planted.ts', '../pv/exceptions.ts'],
+  ['src/xen/pv/planted.ts', '../hypercalls/arguments.ts'],
+  ['src/xen/hypercalls/planted.ts', '../xen.ts'],
+]
+for (const [file, imported] of above) {
+  test(`${file} may not import ${imported}, which is above it`, () => {
+    const { status, output } = lint(
+      file,
+      `import { planted } from '${imported}'\n\nexport const used = planted\n`,
+    )
+    assert.equal(status, 1, output)
+    assert.match(output, /of src\/xen may not import the layers above/)
+  })
+}
+
+test('a layer does not take the walls of its room away', () => {
+  const source = "import { planted } from '../../linux/kernel.ts'\n\nexport const used = planted\n"
+  assert.match(lint('src/xen/mm/planted.ts', source).output, /src\/xen may import .* only/)
+})
+
+test('everything in a room with layers is in one of them', () => {
+  for (const { folder, layers = [] } of ROOMS) {
+    if (layers.length > 0)
+      assert.deepEqual(layers.flatMap(({ of }) => of).sort(), readdirSync(`${root}${folder}`).sort())
+  }
+})
+
+test('two files may not import each other', () => {
+  lint('src/xen/mm/one.ts', "import { two } from './two.ts'\n\nexport const one = (): number => two()\n")
+  const { status, output } = lint(
+    'src/xen/mm/two.ts',
+    "import { one } from './one.ts'\n\nexport const two = (): number => one()\n",
+  )
+  assert.equal(status, 1, output)
+  assert.match(output, /noImportCycles/)
+})
+
 const allowed: [file: string, imported: string][] = [
   ['src/bits/plain.ts', './bad-input.ts'],
   ['src/xen/plain.ts', '../trace/events.ts'],
+  ['src/xen/mm/plain.ts', '../frames/heap.ts'],
+  ['src/xen/pv/plain.ts', '../sched/time.ts'],
+  ['src/xen/xen.ts', './hypercalls/hypercalls.ts'],
   ['src/linux/plain.ts', '../xen/abi.ts'],
   ['src/linux/plain-too.ts', '../machine/vcpu/vcpu.ts'],
   ['src/run/plain.ts', '../linux/generation.ts'],
@@ -79,5 +136,5 @@ test("the linter's walls and the guide's table are those of rooms/", () => {
   const config = JSON.parse(readFileSync(`${root}biome.json`, 'utf8'))
   assert.deepEqual(config.overrides, biomeOverrides(config.overrides))
   const guide = readFileSync(`${root}ARCHITECTURE.md`, 'utf8')
-  assert.equal(guide, withTable(guide, roomsTable()))
+  assert.equal(guide, withTables(guide))
 })
