@@ -109,23 +109,26 @@ function findTypes(xen: Hypervisor, root: number): void {
 
 /** What the rules would find: a page that is mapped writable is writable, a table has the type of its level. */
 function setTypes(xen: Hypervisor, p2m: P2m, { mappings }: StartOfDayLayout): void {
-  const set = (pfn: number, type: number, refs: number): void => {
-    const record = xen.memory.record(p2m.get(pfn))
+  const set = (mfn: number, type: number, refs: number): void => {
+    const record = xen.memory.record(mfn)
     setTypeWord(xen, record, type | TYPE_VALIDATED)
     setRefsWord(xen, record, REF_ALLOCATED | refs)
   }
   const tables = mappings.map(tablePfns)
   const pages = mappings.map(({ pfn, pages }) => ({ start: pfn, end: pfn + pages }))
   for (const { start, end } of pages) {
-    for (let pfn = start; pfn < end; pfn++) {
-      if (!contains(tables, pfn)) set(pfn, (TYPE_CODE.writable << TYPE_SHIFT) | 1, 2)
-    }
+    p2m.forEachRun(start, end - start, (pfn, mfn, count) => {
+      for (let i = 0; i < count; i++) {
+        if (!contains(tables, pfn + i)) set(mfn + i, (TYPE_CODE.writable << TYPE_SHIFT) | 1, 2)
+      }
+    })
   }
   for (const run of mappings.flatMap(({ tables }) => tables)) {
     for (let pfn = run.pfn; pfn < run.pfn + run.count; pfn++) {
       const mapped = contains(pages, pfn) ? 1 : 0
-      if (run.level === 4) set(pfn, (run.level << TYPE_SHIFT) | TYPE_PINNED | 2, 3 + mapped)
-      else set(pfn, (run.level << TYPE_SHIFT) | 1, 2 + mapped)
+      const mfn = p2m.get(pfn)
+      if (run.level === 4) set(mfn, (run.level << TYPE_SHIFT) | TYPE_PINNED | 2, 3 + mapped)
+      else set(mfn, (run.level << TYPE_SHIFT) | 1, 2 + mapped)
     }
   }
 }
