@@ -1,11 +1,11 @@
 import { hex, SLOTS } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import { OWNER_NONE, RECORD_WORDS, REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
+import { OWNER_NONE, REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { initSharedInfo } from '../sched/vcpu-info.ts'
-import { setRecord } from './frame-record.ts'
+import { fillRecords, setRecord } from './frame-record.ts'
 
 /** A run of the p2m: `count` pfns from `pfn` on have the frames from `mfn` on. */
 export type P2mRun = { readonly pfn: number; readonly mfn: number; readonly count: number }
@@ -111,15 +111,12 @@ function ownNeighbours(
   type: number,
   owner: number,
 ): void {
+  fillRecords(xen, xen.memory.record(mfn), count, type, REF_ALLOCATED | 1, owner)
   const words = xen.memory.i32
-  let record = xen.memory.record(mfn)
-  let m2p = xen.m2p.wordOf(mfn)
+  const m2p = xen.m2p.wordOf(mfn)
   for (let i = 0; i < count; i++) {
-    setRecord(xen, record, type, REF_ALLOCATED | 1, owner)
-    words[m2p] = pfn + i
-    words[m2p + 1] = 0
-    record += RECORD_WORDS
-    m2p += 2
+    words[m2p + i * 2] = pfn + i
+    words[m2p + i * 2 + 1] = 0
   }
 }
 

@@ -3,7 +3,7 @@ import { TYPE_COUNT, TYPE_LOCKED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machi
 import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { passOn, refuse } from '../refusal.ts'
-import { ownerOf, refsWordOf, setTypeWord, typeCountOf, typeWordOf } from './frame-record.ts'
+import { ownerOf, refsWordOf, setTypeWord, typeWordOf } from './frame-record.ts'
 import { getPage, putPage } from './references.ts'
 import { demoteTable, promoteTable } from './tables.ts'
 
@@ -119,8 +119,9 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
 
 /** Whether the frame is a live frame of its type, whose count can take the lock's reference: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
-  const count = typeCountOf(xen, record)
-  return (typeWordOf(xen, record) & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
+  const word = typeWordOf(xen, record)
+  const count = word & TYPE_COUNT
+  return (word & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
 }
 
 /**

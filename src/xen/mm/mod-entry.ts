@@ -21,14 +21,15 @@ const BAD_FLAGS = {
   4: 'badL4FlagsMod',
 } as const satisfies Record<TableLevel, string>
 
-/** What is to become of one entry. The hypervisor has one of these, which is filled in anew for each update. */
+/**
+ * Which entry is to change, and for whom. The hypervisor has one of these, which is filled in anew for each update; the halves
+ * of the new entry travel apart, as numbers that no object has to hold.
+ */
 export type EntryUpdate = {
   level: TableLevel
   /** Frame of the table. */
   table: number
   slot: number
-  lo: number
-  hi: number
   /** Keep the accessed and dirty bits of the old entry: MMU_PT_UPDATE_PRESERVE_AD. */
   keepAccessed: boolean
   /** Whose table it is, and whose frame the entry is to map. */
@@ -41,8 +42,6 @@ export function newUpdate(owner: Domain): EntryUpdate {
     level: 1,
     table: 0,
     slot: 0,
-    lo: 0,
-    hi: 0,
     keepAccessed: false,
     tableOwner: owner,
     pageOwner: owner,
@@ -56,9 +55,8 @@ export function newUpdate(owner: Domain): EntryUpdate {
  * The new references are taken before the old ones are given back. So a frame's last writable mapping cannot become its
  * use as a table in one update.
  */
-export function modEntry(xen: Hypervisor, update: EntryUpdate): number {
+export function modEntry(xen: Hypervisor, update: EntryUpdate, lo: number, hi: number): number {
   const { level, table, slot, tableOwner } = update
-  let { lo, hi } = update
   if (isXenSlot(level, slot)) return refuse(xen, 'xenSlotL4', { slot, pl4e: slot, table, level })
   const words = xen.memory.u32
   const at = xen.memory.backing(xen.memory.record(table)) + slot * 2
