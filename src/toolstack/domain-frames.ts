@@ -1,15 +1,9 @@
 import { hex, SLOTS } from '../bits/address.ts'
 import { BadInput } from '../bits/bad-input.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
-import {
-  OWNER_WORD,
-  RECORD_WORDS,
-  REF_ALLOCATED,
-  REFS_WORD,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../machine/frames.ts'
+import { REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import type { Domain } from '../xen/domain.ts'
+import { fillRecords } from '../xen/frames/frame-record.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { P2m, type P2mRun } from './p2m.ts'
 
@@ -60,10 +54,7 @@ export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, nrPages: nu
   })
 }
 
-/**
- * `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get an owner and pfns from `pfn` on. A large
- * domain has millions of them, whose records are written here word by word: setRecord() takes twice as long for it.
- */
+/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get an owner and pfns from `pfn` on. */
 function ownNeighbours(
   xen: Hypervisor,
   mfn: number,
@@ -72,17 +63,11 @@ function ownNeighbours(
   type: number,
   owner: number,
 ): void {
+  fillRecords(xen, xen.memory.record(mfn), count, type, REF_ALLOCATED | 1, owner)
   const words = xen.memory.i32
-  const refs = REF_ALLOCATED | 1
-  let record = xen.memory.record(mfn)
-  let m2p = xen.m2p.wordOf(mfn)
+  const m2p = xen.m2p.wordOf(mfn)
   for (let i = 0; i < count; i++) {
-    words[record] = type
-    words[record + REFS_WORD] = refs
-    words[record + OWNER_WORD] = owner
-    words[m2p] = pfn + i
-    words[m2p + 1] = 0
-    record += RECORD_WORDS
-    m2p += 2
+    words[m2p + i * 2] = pfn + i
+    words[m2p + i * 2 + 1] = 0
   }
 }

@@ -22,7 +22,7 @@ import { GuestLogLimit } from './console/guest-log.ts'
 import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
 import { type EntryUpdate, newUpdate } from './frames/entry-update.ts'
-import { refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
+import { fillRecords, refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
 import { Heap, type SavedHeap } from './frames/heap.ts'
 import { M2p } from './frames/m2p.ts'
 import { newVcpu, type PvVcpu } from './pv-vcpu.ts'
@@ -158,18 +158,20 @@ export abstract class Hypervisor implements Host {
     if (first < this.m2p.covered) this.initHoles(first, word)
     // Shared with everybody, read-only: its permanent reference is on no type, which keeps it from ever having one.
     const from = Math.max(first, this.m2p.firstFrame)
-    const m2p = { type: TYPE_VALIDATED | 1, refs: REF_XEN_HEAP, owner: OWNER_XEN }
-    this.fillRecords(word + (from - first) * RECORD_WORDS, Math.min(end, this.m2p.end) - from, m2p)
+    const refs = REF_ALLOCATED | REF_XEN_HEAP | 1
+    const count = Math.min(end, this.m2p.end) - from
+    fillRecords(this, word + (from - first) * RECORD_WORDS, count, TYPE_VALIDATED | 1, refs, OWNER_XEN)
     if (first < this.m2p.covered) this.m2p.initGroup(first)
   }
 
   private initHoles(first: number, word: number): void {
     const end = first + 0x10000
     let hole = first
-    const refs = this.version.rules.ioFramesAreHeap ? REF_XEN_HEAP : 0
-    const record = { type: WRITABLE_FOR_EVER, refs, owner: OWNER_IO }
-    const io = (from: number, to: number): void =>
-      this.fillRecords(word + (from - first) * RECORD_WORDS, to - from, record)
+    const refs = REF_ALLOCATED | (this.version.rules.ioFramesAreHeap ? REF_XEN_HEAP : 0) | 1
+    const io = (from: number, to: number): void => {
+      const at = word + (from - first) * RECORD_WORDS
+      fillRecords(this, at, to - from, WRITABLE_FOR_EVER, refs, OWNER_IO)
+    }
     for (const range of this.host.ram) {
       // The first MiB belongs to dom_io whether it is RAM or not.
       const start = Math.max(range.start, 0x100)
@@ -178,17 +180,6 @@ export abstract class Hypervisor implements Host {
       hole = Math.max(hole, Math.min(range.end, end))
     }
     io(hole, end)
-  }
-
-  /** The same record for `count` frames in a row, each of which has one permanent reference. */
-  private fillRecords(
-    first: number,
-    count: number,
-    { type, refs, owner }: { readonly type: number; readonly refs: number; readonly owner: number },
-  ): void {
-    for (let i = 0; i < count; i++) {
-      setRecord(this, first + i * RECORD_WORDS, type, REF_ALLOCATED | refs | 1, owner)
-    }
   }
 
   /** What Xen keeps outside of the machine's memory and of its domains, as plain data. */

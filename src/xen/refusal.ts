@@ -119,11 +119,17 @@ export const REASONS = Object.keys(ANSWERS) as readonly Reason[]
 export type RefusalFacts = Readonly<Record<string, Exclude<Fact, bigint>>>
 
 /** Why Xen did not do what it was asked for: what stood in the way, what that was about, and what the guest is told. */
-export type Refusal = {
+export class Refusal {
   readonly reason: Reason
   readonly facts: RefusalFacts
   /** Negative, as a hypercall returns it. */
   readonly errno: number
+
+  constructor(reason: Reason, facts: RefusalFacts, errno: number) {
+    this.reason = reason
+    this.facts = facts
+    this.errno = errno
+  }
 }
 
 /** What the line of a reason prints must be given; of a reason without one, what there is to say. */
@@ -148,7 +154,7 @@ export function refused<R extends Reason>(xen: Hypervisor, reason: R, ...[facts]
   if (reason in PRINTED) xen.print(reason as keyof typeof PRINTED, facts ?? NOTHING)
   const answer: Answer = ANSWERS[reason]
   const errno = typeof answer === 'string' ? (xen.version.errnos[answer] ?? EINVAL) : answer
-  const refusal: Refusal = { reason, facts: facts ?? NOTHING, errno }
+  const refusal = new Refusal(reason, facts ?? NOTHING, errno)
   xen.refusal = refusal
   return refusal
 }
@@ -176,8 +182,8 @@ export function passOn<Id extends MessageId>(
 export function addFacts(xen: Hypervisor, facts: RefusalFacts, errno: number | null = null): number {
   const { refusal } = xen
   if (refusal === null) throw new Error('nothing was refused that more could be said of')
-  const { reason } = refusal
-  xen.refusal = { reason, facts: { ...facts, ...refusal.facts }, errno: errno ?? refusal.errno }
+  const { reason, facts: known } = refusal
+  xen.refusal = new Refusal(reason, { ...facts, ...known }, errno ?? refusal.errno)
   return xen.refusal.errno
 }
 
@@ -188,9 +194,9 @@ export function answered(xen: Hypervisor, command: number, answer: number): numb
   return addFacts(xen, NOTHING, answer)
 }
 
-/** No request has an error number. */
+/** Whether what was read is no request, but why there is none. */
 export function isRefusal(request: object): request is Refusal {
-  return 'errno' in request
+  return request instanceof Refusal
 }
 
 /** A frame whose type stood in the way of another, and the types that Xen saw and wanted, as the version prints them. */

@@ -13,7 +13,7 @@ export const PF_FETCH = 16
 export class Walk {
   /** 0 when the walk reached a frame; otherwise the level (4..1) at which it stopped. */
   missing = 0
-  /** The frame of the 4 KiB page, when it was reached. */
+  /** The frame of the 4 KiB page, or of the table, when it was reached. */
   mfn = 0
   /** Whether the entries of every level allow stores, and allow ring 3. */
   writable = false
@@ -39,9 +39,12 @@ export class Walk {
  * A table is read wherever it is; that it is a valid table is Xen's doing, not the CPU's.
  *
  *     for level 4..1:  entry = table[slot of va];  not present -> stop;  large -> page;  table = entry's frame
+ *
+ * @param lowest the level of the last entry: 1 leads to a page, 2 to the table that maps it, or to a large page
  */
-export function walk(memory: Memory, root: number, va: number, out: Walk): Walk {
+export function walk(memory: Memory, root: number, va: number, out: Walk, lowest: 1 | 2 = 1): Walk {
   const words = memory.u32
+  const { path } = out
   // Bits 12..38 of the address are three slots; they fit an integer once the page offset is gone.
   const low = Math.floor(va / 4096)
   const slots = low | 0
@@ -55,31 +58,31 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
     const at = record === -1 ? -1 : memory.backing(record) + slot * 2
     const lo = at === -1 ? 0 : words[at]
     const hi = at === -1 ? 0 : words[at + 1]
+    path[level] = at
+    writable &= lo
+    user &= lo
+    noExecute |= hi
+    const isPresent = (lo & P) !== 0
+    const isLarge = isPresent && (lo & PSE) !== 0 && (level === 2 || level === 3)
+    if (isPresent && !isLarge && level !== lowest) {
+      table = entryFrame(lo, hi)
+      slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
+      continue
+    }
     out.table = table
     out.slot = slot
     out.lo = lo
     out.hi = hi
     out.at = at
-    out.path[level] = at
     out.level = level
-    if ((lo & P) === 0) {
-      out.missing = level
-      return out
-    }
-    writable &= lo
-    user &= lo
-    noExecute |= hi
-    table = entryFrame(lo, hi)
-    const large = level === 2 || level === 3 ? (lo & PSE) !== 0 : false
-    if (level === 1 || large) {
-      out.missing = 0
+    out.missing = isPresent ? 0 : level
+    if (isPresent) {
       out.writable = writable !== 0
       out.user = user !== 0
       out.executable = noExecute >= 0
-      out.mfn = large ? table + (slots & (level === 2 ? 0x1ff : 0x3ffff)) : table
-      return out
+      out.mfn = entryFrame(lo, hi) + (isLarge ? slots & (level === 2 ? 0x1ff : 0x3ffff) : 0)
     }
-    slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
+    return out
   }
 }
 
@@ -88,12 +91,13 @@ export function walk(memory: Memory, root: number, va: number, out: Walk): Walk 
  * the CPU does when it loads a translation.
  */
 export function markAccessed(memory: Memory, { path, level }: Walk, dirty: boolean): void {
-  const words = memory.u32
+  const words = memory.i32
   for (let above = 4; above > level; above--) words[path[above]] |= A
   words[path[level]] |= dirty ? A | D : A
 }
 
 /** The accessed bits of a walk that ended in a fault: of the entries of levels 4 down to `lowest`, which are all present. */
 export function markPath(memory: Memory, { path }: Walk, lowest: number): void {
-  for (let level = 4; level >= lowest; level--) memory.u32[path[level]] |= A
+  const words = memory.i32
+  for (let level = 4; level >= lowest; level--) words[path[level]] |= A
 }

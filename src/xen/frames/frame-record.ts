@@ -1,5 +1,6 @@
 import {
   OWNER_WORD,
+  RECORD_WORDS,
   REF_COUNT,
   REFS_WORD,
   TYPE_COUNT,
@@ -86,7 +87,23 @@ export function setLinearCount(xen: Hypervisor, record: number, count: number): 
 
 /** A record anew, but for where the frame's bytes are. */
 export function setRecord(xen: Hypervisor, record: number, type: number, refs: number, owner: number): void {
-  setTypeWord(xen, record, type)
-  setRefsWord(xen, record, refs)
-  setOwner(xen, record, owner)
+  fillRecords(xen, record, 1, type, refs, owner)
+}
+
+/** The same for `count` records in a row: how domains and devices get their frames. */
+export function fillRecords(
+  xen: Hypervisor,
+  first: number,
+  count: number,
+  type: number,
+  refs: number,
+  owner: number,
+): void {
+  const words = xen.memory.i32
+  const end = first + count * RECORD_WORDS
+  for (let record = first; record < end; record += RECORD_WORDS) {
+    words[record] = type
+    words[record + REFS_WORD] = refs
+    words[record + OWNER_WORD] = owner
+  }
 }

@@ -68,10 +68,8 @@ export function mmuUpdate(call: Call): number {
     const command = request[0] & 7
     update.table = request[1] * 0x10_0000 + (request[0] >>> 12)
     update.slot = (request[0] & 0xfff) >>> 3
-    update.lo = request[2]
-    update.hi = request[3]
-    rc = updateOne(xen, caller, command, update)
-    if (xen.sink !== null) traceRequest(xen, command, update, rc)
+    rc = updateOne(call, command, update, request[2], request[3])
+    if (xen.sink !== null) traceRequest(xen, rc, command, update, request[2], request[3])
     if (rc < 0) break
     if (rc > 0) upperChanged = true
     rc = 0
@@ -98,7 +96,8 @@ export function writeDone(port: Vcpu, done: number, count: number): void {
 }
 
 /** One request: negative error, 0, or 1 when an L2, L3 or L4 changed. */
-function updateOne(xen: Hypervisor, caller: Domain, command: number, update: EntryUpdate): number {
+function updateOne(call: Call, command: number, update: EntryUpdate, lo: number, hi: number): number {
+  const { xen, domain: caller } = call
   const { tableOwner, pageOwner } = update
   const isStore = command === NORMAL_UPDATE || command === PRESERVE_AD
   const noTranslate = command === NO_TRANSLATE && xen.version.abi.noTranslate
@@ -106,18 +105,18 @@ function updateOne(xen: Hypervisor, caller: Domain, command: number, update: Ent
     const mayStore = mayActOn(caller, pageOwner) && mayActOn(caller, tableOwner)
     if (pageOwner !== xen.domIo && !mayStore) return refuse(xen, 'notAllowed', { domid: pageOwner.id })
     update.keepAccessed = command === PRESERVE_AD
-    return storeEntry(xen, update)
+    return storeEntry(xen, update, lo, hi)
   }
   if (command === MACHPHYS_UPDATE) {
     if (tableOwner !== caller || !mayActOn(caller, pageOwner)) {
       return refuse(xen, 'notAllowed', { domid: pageOwner.id })
     }
-    return machPhys(xen, update)
+    return machPhys(xen, update, lo, hi)
   }
   return refuse(xen, 'mmuCommand', { cmd: command })
 }
 
-function storeEntry(xen: Hypervisor, update: EntryUpdate): number {
+function storeEntry(xen: Hypervisor, update: EntryUpdate, lo: number, hi: number): number {
   const { table, slot, tableOwner, pageOwner } = update
   const record = xen.memory.record(table)
   if (record === -1 || !getPage(xen, table, record, tableOwner)) {
@@ -128,13 +127,14 @@ function storeEntry(xen: Hypervisor, update: EntryUpdate): number {
     const code = typeCodeOf(xen, record)
     const isUpper = code > TYPE_CODE.l1 && code <= TYPE_CODE.l4
     if (code === TYPE_CODE.writable) {
-      rc = plainStore(xen, update)
+      plainStore(xen, update, lo, hi)
+      rc = 0
     } else if (isUpper && tableOwner !== pageOwner && xen.version.rules.foreignOnlyInL1) {
       rc = refuse(xen, 'foreignUpper', { table, slot, level: code })
     } else if (code === TYPE_CODE.l1 || isUpper) {
       update.level = code as TableLevel
       lockPage(xen, record)
-      rc = modEntry(xen, update)
+      rc = modEntry(xen, update, lo, hi)
       unlockPage(xen, record)
       if (rc === 0 && isUpper) rc = 1
     } else rc = refuse(xen, 'notStorable', { table, slot })
@@ -142,7 +142,7 @@ function storeEntry(xen: Hypervisor, update: EntryUpdate): number {
     // An idle frame: it becomes, and stays, of type writable, and the store is not checked.
     rc = getPageType(xen, table, record, TYPE_CODE.writable)
     if (rc === 0) {
-      plainStore(xen, update)
+      plainStore(xen, update, lo, hi)
       putPageType(xen, table, record)
     }
   }
@@ -150,15 +150,15 @@ function storeEntry(xen: Hypervisor, update: EntryUpdate): number {
   return rc
 }
 
-function plainStore(xen: Hypervisor, { table, slot, lo, hi }: EntryUpdate): 0 {
+function plainStore(xen: Hypervisor, { table, slot }: EntryUpdate, lo: number, hi: number): void {
   const at = xen.memory.frameWords(table) + slot * 2
   xen.memory.u32[at] = lo
   xen.memory.u32[at + 1] = hi
-  return 0
 }
 
 /** MMU_MACHPHYS_UPDATE: the frame in the request gets another pfn. */
-function machPhys(xen: Hypervisor, { table: mfn, lo, hi, pageOwner }: EntryUpdate): number {
+function machPhys(xen: Hypervisor, update: EntryUpdate, lo: number, hi: number): number {
+  const { table: mfn, pageOwner } = update
   const record = xen.memory.record(mfn)
   if (record === -1 || !getPage(xen, mfn, record, pageOwner)) {
     refuse(xen, 'pageRef', { mfn })
@@ -169,8 +169,14 @@ function machPhys(xen: Hypervisor, { table: mfn, lo, hi, pageOwner }: EntryUpdat
   return 0
 }
 
-function traceRequest(xen: Hypervisor, command: number, update: EntryUpdate, rc: number): void {
-  const { table, slot, lo, hi } = update
+function traceRequest(
+  xen: Hypervisor,
+  rc: number,
+  command: number,
+  { table, slot }: EntryUpdate,
+  lo: number,
+  hi: number,
+): void {
   xen.sink?.({
     kind: 'hypercall',
     name: 'mmu_update',

@@ -48,13 +48,11 @@ function update({ xen, domain: caller, port }: Call, pageOwner: Domain): number 
     // The L1 is locked by its frame and written by its address.
     update.table = throughLinearMap(xen, port, va, table)
     update.slot = slotAt(va, 1)
-    update.lo = lo
-    update.hi = hi
     update.keepAccessed = false
     update.tableOwner = caller
     update.pageOwner = pageOwner
     lockPage(xen, record)
-    rc = modEntry(xen, update)
+    rc = modEntry(xen, update, lo, hi)
     unlockPage(xen, record)
   }
   if (rc === 0 || xen.version.rules.flushesAfterFailure) flush(xen, port, va, arg32(port, 2) & 3)

@@ -82,7 +82,7 @@ export function adjustedLow(
   if (level !== 1) return (lo | US) >>> 0
   // Both marks at once are the guest's own doing; Xen adds but one of them.
   if ((lo & G) !== 0 && (hi & HI_GUEST_KERNEL) !== 0) xen.log(warning, { pfn: entryFrame(lo, hi) })
-  const isKernel = (adjustedHigh(1, lo, hi) & HI_GUEST_KERNEL) !== 0
+  const isKernel = (lo & US) === 0 || (hi & HI_GUEST_KERNEL) !== 0
   return (lo | US | (isKernel ? 0 : G)) >>> 0
 }
 
@@ -125,10 +125,11 @@ export function getPageFromL1e(
     }
     pageOwner = real
   }
-  if (!hasRoom(xen, record)) {
+  const refs = refsWordOf(xen, record)
+  if (!hasRoom(refs)) {
     return refuse(xen, 'gettingMfn', gettingFacts(xen, lo, hi, tableOwner, pageOwner))
   }
-  setRefsWord(xen, record, refsWordOf(xen, record) + 1)
+  setRefsWord(xen, record, refs + 1)
   if ((lo & RW) !== 0 && getPageType(xen, mfn, record, TYPE_CODE.writable) !== 0) {
     xen.log('notWritableType')
     const rc = passOn(xen, 'gettingMfn', gettingFacts(xen, lo, hi, tableOwner, pageOwner), EBUSY)

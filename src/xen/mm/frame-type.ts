@@ -1,7 +1,7 @@
 import { TYPE_CODE, TYPE_NAMES } from '../../bits/type-word.ts'
 import { TYPE_COUNT, TYPE_LOCKED, TYPE_SHIFT, TYPE_VALIDATED } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
-import { ownerOf, refsWordOf, setTypeWord, typeCountOf, typeWordOf } from '../frames/frame-record.ts'
+import { ownerOf, refsWordOf, setTypeWord, typeWordOf } from '../frames/frame-record.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { passOn, refuse } from '../refusal.ts'
 import { getPage, putPage } from './references.ts'
@@ -127,8 +127,9 @@ export function putPageAndType(xen: Hypervisor, mfn: number, record: number): vo
 
 /** Whether the frame is a live frame of its type, whose count can take the lock's reference: what page_lock() asks. */
 export function isLive(xen: Hypervisor, record: number): boolean {
-  const count = typeCountOf(xen, record)
-  return (typeWordOf(xen, record) & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
+  const word = typeWordOf(xen, record)
+  const count = word & TYPE_COUNT
+  return (word & TYPE_VALIDATED) !== 0 && count !== 0 && count !== TYPE_COUNT
 }
 
 /**

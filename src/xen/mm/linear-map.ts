@@ -1,5 +1,6 @@
 import { ENTRY_BYTES } from '../../bits/address.ts'
-import { markPath, type Walk, walk } from '../../machine/vcpu/mmu.ts'
+import { PSE } from '../../bits/pte.ts'
+import { markPath, walk } from '../../machine/vcpu/mmu.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { isGuestAddress } from './guest-copy.ts'
@@ -17,15 +18,11 @@ import { isGuestAddress } from './guest-copy.ts'
  */
 export function l1TableOf(xen: Hypervisor, port: Vcpu, va: number, marked: 2 | 3): number {
   if (!isGuestAddress(va)) return -1
-  const found = walk(xen.memory, port.root, va, xen.found)
-  markPath(xen.memory, found, Math.max(marked, lowestPresent(found)))
-  // Nothing on the way, a large page, or a table that is no memory.
-  if (found.level > 1 || found.at === -1) return -1
-  return marked === 2 ? throughLinearMap(xen, port, va, found.table) : found.table
-}
-
-function lowestPresent({ missing, level }: Walk): number {
-  return missing === 0 ? level : missing + 1
+  const found = walk(xen.memory, port.root, va, xen.found, 2)
+  const lowest = found.missing === 0 ? found.level : found.missing + 1
+  markPath(xen.memory, found, lowest < marked ? marked : lowest)
+  if (found.missing !== 0 || (found.lo & PSE) !== 0 || xen.memory.record(found.mfn) === -1) return -1
+  return marked === 2 ? throughLinearMap(xen, port, va, found.mfn) : found.mfn
 }
 
 /**

@@ -29,9 +29,8 @@ const BAD_FLAGS = {
  * The new references are taken before the old ones are given back. So a frame's last writable mapping cannot become its
  * use as a table in one update.
  */
-export function modEntry(xen: Hypervisor, update: EntryUpdate): number {
+export function modEntry(xen: Hypervisor, update: EntryUpdate, lo: number, hi: number): number {
   const { level, table, slot, tableOwner } = update
-  let { lo, hi } = update
   if (isXenSlot(level, slot)) return refuse(xen, 'xenSlotL4', { slot, pl4e: slot, table, level })
   const words = xen.memory.u32
   const at = xen.memory.backing(xen.memory.record(table)) + slot * 2

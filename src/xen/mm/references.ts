@@ -23,17 +23,18 @@ import type { Hypervisor } from '../hypervisor.ts'
  * its line: whether that refuses anything is for those who ask.
  */
 export function getPage(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
-  if (hasRoom(xen, record) && ownerOf(xen, record) === domain.owner) {
-    setRefsWord(xen, record, refsWordOf(xen, record) + 1)
+  const refs = refsWordOf(xen, record)
+  if (hasRoom(refs) && ownerOf(xen, record) === domain.owner) {
+    setRefsWord(xen, record, refs + 1)
     return true
   }
   logGetPage(xen, mfn, record, domain)
   return false
 }
 
-/** A frame in use that one more reference fits on: the two highest counts are kept so that a count can never wrap. */
-export function hasRoom(xen: Hypervisor, record: number): boolean {
-  const count = refCountOf(xen, record)
+/** Whether a count word is that of a frame in use that one more reference fits on: the two highest counts are kept so that a count can never wrap. */
+export function hasRoom(refs: number): boolean {
+  const count = refs & REF_COUNT
   return count !== 0 && count < REF_COUNT - 1
 }
 
@@ -51,8 +52,9 @@ function logGetPage(xen: Hypervisor, mfn: number, record: number, domain: Domain
 
 /** Give a reference back: put_page(). The last one frees the frame; one of Xen's own only ceases to be anybody's. */
 export function putPage(xen: Hypervisor, mfn: number, record: number): void {
-  setRefsWord(xen, record, refsWordOf(xen, record) - 1)
-  if (refCountOf(xen, record) === 0) freeFrame(xen, mfn, record)
+  const refs = refsWordOf(xen, record) - 1
+  setRefsWord(xen, record, refs)
+  if ((refs & REF_COUNT) === 0) freeFrame(xen, mfn, record)
 }
 
 /** Drop the reference that the allocation itself holds, once. */
