@@ -124,6 +124,18 @@ export function condition(e: Emitter, code: number): I32 {
   return (code & 1) === 0 ? plain : plain.eqz()
 }
 
+/** The flags that each of the sixteen conditions reads, as bits of rflags. */
+export const CONDITION_FLAGS: readonly number[] = [
+  OF,
+  CF,
+  ZF,
+  CF | ZF,
+  SF,
+  PF,
+  SF | OF,
+  ZF | SF | OF,
+].flatMap((bits) => [bits, bits])
+
 /** CF, PF, AF, ZF, SF and OF where rflags has them. */
 export function flagBits(e: Emitter): I32 {
   return carryFlag(e)

@@ -3,7 +3,7 @@ import type { Cpu } from '../../cpu.ts'
 import type { Operand } from '../../decode/instruction.ts'
 import type { Environment, Float, Format } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
-import { READ } from '../../interpreter/interpreter-emitter.ts'
+import { READ } from '../../memory/access.ts'
 
 /** The elements of SSE's vectors as numbers, where they come from, and what becomes of their exceptions. */
 export const SIMD_EXCEPTION = 19

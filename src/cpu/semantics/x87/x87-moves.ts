@@ -4,7 +4,7 @@ import type { Cpu } from '../../cpu.ts'
 import type { Instruction, MemoryOperand, RegisterOperand } from '../../decode/instruction.ts'
 import type { Float } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
-import { READ, WRITE } from '../../interpreter/interpreter-emitter.ts'
+import { READ, WRITE } from '../../memory/access.ts'
 import { CF, PF, ZF } from '../../state.ts'
 
 /** Loads, stores and moves of x87 registers. */
