@@ -160,6 +160,11 @@ function enter(i: Instruction): Selection {
   return isNested ? assisted(i, NESTED_ENTER) : inForm(i, semanticOf('enter'))
 }
 
+/** Between numbers and integers, by the integer's size. From memory no operand is a vector register. */
+function convert(i: Instruction): Selection {
+  return inForm(i, semanticOf(vectorName(i)))
+}
+
 /** Where the operation compares nothing, both prefixes repeat. Its source is the one whose segment counts. */
 function string(i: Instruction): Selection {
   const { name, rep, addressSize } = i
@@ -190,6 +195,7 @@ const CHOICES: ReadonlyMap<string, Choice> = new Map<string, Choice>([
     name,
     byAddressSize(name),
   ]),
+  ...['cvtsi2ss', 'cvtsi2sd', 'cvttss2si', 'cvttsd2si'].map((name): [string, Choice] => [name, convert]),
   ...['bt', 'bts', 'btr', 'btc'].map((name): [string, Choice] => [name, testBit]),
   ...['movs', 'stos', 'lods', 'cmps', 'scas'].map((name): [string, Choice] => [name, string]),
 ])
