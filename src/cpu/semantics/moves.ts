@@ -67,7 +67,8 @@ function extensions(): Semantic[] {
   for (const from of [1, 2, 4] as const) {
     for (const to of WIDE) {
       if (from >= to && !(from === 4 && to === 4)) continue
-      for (const signed of [false, true]) {
+      // What zero extends 4 bytes is mov.
+      for (const signed of from === 4 ? [true] : [false, true]) {
         all.push(
           semantic({
             name: `${signed ? 'movsx' : 'movzx'} ${from} to ${to}`,
