@@ -49,18 +49,18 @@ export const SIMPLE = '+'
 const HAS_SIMPLE = /^(?:mov|add|cmp|mov[sz]x .*)$/
 
 function handlersOf(semantic: Semantic): Handler[] {
-  const { write } = semantic
+  const { write, isKept } = semantic
   if (write === null) return []
-  return semantic.sizes.flatMap((size) =>
-    semantic.forms.flatMap((form) => {
+  const all = semantic.sizes.flatMap((size) =>
+    semantic.forms.flatMap((form): Handler[] => {
       const key = handlerKey(semantic, size, form, false)
-      const plain = { key, size, form, write, isSimple: false, isNear: false, isKept: semantic.isKept }
-      const near = { ...plain, key: key + NEAR, isNear: true }
-      const simple = { ...plain, key: key + SIMPLE, isSimple: true }
-      const isAlsoSimple = form !== 'rr' && HAS_SIMPLE.test(semantic.name)
-      return [...(semantic.isDirect ? [near] : []), plain, ...(isAlsoSimple ? [simple] : [])]
+      const plain = { key, size, form, write, isSimple: false, isNear: false, isKept }
+      return semantic.isDirect ? [{ ...plain, key: key + NEAR, isNear: true }, plain] : [plain]
     }),
   )
+  if (!HAS_SIMPLE.test(semantic.name)) return all
+  const inMemory = all.filter(({ form }) => form !== 'rr')
+  return [...all, ...inMemory.map((one) => ({ ...one, key: one.key + SIMPLE, isSimple: true }))]
 }
 
 /** Arms of the interpreter's main function, and of the second one, for what is seldom. */
