@@ -91,6 +91,7 @@ export type KernelStart = Pick<
   | 'log'
 >
 
+/** A kernel as Xen starts it, before it has looked at anything. */
 export function newKernel(start: KernelStart): Kernel {
   return {
     ...start,
@@ -136,6 +137,7 @@ export function bug(vcpu: Vcpu, where: string): never {
   vcpu.undefinedInstruction()
 }
 
+/** A number below 2^53 as sixteen hex digits. */
 export function hex64Of(n: number): string {
   return n.toString(16).padStart(16, '0')
 }

@@ -47,6 +47,7 @@ export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
 
 const baseField = (segment: number): number => (segment === FS ? FIELD.fsBase : FIELD.gsBase)
 
+/** Up to 8 bytes at an address that `at` gave, as two halves, zero extended. */
 export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
   let lo = 0
   let hi = 0
@@ -55,6 +56,7 @@ export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: numbe
   return [lo, hi]
 }
 
+/** Put up to 8 bytes, two halves, at an address that `at` gave; `finish` carries the store out. */
 export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
   for (let n = 0; n < bytes; n++)
     cpu.bytes[host + n] = n < 4 ? value[0] >>> (8 * n) : value[1] >>> (8 * (n - 4))

@@ -79,6 +79,7 @@ function testAndJump(code: number): (e: InterpreterEmitter) => void {
   }
 }
 
+/** A handler for each comparison, size and condition. */
 export function pairHandlers(): Handler[] {
   const handlers: Handler[] = []
   for (const size of SIZES) {

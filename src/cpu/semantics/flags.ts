@@ -87,10 +87,12 @@ export function setZero(e: Emitter, zero: I32): void {
   setFlagBits(e, keep.or(zero.shl(6)))
 }
 
+/** CF, as 0 or 1. */
 export function carryFlag(e: Emitter): I32 {
   return e.carries.value.shr(31)
 }
 
+/** OF, as 0 or 1. */
 export function overflowFlag(e: Emitter): I32 {
   const c = e.carries.value
   return c.xor(c.shl(1)).shr(31)

@@ -30,6 +30,7 @@ export type MarkState = {
   quietStart: number
 }
 
+/** Nothing has been marked yet. */
 export function newMarkState(): MarkState {
   return {
     lastRw: 0,
