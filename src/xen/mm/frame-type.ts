@@ -131,10 +131,12 @@ export function lockPage(xen: Hypervisor, record: number): void {
   xen.memory.i32[record] = (xen.memory.i32[record] | TYPE_LOCKED) + 1
 }
 
+/** Unlock a page and give back the reference that locking took. Xen: page_unlock(). */
 export function unlockPage(xen: Hypervisor, record: number): void {
   xen.memory.i32[record] = (xen.memory.i32[record] & ~TYPE_LOCKED) - 1
 }
 
+/** Whether a frame keeps its type by a pin: PGT_pinned. */
 export function isPinned(xen: Hypervisor, record: number): boolean {
   return (xen.memory.i32[record] & TYPE_PINNED) !== 0
 }
@@ -150,6 +152,7 @@ export function linearCount(xen: Hypervisor, record: number): number {
   return (xen.memory.i32[record + OWNER_WORD] | 0) >> 16
 }
 
+/** Count same-level references: see linearCount. */
 export function addLinearCount(xen: Hypervisor, record: number, by: number): void {
   const words = xen.memory.i32
   const word = words[record + OWNER_WORD]

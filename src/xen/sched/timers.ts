@@ -17,6 +17,7 @@ export type Timers = {
 /** The tick that every PV vCPU starts with. */
 const FIRST_PERIOD = 10_000_000
 
+/** The timers of a new vCPU: the tick, in nanoseconds, and nothing else. */
 export function noTimers(): Timers {
   return { period: FIRST_PERIOD, nextTick: FIRST_PERIOD, singleshot: Infinity, poll: Infinity }
 }
