@@ -1,4 +1,4 @@
-import { coreCount, type Explored, type ExplorePlan, explore } from '../src/explore/explore.ts'
+import { coreCount, type Explored, type ExplorePlan, explore } from '../src/explore/exports.ts'
 import { HOLES } from '../src/xen/versions/holes.ts'
 import { median } from './measure.ts'
 

@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
+import { BadInput } from '../src/bits/bad-input.ts'
 import { rerun, StopRun } from '../src/run/ask/rerun.ts'
 import { Film } from '../src/run/film/film.ts'
 import { makeFilm } from '../src/run/film/make-film.ts'
@@ -22,7 +23,7 @@ const EIGHT_GIB = { linux: 'D', map: 'msi-h61m-p23-8g', memory: 0x1f_a000 } as c
 const LINK = '#v=1&linux=D&map=msi-h61m-p23-8g&memory=0x1fa000p&event=0&frame=1000'
 
 export async function run(report: (line: string) => void): Promise<Record<string, number>> {
-  if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is not installed`)
+  if (!existsSync(CHROMIUM)) throw new BadInput(`${CHROMIUM} is not installed: CHROMIUM names another`)
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-bench-web-'))
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
   try {

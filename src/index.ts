@@ -90,7 +90,7 @@ export {
   type SearchSpec,
   type Space,
   scriptOf,
-} from './explore/explore.ts'
+} from './explore/exports.ts'
 export type { Job, Shard } from './explore/jobs/job.ts'
 export type { Done } from './explore/jobs/progress.ts'
 

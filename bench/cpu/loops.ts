@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { BadInput } from '../../src/bits/bad-input.ts'
 
 /**
  * The loops of loops.c, in the order of their numbers there: name, and rounds in a measured run. A run takes QEMU some tenths
@@ -29,7 +30,8 @@ export function buildLoops(): string {
   const files = [source('boot.S'), source('loops.c')]
   const words = [...FLAGS.split(' '), ...defines, '-T', source('link.ld'), '-o', elf, ...files]
   const { status, stderr, error } = spawnSync('gcc', words, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`the loops do not compile: ${error?.message ?? stderr}`)
+  if (error !== undefined) throw new BadInput('gcc is not installed: it compiles the loops')
+  if (status !== 0) throw new Error(`the loops do not compile: ${stderr}`)
   return elf
 }
 

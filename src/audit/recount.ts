@@ -77,6 +77,7 @@ export function levelOf(type: number): number {
 const FIRST_XEN_SLOT = 256
 const LAST_XEN_SLOT = 271
 
+/** Whether a slot of a table is one of the L4's that Xen keeps: 256 to 271. */
 export function isXenSlot(level: number, slot: number): boolean {
   return level === LEVEL_4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT
 }

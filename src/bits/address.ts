@@ -59,6 +59,7 @@ export function pagesOf(bytes: number): number {
   return Math.ceil(bytes / PAGE)
 }
 
+/** The next multiple of `unit` that is no less than `n`; both below 2^53. */
 export function roundUp(n: number, unit: number): number {
   return Math.ceil(n / unit) * unit
 }

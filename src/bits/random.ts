@@ -1,6 +1,7 @@
 /** Whole numbers below n, the same for the same seed: mulberry32. */
 export type RandomNumbers = (n: number) => number
 
+/** The numbers of a seed, 32 bits of which count: the same ones every time. */
 export function randomNumbers(seed: number): RandomNumbers {
   let state = seed >>> 0
   return (n) => {

@@ -82,6 +82,7 @@ export const TYPE_LAYOUTS: readonly TypeLayout[] = [
   },
 ]
 
+/** The layout of that name; throws for one that the table does not have, a mistake of ours. */
 export function typeLayout(name: string): TypeLayout {
   const layout = TYPE_LAYOUTS.find((l) => l.name === name)
   if (layout === undefined) throw new Error(`no type layout ${name}`)

@@ -4,6 +4,8 @@ import type { OptionSpec } from './verb.ts'
 
 /** Options that several verbs share: which machine, which kernel, and which run a question is about. */
 const generations = () => ['A', 'B0', 'B', 'B+seed', 'C0', 'C', 'D', 'D2', 'low', 'E']
+
+/** The maps that come with the program, by what `--map` calls them. */
 export const mapNames = () => shippedMaps().map((map) => map.name)
 
 /** Which holes of the past are open: of every verb that has a profile of Xen. */

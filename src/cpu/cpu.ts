@@ -6,10 +6,11 @@ import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
 import { CodeCache, LEAST_CODE_BYTES, STRADDLES } from './interpreter/code-cache.ts'
-import { handlerNumber, instantiate } from './interpreter/interpreter.ts'
+import { instantiate } from './interpreter/interpreter.ts'
 import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
 import { SoftTlb } from './memory/soft-tlb.ts'
 import { flagsFromWords, wordsFromFlags } from './semantics/flags.ts'
+import type { Site } from './site.ts'
 import {
   AC,
   DF,
@@ -102,7 +103,6 @@ export class Cpu {
   private breakpoints = new Set<number>()
   /** A breakpoint that execution has stopped at: the next `run` passes it. */
   private passing = -1
-  private readonly u16: Uint16Array
 
   constructor(memory: Memory, options: CpuOptions = {}) {
     const id = options.id ?? 0
@@ -111,13 +111,12 @@ export class Cpu {
     this.words = memory.u32
     this.bytes = memory.u8
     this.state = stateAt(id)
-    this.u16 = new Uint16Array(memory.wasm.buffer)
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
     const firstPage = memory.used / PAGE
     this.tlb = new SoftTlb(memory)
     const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
     const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
-    const views = { u8: memory.u8, u16: this.u16, i32: memory.i32 }
+    const views = { u8: memory.u8, u16: new Uint16Array(memory.wasm.buffer), i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, size)
     this.ownPages = { start: firstPage, end: memory.used / PAGE }
     memory.addCodeWatcher({
@@ -131,6 +130,7 @@ export class Cpu {
     this.cache.onFlush = () => this.tlb.flushCode()
     this.port = new MemoryPort(memory, this.state, this.tlb)
     this.port.stop = () => this.stop()
+    this.port.site = () => this.cache.siteOf(this.word(FIELD.record))
     this.setWord(FIELD.tlb, this.tlb.data)
     this.setWord(FIELD.codeTlb, this.tlb.code)
     this.setWord(FIELD.mxcsr, 0x1f80)
@@ -150,7 +150,7 @@ export class Cpu {
       },
       assist: () => {
         this.obey()
-        return assist(this, this.cache.instructionOf(this.word(FIELD.record)))
+        return assist(this, this.site())
       },
       effort: () => this.obey(),
     })
@@ -369,7 +369,7 @@ export class Cpu {
 
   /** Whether a slice has ended between two repeats of a string instruction with a breakpoint, which is behind it. */
   private isRepeating(): boolean {
-    return this.u16[(this.word(FIELD.record) - RECORD_BYTES) >> 1] === BREAKPOINT
+    return this.cache.isBreakpoint(this.word(FIELD.record) - RECORD_BYTES)
   }
 
   private exitOf(reason: number): Exit | null {
@@ -377,9 +377,9 @@ export class Cpu {
       case EXIT.syscall:
         return this.systemCall()
       case EXIT.privileged:
-        return { reason: 'privileged', instruction: this.current() }
+        return { reason: 'privileged', instruction: this.site().instruction }
       case EXIT.segment:
-        return { reason: 'segment', instruction: this.current() }
+        return { reason: 'segment', instruction: this.site().instruction }
       case EXIT.breakpoint:
         return this.atBreakpoint()
       default: {
@@ -402,9 +402,9 @@ export class Cpu {
     return SYSCALL
   }
 
-  /** The instruction that the interpreter stopped at. */
-  private current(): Instruction {
-    return this.cache.instructionOf(this.word(FIELD.record))
+  /** The instruction that somebody outside carries out: an assist while it runs, the owner after an exit. */
+  site(): Site {
+    return this.cache.keptSite(this.word(FIELD.record))
   }
 
   private atBreakpoint(): Exit | null {
@@ -460,7 +460,7 @@ export class Cpu {
       record = this.cache.straddlerAt(page, offset, next)
     }
     this.setWord(FIELD.map, map)
-    if (this.u16[record >> 1] === BREAKPOINT && this.passing === va) record += RECORD_BYTES
+    if (this.passing === va && this.cache.isBreakpoint(record)) record += RECORD_BYTES
     return record
   }
 
@@ -478,5 +478,3 @@ export class Cpu {
     return page
   }
 }
-
-const BREAKPOINT = handlerNumber('breakpoint8rr') as number

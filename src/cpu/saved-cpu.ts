@@ -28,6 +28,7 @@ const PLACES = [...Array.from({ length: 16 }, (_, n) => GENERAL + n * 8), ...FIE
   at + 4,
 ])
 
+/** A core's registers and flags as plain data, for a snapshot; nothing of its tables, which are made anew. */
 export function saveCpu(cpu: Cpu): SavedCpu {
   return {
     instructions: cpu.instructions,

@@ -74,7 +74,7 @@ export const LOW_END = 65536
 export const RECORD = {
   handler: 0,
   length: 2,
-  /** Shift of the index register, and `STACK_MARK`. */
+  /** Shift of the index register. */
   scale: 3,
   /** Addresses of the registers that make up an effective address: base, index, segment base. */
   base: 4,
@@ -91,10 +91,6 @@ export const RECORD = {
   immediate: 24,
 } as const
 export const RECORD_BYTES = 32
-/** In `scale`, of an instruction that uses the stack. Shifts take their count modulo 64, so it does not disturb. */
-export const STACK_MARK = 0x80
-/** In `scale`, of an address computed before from rsp or rbp. */
-export const STACK_BASE_MARK = 0x40
 
 /**
  * The TLB's entries: two tags, the page's address for loads and for stores, or -1; where its bytes are; the word index of

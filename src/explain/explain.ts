@@ -27,6 +27,7 @@ export function explainText(text: string, name?: string): Report {
   return explainLines(numberedLines(text), name === undefined ? {} : { name })
 }
 
+/** What a log's lines say: a report, boot by boot. */
 export function explainLines(lines: readonly NumberedLine[], options: ExplainOptions = {}): Report {
   const log = readLog(lines)
   let before: Evidence | undefined

@@ -4,7 +4,7 @@ import type { E820Entry } from '../xen/abi.ts'
 import type { Generation } from './generation.ts'
 import { consoleWrite } from './hypercalls.ts'
 import { Memblock } from './memory/memblock.ts'
-import { P2m } from './memory/p2m.ts'
+import { KernelP2m } from './memory/p2m.ts'
 import { type MarkState, newMarkState } from './tables/mark-state.ts'
 
 /** What a boot ended in, when it did not end in Xen: the kernel's own panic, or its oops on a fault. */
@@ -45,7 +45,7 @@ export type Kernel = {
   readonly initrd: { readonly start: number; readonly bytes: number }
   readonly kernelEnd: number
 
-  readonly p2m: P2m
+  readonly p2m: KernelP2m
   readonly memblock: Memblock
   e820: readonly E820Entry[]
   /** Pages taken from the brk so far. */
@@ -91,10 +91,11 @@ export type KernelStart = Pick<
   | 'log'
 >
 
+/** A kernel as Xen starts it, before it has looked at anything. */
 export function newKernel(start: KernelStart): Kernel {
   return {
     ...start,
-    p2m: new P2m(start.vcpu, start.mfnList, start.nrPages),
+    p2m: new KernelP2m(start.vcpu, start.mfnList, start.nrPages),
     memblock: new Memblock(),
     e820: [],
     brkPages: 0,
@@ -136,6 +137,7 @@ export function bug(vcpu: Vcpu, where: string): never {
   vcpu.undefinedInstruction()
 }
 
+/** A number below 2^53 as sixteen hex digits. */
 export function hex64Of(n: number): string {
   return n.toString(16).padStart(16, '0')
 }

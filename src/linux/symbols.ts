@@ -36,6 +36,7 @@ export function directVa(physical: number): number {
   return REGION.directMap + physical
 }
 
+/** The page of a physical address in bytes. */
 export function pfnOf(physical: number): number {
   return Math.floor(physical / PAGE)
 }

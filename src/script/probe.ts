@@ -298,14 +298,17 @@ export class Probe {
 /** Where the M2P can be read. */
 export const M2P = 0x8000_0000_0000
 
+/** The page of an address in the probe's own map. */
 export function pfnOf(va: number): number {
   return (va - PROBE.base) / PAGE
 }
 
+/** The two halves of a number below 2^53. */
 export function pairOf(n: number): Pair {
   return [n >>> 0, Math.floor(n / TWO_32) >>> 0]
 }
 
+/** The two halves of a 48-bit address, sign extended. */
 export function pairOfVa(va: number): Pair {
   return [va >>> 0, vaHigh(va)]
 }

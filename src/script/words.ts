@@ -3,6 +3,7 @@ export class ScriptError extends Error {
   override name = 'ScriptError'
 }
 
+/** What is wrong with a line, to be thrown. */
 export function scriptError(message: string): ScriptError {
   return new ScriptError(message)
 }

@@ -115,7 +115,8 @@ export function createSubject(slice = BUDGET): Subject {
         throw new Error(`case ${one.form} ended with ${exit.reason}`)
       }
       put(code, one.codeAt, INT3, one.code.length)
-      put(data, one.dataAt, 0, one.state.data.length)
+      // All of it: with other flags than a case was made for, strings go the other way.
+      for (const page of data) memory.u8.fill(0, page, page + PAGE)
       for (const page of code) cpu.codeWritten(page / PAGE)
       return ended
     },

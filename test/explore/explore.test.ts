@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Explored, type ExplorePlan, explore, resume, scriptOf } from '../../src/explore/explore.ts'
+import { type Explored, type ExplorePlan, explore, resume, scriptOf } from '../../src/explore/exports.ts'
 import { brokenPropertiesOf } from '../../src/run/check/properties.ts'
 import { runScript } from '../../src/run/script/script.ts'
 import { holesOf } from '../../src/xen/versions/holes.ts'

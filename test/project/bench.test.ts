@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   growthExponent,
@@ -12,25 +15,38 @@ import {
 } from '../../bench/measure.ts'
 import { root } from '../tools/tools.ts'
 
-function bench(...words: string[]) {
+function bench(words: string[], env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}bench/run.ts`, ...words], {
     encoding: 'utf8',
+    env: { ...process.env, ...env },
   })
   return { status, stdout, stderr }
 }
 
 test('a wrong name or option is one line, with the nearest, and measures nothing', () => {
-  assert.deepEqual(bench('bot'), {
+  assert.deepEqual(bench(['bot']), {
     status: 2,
     stdout: '',
     stderr: 'bench: no bench "bot": did you mean boot?\n',
   })
-  assert.match(bench('measure').stderr, /^bench: no bench "measure": there are .*boot.*\n$/)
-  assert.deepEqual(bench('boot', '--jsn'), {
+  assert.match(bench(['measure']).stderr, /^bench: no bench "measure": there are .*boot.*\n$/)
+  assert.deepEqual(bench(['boot', '--jsn']), {
     status: 2,
     stdout: '',
     stderr: 'bench: no option "--jsn": did you mean --json?\n',
   })
+})
+
+test('what a bench needs and is not here is one line', () => {
+  const empty = mkdtempSync(join(tmpdir(), 'xenolith-bench-'))
+  try {
+    const { status, stdout, stderr } = bench(['debian'], { TMPDIR: empty, CI: '' })
+    assert.deepEqual([status, stdout], [2, ''])
+    // Before it stands which QEMU there is.
+    assert.match(stderr, /^(?:debian: .*\n)?bench: debian: [^\n]+\n$/)
+  } finally {
+    rmSync(empty, { recursive: true })
+  }
 })
 
 test('medians, spreads and growth are what they are called', () => {

@@ -1,5 +1,6 @@
+import { FS, NONE } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
-import { FIELD, LOW_END, RECORD } from '../state.ts'
+import { FIELD, LOW_END } from '../state.ts'
 
 /** What instructions that are carried out in TypeScript need: their outcomes, and their way to memory. */
 export const DONE = 0
@@ -37,13 +38,16 @@ export function finish(cpu: Cpu, host: number): boolean {
 
 /** The address of the memory operand, with its segment's base: two halves. */
 export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
-  const record = cpu.word(FIELD.record)
-  const segment = cpu.bytes[record + RECORD.segment] | (cpu.bytes[record + RECORD.segment + 1] << 8)
-  const lo = cpu.word(FIELD.computed) + cpu.words[segment >> 2]
-  const hi = cpu.word(FIELD.computed + 4) + cpu.words[(segment >> 2) + 1] + (lo > 0xffff_ffff ? 1 : 0)
+  const memory = cpu.site().instruction.operands.find((operand) => operand.kind === 'memory')
+  const segment = memory === undefined || memory.segment === NONE ? FIELD.zero : baseField(memory.segment)
+  const lo = cpu.word(FIELD.computed) + cpu.word(segment)
+  const hi = cpu.word(FIELD.computed + 4) + cpu.word(segment + 4) + (lo > 0xffff_ffff ? 1 : 0)
   return [lo >>> 0, hi >>> 0]
 }
 
+const baseField = (segment: number): number => (segment === FS ? FIELD.fsBase : FIELD.gsBase)
+
+/** Up to 8 bytes at an address that `at` gave, as two halves, zero extended. */
 export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
   let lo = 0
   let hi = 0
@@ -52,6 +56,7 @@ export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: numbe
   return [lo, hi]
 }
 
+/** Put up to 8 bytes, two halves, at an address that `at` gave; `finish` carries the store out. */
 export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
   for (let n = 0; n < bytes; n++)
     cpu.bytes[host + n] = n < 4 ? value[0] >>> (8 * n) : value[1] >>> (8 * (n - 4))

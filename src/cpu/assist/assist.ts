@@ -1,9 +1,10 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
-import { MODIFY, READ, WRITE } from '../interpreter/interpreter-emitter.ts'
+import { MODIFY, READ, WRITE } from '../memory/access.ts'
 import { SSE_FLOAT } from '../semantics/vector/sse-float.ts'
 import { X87_INSTRUCTIONS } from '../semantics/x87/x87.ts'
-import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, RECORD, SF, TF, ZF } from '../state.ts'
+import type { Site } from '../site.ts'
+import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, SF, TF, ZF } from '../state.ts'
 import {
   at,
   DONE,
@@ -20,10 +21,10 @@ import {
 import { STATE_INSTRUCTIONS } from './fxsave.ts'
 
 /**
- * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. Their memory
- * operand's address is computed by the record before theirs.
+ * Instructions that are too rare, or too long, for the generated interpreter, carried out in TypeScript. The address of
+ * their memory operand, but for its segment, has been put into the state's `computed`.
  */
-type Assist = (cpu: Cpu, i: Instruction) => number
+type Assist = (cpu: Cpu, i: Instruction, site: Site) => number
 
 const RAX = 0
 const RCX = 1
@@ -32,23 +33,22 @@ const RBX = 3
 const RSP = 4
 const RBP = 5
 
-export function assist(cpu: Cpu, i: Instruction): number {
-  const one = ASSISTS[i.name]
+/** Carry out the instruction at a site; what is not there is #UD. @returns one of the outcomes in assist-access.ts */
+export function assist(cpu: Cpu, site: Site): number {
+  const one = ASSISTS[site.instruction.name]
   if (one === undefined) return raise(cpu, 6)
-  return one(cpu, i)
+  return one(cpu, site.instruction, site)
 }
 
 /** rip behind the instruction. */
-function step(cpu: Cpu, i: Instruction): void {
-  const record = cpu.word(FIELD.record)
-  const offset = cpu.bytes[record + RECORD.offset] | (cpu.bytes[record + RECORD.offset + 1] << 8)
-  const lo = cpu.word(FIELD.page) + offset + i.length
+function step(cpu: Cpu, site: Site): void {
+  const lo = cpu.word(FIELD.page) + site.offset + site.instruction.length
   cpu.setRip(lo >>> 0, cpu.word(FIELD.page + 4) + (lo > 0xffff_ffff ? 1 : 0))
 }
 
 function trap(vector: number): Assist {
-  return (cpu, i) => {
-    step(cpu, i)
+  return (cpu, _i, site) => {
+    step(cpu, site)
     raise(cpu, vector)
     return TRAP
   }

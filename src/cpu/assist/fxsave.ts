@@ -1,6 +1,6 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
-import { READ, WRITE } from '../interpreter/interpreter-emitter.ts'
+import { READ, WRITE } from '../memory/access.ts'
 import { FIELD } from '../state.ts'
 import { at, DONE, FAULT, finish, operandAddress, raise, read, write } from './assist-access.ts'
 

@@ -1,7 +1,7 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
 import * as soft from '../float/soft-float.ts'
-import { READ, WRITE } from '../interpreter/interpreter-emitter.ts'
+import { READ, WRITE } from '../memory/access.ts'
 import { FIELD } from '../state.ts'
 import { at, DONE, FAULT, finish, operandAddress, read, write } from './assist-access.ts'
 import { loadImage, setControl, storeImage, summarize } from './fxsave.ts'

@@ -167,11 +167,13 @@ export function specialResult(env: Environment, a: Float, b: Float): Float | nul
   return chooseNan(a, b)
 }
 
+/** An invalid operation: its flag, and the indefinite number that it results in. */
 export function invalid(env: Environment): Float {
   env.flags |= soft.INVALID
   return soft.INDEFINITE
 }
 
+/** Set the denormal flag where an operand is one. */
 export function noteDenormals(env: Environment, ...operands: Float[]): void {
   if (operands.some((f) => f.isDenormal)) env.flags |= soft.DENORMAL
 }

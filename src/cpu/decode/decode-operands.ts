@@ -154,6 +154,7 @@ export function decodeOperand(r: Reader, spec: OperandSpec, operandSize: Size): 
   }
 }
 
+/** A register as an operand, of which the instruction uses `size` bytes. */
 export function register(kind: RegisterClass, number: number, size: number): Operand {
   return { kind: 'register', class: kind, number, size }
 }

@@ -1,5 +1,15 @@
-import type { Emitter, Handler, OperandForm } from '../semantics/emitter.ts'
+import type { Size } from '../../machine/vcpu/instruction.ts'
+import type { Emitter } from '../semantics/emitter.ts'
 import { setFlagBits } from '../semantics/flags.ts'
+import {
+  type FlagUse,
+  LOADING,
+  NO_FLAGS,
+  ONE_SIZE,
+  SETS_ARITHMETIC,
+  type Semantic,
+  semantic,
+} from '../semantics/semantic.ts'
 import { CF, FIELD, ZF } from '../state.ts'
 import { loadLane, select } from '../wasm/wasm-module.ts'
 import { I32, I64, i32, i64, type V128, v128, ZERO_VECTOR } from '../wasm/wasm-values.ts'
@@ -319,10 +329,14 @@ function narrow(e: Emitter): void {
   e.assistInstead()
 }
 
-const RR_RM: readonly OperandForm[] = ['rr', 'rm']
-
-function forms(key: string, size: 4 | 8, write: (e: Emitter) => void): Handler[] {
-  return RR_RM.map((form) => ({ key: `${key}${form}`, size, form, write }))
+/** All of them may fall back on `assist`, which finds the instruction. */
+function float(
+  name: string,
+  write: (e: Emitter) => void,
+  flags: FlagUse = NO_FLAGS,
+  sizes: readonly Size[] = ONE_SIZE,
+): Semantic {
+  return semantic({ name, sizes, forms: LOADING, flags, isKept: true, write })
 }
 
 const SHAPES: readonly (readonly [suffix: string, lanes: Lanes, isScalar: boolean])[] = [
@@ -332,30 +346,26 @@ const SHAPES: readonly (readonly [suffix: string, lanes: Lanes, isScalar: boolea
   ['sd', DOUBLE, true],
 ]
 
-export function fastFloatHandlers(): Handler[] {
-  return [
-    ...SHAPES.flatMap(([suffix, l, isScalar]) => [
-      ...Object.entries(OPERATIONS).flatMap(([name, operation]) =>
-        forms(`${name}${suffix}`, 8, arithmetic(l, isScalar, operation, name === 'sqrt')),
-      ),
-      ...forms(`min${suffix}`, 8, extreme(l, isScalar, l.pmin)),
-      ...forms(`max${suffix}`, 8, extreme(l, isScalar, l.pmax)),
-    ]),
-    ...[SINGLE, DOUBLE].flatMap((l) => {
-      const s = l.width === 4 ? 'ss' : 'sd'
-      return [
-        ...forms(`comi${s}`, 8, compare(l)),
-        ...forms(`ucomi${s}`, 8, compare(l)),
-        ...([4, 8] as const).flatMap((bytes) => [
-          ...forms(`cvtsi${bytes}2${s}`, bytes, fromInteger(l)),
-          ...forms(`cvtt${s}2si${bytes}`, 8, toInteger(l, bytes)),
-        ]),
-      ]
-    }),
-    ...forms('cvtss2sd', 8, widen),
-    ...forms('cvtsd2ss', 8, narrow),
-  ]
-}
-
-/** Handlers that may fall back on `assist`, for which their records keep the instruction. */
-export const FAST_FLOAT_KEYS: readonly string[] = fastFloatHandlers().map((h) => h.key)
+/** Conversions from and to integers by the integer's bytes: select-vector.ts. */
+export const FAST_FLOAT_SEMANTICS: readonly Semantic[] = [
+  ...SHAPES.flatMap(([suffix, l, isScalar]) => [
+    ...Object.entries(OPERATIONS).map(([name, operation]) =>
+      float(`${name}${suffix}`, arithmetic(l, isScalar, operation, name === 'sqrt')),
+    ),
+    float(`min${suffix}`, extreme(l, isScalar, l.pmin)),
+    float(`max${suffix}`, extreme(l, isScalar, l.pmax)),
+  ]),
+  ...[SINGLE, DOUBLE].flatMap((l) => {
+    const s = l.width === 4 ? 'ss' : 'sd'
+    return [
+      float(`comi${s}`, compare(l), SETS_ARITHMETIC),
+      float(`ucomi${s}`, compare(l), SETS_ARITHMETIC),
+      ...([4, 8] as const).flatMap((bytes) => [
+        float(`cvtsi${bytes}2${s}`, fromInteger(l), NO_FLAGS, [bytes]),
+        float(`cvtt${s}2si${bytes}`, toInteger(l, bytes)),
+      ]),
+    ]
+  }),
+  float('cvtss2sd', widen),
+  float('cvtsd2ss', narrow),
+]

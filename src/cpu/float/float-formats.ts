@@ -24,6 +24,7 @@ export type Float = {
 
 const HIGH_BIT = 0x8000_0000
 
+/** A number of a kind, with the exponent without its bias and the significand's 64 bits as two halves. */
 export function float(kind: number, sign: number, exponent = 0, hi = 0, lo = 0, isDenormal = false): Float {
   return { kind, sign, exponent, hi: hi >>> 0, lo: lo >>> 0, isDenormal }
 }
@@ -54,6 +55,7 @@ function nan(sign: number, hi: number, lo: number): Float {
   return float((hi & 0x4000_0000) !== 0 ? QUIET : SIGNALLING, sign, 0, hi | HIGH_BIT, lo)
 }
 
+/** A single-precision number out of its 32 bits. */
 export function unpackSingle(word: number): Float {
   const sign = word >>> 31
   const exponent = (word >>> 23) & 0xff
@@ -63,6 +65,7 @@ export function unpackSingle(word: number): Float {
   return float(NORMAL, sign, exponent - 127, fraction | HIGH_BIT)
 }
 
+/** A double-precision number out of its two halves. */
 export function unpackDouble(lo: number, hi: number): Float {
   const sign = hi >>> 31
   const exponent = (hi >>> 20) & 0x7ff
@@ -86,6 +89,7 @@ export function unpackExtended(lo: number, hi: number, word: number): Float {
   return isWhole ? float(NORMAL, sign, exponent - 16383, hi, lo) : float(UNSUPPORTED, sign)
 }
 
+/** The 32 bits of a number that is rounded to single precision already. */
 export function packSingle(f: Float): number {
   const sign = f.sign << 31
   if (f.kind === ZERO) return sign >>> 0
@@ -95,6 +99,7 @@ export function packSingle(f: Float): number {
   return (sign | ((f.exponent + 127) << 23) | ((f.hi >>> 8) & 0x7f_ffff)) >>> 0
 }
 
+/** The two halves of a number that is rounded to double precision already. */
 export function packDouble(f: Float): readonly [lo: number, hi: number] {
   const sign = f.sign << 31
   if (f.kind === ZERO) return [0, sign >>> 0]
@@ -108,6 +113,7 @@ export function packDouble(f: Float): readonly [lo: number, hi: number] {
   return [low, (sign | (exponent << 20) | fraction) >>> 0]
 }
 
+/** The ten bytes of x87's format: two halves of the significand, then sign and exponent. */
 export function packExtended(f: Float): readonly [lo: number, hi: number, word: number] {
   const sign = f.sign << 15
   if (f.kind === ZERO) return [0, 0, sign]

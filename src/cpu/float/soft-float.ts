@@ -175,6 +175,7 @@ function compareMagnitude(a: Float, b: Float): number {
   return a.exponent - b.exponent || a.hi - b.hi || a.lo - b.lo
 }
 
+/** a + b, rounded to a format. Neither is a NaN or infinite: those are the caller's, as SSE and x87 differ there. */
 export function add(env: Environment, format: Format, a: Float, b: Float): Float {
   if (a.kind === ZERO && b.kind === ZERO) {
     if (a.sign === b.sign) return a
@@ -249,6 +250,7 @@ function multiplyWords(a: number, b: number): readonly [hi: number, lo: number] 
   return [a1 * b1 + Math.floor(middle / 0x1_0000) + Math.floor(other / 0x1_0000), low]
 }
 
+/** a · b, rounded to a format. Neither is a NaN or infinite. */
 export function multiply(env: Environment, format: Format, a: Float, b: Float): Float {
   const sign = a.sign ^ b.sign
   if (a.kind === ZERO || b.kind === ZERO) return float(ZERO, sign)
@@ -263,6 +265,7 @@ export function multiply(env: Environment, format: Format, a: Float, b: Float): 
   return roundNormalized(env, format, sign, a.exponent + b.exponent + 1, w3, w2 >>> 0, rest)
 }
 
+/** a / b, rounded to a format. Neither is a NaN or infinite, and b is not zero. */
 export function divide(env: Environment, format: Format, a: Float, b: Float): Float {
   const sign = a.sign ^ b.sign
   if (a.kind === ZERO) return float(ZERO, sign)

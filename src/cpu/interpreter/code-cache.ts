@@ -1,10 +1,11 @@
 import type { Memory } from '../../machine/memory.ts'
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import { decode } from '../decode/decode.ts'
+import type { Site } from '../site.ts'
 import { FIELD, RECORD, RECORD_BYTES } from '../state.ts'
-import { handlerNumber } from './interpreter.ts'
+import { handlerNumber, isKept } from './handlers.ts'
 import { pairKey } from './pairs.ts'
-import { RecordWriter, type Views } from './translate.ts'
+import { BREAKPOINT_KEY, RecordWriter, type Views } from './translate.ts'
 
 const PAGE = 4096
 /** A page's table: the address of the record for each offset, 4 bytes each, or 0. */
@@ -61,9 +62,13 @@ export class CodeCache {
   private readonly end: number
   private next: number
   private readonly pages = new Map<number, CodePage>()
+  /** The same by the address of their table. */
+  private readonly byMap = new Map<number, CodePage>()
   private readonly writer: RecordWriter
-  /** Instructions that TypeScript carries out, by the number in their record. */
-  private assisted: Instruction[] = []
+  /** Instructions that somebody outside looks at, by the number in their record. */
+  private kept: Site[] = []
+  /** Those that reach from one page into another, by the address of their record. */
+  private readonly straddling = new Map<number, Site>()
   private readonly scratch = new Uint8Array(2 * MAX_LENGTH)
   /** Offsets in pages at which execution is to stop, whatever the page: who stops looks whether it is the right one. */
   breakpoints: ReadonlySet<number> = new Set()
@@ -102,6 +107,7 @@ export class CodeCache {
       drops: 0,
     }
     this.pages.set(page, made)
+    this.byMap.set(map, made)
     return made
   }
 
@@ -129,9 +135,11 @@ export class CodeCache {
     this.next = this.start
     const pages = [...this.pages.keys()]
     this.pages.clear()
+    this.byMap.clear()
+    this.straddling.clear()
     // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone.
     for (const page of pages) this.memory.touchPage(page)
-    this.assisted = []
+    this.kept = []
     this.onFlush()
   }
 
@@ -140,8 +148,35 @@ export class CodeCache {
     return this.memory.u32[(map >> 2) + offset]
   }
 
-  instructionOf(record: number): Instruction {
-    return this.assisted[this.memory.u32[(record + RECORD.immediate) >> 2]]
+  /** The instruction of a record that is kept, as one is that somebody outside carries out. */
+  keptSite(record: number): Site {
+    return this.kept[this.memory.u32[(record + RECORD.immediate) >> 2]]
+  }
+
+  /**
+   * The instruction of the record that is being executed. What is not kept is decoded once more: it has stored nothing yet
+   * when somebody asks, so its bytes are still those of its record. Null where they are no instruction all the same, as when
+   * a page walk of its own has set a bit in them.
+   */
+  siteOf(record: number): Site | null {
+    if (isKept(this.views.u16[record >> 1])) return this.keptSite(record)
+    const known = this.straddling.get(record)
+    if (known !== undefined) return known
+    const page = this.runningPage()
+    if (page === -1) return null
+    const offset = this.views.u16[(record + RECORD.offset) >> 1]
+    const instruction = decode(this.memory.u8, page * PAGE + offset, (page + 1) * PAGE)
+    return typeof instruction === 'string' ? null : { instruction, page, offset }
+  }
+
+  /** The page of the machine's memory that code runs in, or ran in last; -1 while the next one is looked for. */
+  runningPage(): number {
+    return this.byMap.get(this.memory.u32[(this.state + FIELD.map) >> 2])?.page ?? -1
+  }
+
+  /** Whether a record is the stop before an instruction at a breakpoint. */
+  isBreakpoint(record: number): boolean {
+    return this.views.u16[record >> 1] === BREAKPOINT
   }
 
   /** Whether a record is the check before an instruction that reaches into the next page. */
@@ -157,6 +192,7 @@ export class CodeCache {
     this.writer.at = first
     const { u8 } = this.memory
     const run = code.drops < OFTEN ? RUN : SHORT_RUN
+    const keep = (i: Instruction, where: number): number => this.keep(i, page, where)
     let at = offset
     for (let n = 0; n < run && at < PAGE; n++) {
       if (n > 0 && this.recordAt(code.map, at) !== 0) break
@@ -168,7 +204,7 @@ export class CodeCache {
       this.activate(code)
       this.setRecord(code, at, this.writer.at)
       const isBreak = this.breakpoints.has(at)
-      if (isBreak) this.writer.plain('breakpoint8rr', at)
+      if (isBreak) this.writer.plain(BREAKPOINT_KEY, at)
       if (typeof decoded === 'string') {
         this.mark(code, at, Math.min(MAX_LENGTH, PAGE - at))
         this.writer.fault(decoded, at)
@@ -177,7 +213,7 @@ export class CodeCache {
       }
       this.mark(code, at, decoded.length)
       if (!isBreak && n < run - 1) this.pair(code, decoded, at)
-      this.writer.instruction(decoded, at, this.keep)
+      this.writer.instruction(decoded, at, keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break
     }
@@ -201,7 +237,9 @@ export class CodeCache {
     if (to >= 0 && to < PAGE) this.writer.pair(key, first, second, at)
   }
 
-  private readonly keep = (i: Instruction): number => this.assisted.push(i) - 1
+  private keep(instruction: Instruction, page: number, offset: number): number {
+    return this.kept.push({ instruction, page, offset }) - 1
+  }
 
   private setRecord(code: CodePage, offset: number, record: number): void {
     this.memory.u32[(code.map >> 2) + offset] = record
@@ -237,13 +275,15 @@ export class CodeCache {
     this.setRecord(code, at, first)
     this.mark(code, at, here)
     this.writer.plain('beyond', at, 0, behind.map)
-    if (this.breakpoints.has(at)) this.writer.plain('breakpoint8rr', at)
+    if (this.breakpoints.has(at)) this.writer.plain(BREAKPOINT_KEY, at)
     if (typeof decoded === 'string') {
       this.mark(behind, 0, MAX_LENGTH - here)
       this.writer.fault(decoded, at)
     } else {
       this.mark(behind, 0, decoded.length - here)
-      this.writer.instruction(decoded, at, this.keep)
+      const { page } = code
+      this.writer.instruction(decoded, at, (i, where) => this.keep(i, page, where))
+      this.straddling.set(this.writer.at - RECORD_BYTES, { instruction: decoded, page, offset: at })
       // Where the slice may end: behind the instruction, in the next page.
       this.writer.plain('continue', at + decoded.length, at + decoded.length)
     }
@@ -272,7 +312,7 @@ export class CodeCache {
     code.drops++
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
-    let isRunning = this.memory.u32[(this.state + FIELD.map) >> 2] === code.map
+    let isRunning = this.runningPage() === page
     for (const other of code.straddlers) if (this.drop(other.page)) isRunning = true
     code.straddlers.clear()
     return isRunning
@@ -280,3 +320,4 @@ export class CodeCache {
 }
 
 const BEYOND = handlerNumber('beyond') as number
+const BREAKPOINT = handlerNumber(BREAKPOINT_KEY) as number

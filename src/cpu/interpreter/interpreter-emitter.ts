@@ -1,3 +1,4 @@
+import { MODIFY, READ, WRITE, WRITE_MORE } from '../memory/access.ts'
 import type { Access, Emitter, OperandForm } from '../semantics/emitter.ts'
 import {
   EXIT,
@@ -33,15 +34,6 @@ export type Calls = {
   readonly effort: number
 }
 
-/** Access kinds of `translate`, as the imported function takes them. */
-export const READ = 0
-export const WRITE = 1
-/** A store to what was just loaded, as one access. */
-export const MODIFY = 2
-
-/** A store to these bytes and then, with no further question, to others of their page. */
-export const WRITE_MORE = 3
-
 const KINDS = { read: READ, write: WRITE, modify: MODIFY, 'write more': WRITE_MORE } as const
 
 const GENERAL_PROTECTION = 13
@@ -59,6 +51,8 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
   form: OperandForm = 'rr'
   /** Whether the memory operand is a base and a displacement alone. */
   isSimple = false
+  /** Whether a direct jump stays in its page. */
+  isNear = false
   readonly state = this.parameter<I32>(0)
   readonly record: Local<I32>
   readonly result: Local<I64>
@@ -385,8 +379,13 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     this.br(this.mainLabels().goTo)
   }
 
-  /** Inside its page a jump finds the record at its target by one look at the page's table. */
   jumpDirect(): void {
+    if (this.isNear) this.jumpNear()
+    else this.jump(this.nextRip().add(loadSigned32(this.record.value, RECORD.displacement)))
+  }
+
+  /** Inside its page a jump finds the record at its target by one look at the page's table. */
+  private jumpNear(): void {
     const { next, goTo } = this.mainLabels()
     const slot = this.let(this.word(RECORD.target))
     const record = this.let(load32(this.map.value.add(slot), 4))
@@ -396,11 +395,6 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     })
     this.set(this.target, this.page.value.add(slot.shr(2).extend()))
     this.br(goTo)
-  }
-
-  /** A direct jump to another page. */
-  jumpAway(): void {
-    this.jump(this.nextRip().add(loadSigned32(this.record.value, RECORD.displacement)))
   }
 
   again(): void {
@@ -417,6 +411,10 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     this.let(new I32(callCode(this.calls.effort, [])))
   }
 
+  /**
+   * Count the second of two instructions that one handler carries out. Where the budget has no room for it, the handler
+   * ends here, and the plain records behind its own follow.
+   */
   countSecond(): void {
     const { next } = this.mainLabels()
     this.if(this.left.value.eqz(), () => {
@@ -427,6 +425,7 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     this.set(this.left, this.left.value.sub(1))
   }
 
+  /** Go on behind `records` records more than usual. */
   skip(records: number): void {
     this.set(this.record, this.record.value.add(records * RECORD_BYTES))
   }

@@ -1,12 +1,3 @@
-import { arithmeticHandlers } from '../semantics/arithmetic.ts'
-import { bitHandlers } from '../semantics/bit-tests.ts'
-import { controlHandlers, PSEUDO } from '../semantics/control.ts'
-import type { Handler } from '../semantics/emitter.ts'
-import { moveHandlers } from '../semantics/moves.ts'
-import { multiplyHandlers } from '../semantics/multiply.ts'
-import { shiftHandlers } from '../semantics/shifts.ts'
-import { stringHandlers } from '../semantics/strings.ts'
-import { vectorHandlers } from '../semantics/vector/vectors.ts'
 import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from '../state.ts'
 import {
   callCode,
@@ -17,8 +8,8 @@ import {
   ModuleBuilder,
 } from '../wasm/wasm-module.ts'
 import { I32, i32 } from '../wasm/wasm-values.ts'
+import { COMMON, FIRST_RARE, type Handler, UNCOMMON } from './handlers.ts'
 import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
-import { pairHandlers } from './pairs.ts'
 
 /**
  * The interpreter, generated: one function with a loop around a br_table, an arm for each handler. Common handlers are its
@@ -30,30 +21,6 @@ import { pairHandlers } from './pairs.ts'
  *         arm:  read operands, compute, write;  record = the next one
  *     go to:  another page or an unknown place -> look it up, or have it decoded
  */
-const COMMON: readonly Handler[] = [
-  ...moveHandlers(),
-  ...arithmeticHandlers(),
-  ...controlHandlers(),
-  ...shiftHandlers(),
-  ...multiplyHandlers(),
-  ...bitHandlers(),
-  ...pairHandlers(),
-]
-const UNCOMMON: readonly Handler[] = [...stringHandlers(), ...vectorHandlers()]
-
-/** Handler numbers: `assist`, the pseudo-instructions, the common handlers, then the rare ones. */
-const FIRST_COMMON = 1 + PSEUDO.length
-const FIRST_RARE = FIRST_COMMON + COMMON.length
-
-const NUMBERS = new Map<string, number>(
-  ['assist', ...PSEUDO, ...COMMON.map((h) => h.key), ...UNCOMMON.map((h) => h.key)].map((key, i) => [key, i]),
-)
-
-/** The number of a handler, or undefined. */
-export function handlerNumber(key: string): number | undefined {
-  return NUMBERS.get(key)
-}
-
 /** What the interpreter asks of the outside; see memory-port.ts, code-cache.ts and assist.ts. */
 export type Imports = {
   /** Where the bytes at the state's `va` are: an address, or 0 after a fault. */
@@ -108,7 +75,8 @@ function rareFunction(calls: Calls): InterpreterEmitter {
 function writeHandler(e: InterpreterEmitter, handler: Handler): void {
   e.size = handler.size
   e.form = handler.form
-  e.isSimple = handler.isSimple ?? false
+  e.isSimple = handler.isSimple
+  e.isNear = handler.isNear
   handler.write(e)
   e.next()
   e.release()

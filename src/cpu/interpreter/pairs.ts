@@ -1,7 +1,9 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
-import type { Emitter, Handler } from '../semantics/emitter.ts'
+import type { Emitter } from '../semantics/emitter.ts'
 import { condition, flagsOfLogic, flagsOfSub } from '../semantics/flags.ts'
 import type { I32, I64 } from '../wasm/wasm-values.ts'
+import type { Handler } from './handlers.ts'
+import type { InterpreterEmitter } from './interpreter-emitter.ts'
 
 /**
  * A comparison and the conditional jump behind it, as one handler: what loops are made of. Its record stands before the two
@@ -55,7 +57,7 @@ function afterTest(e: Emitter, code: number, r: I64): I32 | null {
   }
 }
 
-function compareAndJump(code: number): (e: Emitter) => void {
+function compareAndJump(code: number): (e: InterpreterEmitter) => void {
   return (e) => {
     e.countSecond()
     const b = e.let(e.second())
@@ -66,7 +68,7 @@ function compareAndJump(code: number): (e: Emitter) => void {
   }
 }
 
-function testAndJump(code: number): (e: Emitter) => void {
+function testAndJump(code: number): (e: InterpreterEmitter) => void {
   return (e) => {
     e.countSecond()
     const b = e.let(e.second())
@@ -77,13 +79,15 @@ function testAndJump(code: number): (e: Emitter) => void {
   }
 }
 
+/** A handler for each comparison, size and condition. */
 export function pairHandlers(): Handler[] {
   const handlers: Handler[] = []
   for (const size of SIZES) {
     for (let code = 0; code < 16; code++) {
+      const pair = { size, form: 'rr', isSimple: false, isNear: true, isKept: false } as const
       handlers.push(
-        { key: `cmp${size}+j${code}`, size, form: 'rr', write: compareAndJump(code) },
-        { key: `test${size}+j${code}`, size, form: 'rr', write: testAndJump(code) },
+        { ...pair, key: `cmp${size}+j${code}`, write: compareAndJump(code) },
+        { ...pair, key: `test${size}+j${code}`, write: testAndJump(code) },
       )
     }
   }

@@ -3,6 +3,7 @@ import { D } from '../../bits/pte.ts'
 import { BACKING_WORD } from '../../machine/frames.ts'
 import type { FaultingStore } from '../../machine/host.ts'
 import type { Memory } from '../../machine/memory.ts'
+import { type Instruction, NONE } from '../../machine/vcpu/instruction.ts'
 import {
   markAccessed,
   markPath,
@@ -13,8 +14,10 @@ import {
   Walk,
   walk,
 } from '../../machine/vcpu/mmu.ts'
-import { MODIFY, READ, WRITE_MORE } from '../interpreter/interpreter-emitter.ts'
-import { BOUNCE, FIELD, GENERAL, RECORD, STACK_BASE_MARK, STACK_MARK } from '../state.ts'
+import { select } from '../semantics/select.ts'
+import type { Site } from '../site.ts'
+import { BOUNCE, FIELD, GENERAL } from '../state.ts'
+import { MODIFY, READ, WRITE_MORE } from './access.ts'
 import type { SoftTlb } from './soft-tlb.ts'
 
 const VECTOR_SS = 12
@@ -60,6 +63,8 @@ export class MemoryPort {
   hit: Watchpoint | null = null
   /** The slice has to end after this instruction: translations of the running page may have changed. */
   stop: () => void = () => {}
+  /** The instruction that is being executed; null where nobody can say. */
+  site: () => Site | null = () => null
   private readonly memory: Memory
   private readonly state: number
   private readonly tlb: SoftTlb
@@ -98,21 +103,17 @@ export class MemoryPort {
 
   /** Non-canonical addresses: #SS through rsp and rbp without a segment prefix, else #GP. */
   private notCanonical(): number {
-    const { memory, state } = this
-    const record = this.word(FIELD.record)
-    const base = memory.u8[record + RECORD.base] | (memory.u8[record + RECORD.base + 1] << 8)
-    const segment = memory.u8[record + RECORD.segment] | (memory.u8[record + RECORD.segment + 1] << 8)
-    const named = base === state + GENERAL + 4 * 8 || base === state + GENERAL + 5 * 8
-    const isMarked = (memory.u8[record + RECORD.scale] & STACK_BASE_MARK) !== 0
-    const isStack = (named && segment === state + FIELD.zero) || isMarked || this.isImplicitStack(record)
+    const instruction = this.site()?.instruction
+    const isStack =
+      instruction !== undefined && (namesStack(instruction) || this.isImplicitStack(instruction))
     this.setException(isStack ? VECTOR_SS : VECTOR_GP, 0)
     return 0
   }
 
   /** Whether the address is one that an instruction like push makes from rsp, or leave from rbp. */
-  private isImplicitStack(record: number): boolean {
-    if ((this.memory.u8[record + RECORD.scale] & STACK_MARK) === 0) return false
-    return [4, 5].some((register) => {
+  private isImplicitStack(instruction: Instruction): boolean {
+    if (!select(instruction).semantic.usesStack) return false
+    return [RSP, RBP].some((register) => {
       const at = GENERAL + register * 8
       const distance = (this.word(FIELD.va) - this.word(at)) | 0
       return this.word(FIELD.va + 4) >>> 16 === this.word(at + 4) >>> 16 && Math.abs(distance) <= 512
@@ -347,6 +348,16 @@ export class MemoryPort {
       this.stop()
     }
   }
+}
+
+const RSP = 4
+const RBP = 5
+
+/** Whether a memory operand has rsp or rbp as its base, and no segment prefix. */
+function namesStack(instruction: Instruction): boolean {
+  return instruction.operands.some(
+    (o) => o.kind === 'memory' && (o.base === RSP || o.base === RBP) && o.segment === NONE,
+  )
 }
 
 function overlaps(point: Watchpoint, va: number, bytes: number): boolean {

@@ -1,8 +1,19 @@
-import { FIELD } from '../state.ts'
+import { CF, FIELD } from '../state.ts'
 import { select } from '../wasm/wasm-module.ts'
 import { type I64, i32, i64 } from '../wasm/wasm-values.ts'
-import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES, withSimple } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { carryFlag, flagsOfAdd, flagsOfLogic, flagsOfSub, keepCarry } from './flags.ts'
+import {
+  ARITHMETIC,
+  BOTH,
+  type FlagUse,
+  flags,
+  NO_FLAGS,
+  SETS_ARITHMETIC,
+  type Semantic,
+  semantic,
+  WRITES_ONE,
+} from './semantic.ts'
 
 /** Addition, subtraction, comparison and bitwise logic, with their flags. */
 function addition(withCarry: boolean): (e: Emitter) => void {
@@ -97,42 +108,45 @@ function compareAndExchange(e: Emitter): void {
   flagsOfSub(e, accumulator, old, r)
 }
 
-export function arithmeticHandlers(): Handler[] {
-  return [
-    ...withSimple(operation('add', SIZES, ALL_FORMS, addition(false))),
-    ...operation('adc', SIZES, ALL_FORMS, addition(true)),
-    ...operation('sub', SIZES, ALL_FORMS, subtraction(false)),
-    ...operation('sbb', SIZES, ALL_FORMS, subtraction(true)),
-    ...withSimple(operation('cmp', SIZES, ALL_FORMS, compare)),
-    ...operation(
-      'and',
-      SIZES,
-      ALL_FORMS,
-      logic((a, b) => a.and(b)),
-    ),
-    ...operation(
-      'or',
-      SIZES,
-      ALL_FORMS,
-      logic((a, b) => a.or(b)),
-    ),
-    ...operation(
-      'xor',
-      SIZES,
-      ALL_FORMS,
-      logic((a, b) => a.xor(b)),
-    ),
-    ...operation('test', SIZES, BOTH, test),
-    ...operation('inc', SIZES, BOTH, step(1)),
-    ...operation('dec', SIZES, BOTH, step(-1)),
-    ...operation('not', SIZES, BOTH, (e) => e.write(e.modify().not())),
-    ...operation('neg', SIZES, BOTH, (e) => {
-      const a = e.let(e.modify())
-      const r = e.let(i64(0).sub(a))
-      e.write(r)
-      flagsOfSub(e, e.let(i64(0)), a, r)
-    }),
-    ...operation('xadd', SIZES, BOTH, exchangeAndAdd),
-    ...operation('cmpxchg', SIZES, BOTH, compareAndExchange),
-  ]
+function negate(e: Emitter): void {
+  const a = e.let(e.modify())
+  const r = e.let(i64(0).sub(a))
+  e.write(r)
+  flagsOfSub(e, e.let(i64(0)), a, r)
 }
+
+const USES_CARRY = flags({ reads: CF, sets: ARITHMETIC })
+const KEEPS_CARRY = flags({ sets: ARITHMETIC & ~CF })
+
+const binary = (name: string, write: (e: Emitter) => void, use = SETS_ARITHMETIC): Semantic =>
+  semantic({ name, flags: use, write })
+
+const unary = (name: string, write: (e: Emitter) => void, use: FlagUse): Semantic =>
+  semantic({ name, operands: WRITES_ONE, forms: BOTH, flags: use, write })
+
+export const ARITHMETIC_SEMANTICS: readonly Semantic[] = [
+  binary('add', addition(false)),
+  binary('adc', addition(true), USES_CARRY),
+  binary('sub', subtraction(false)),
+  binary('sbb', subtraction(true), USES_CARRY),
+  binary('cmp', compare),
+  binary(
+    'and',
+    logic((a, b) => a.and(b)),
+  ),
+  binary(
+    'or',
+    logic((a, b) => a.or(b)),
+  ),
+  binary(
+    'xor',
+    logic((a, b) => a.xor(b)),
+  ),
+  semantic({ name: 'test', forms: BOTH, flags: SETS_ARITHMETIC, write: test }),
+  unary('inc', step(1), KEEPS_CARRY),
+  unary('dec', step(-1), KEEPS_CARRY),
+  unary('not', (e) => e.write(e.modify().not()), NO_FLAGS),
+  unary('neg', negate, SETS_ARITHMETIC),
+  semantic({ name: 'xadd', forms: BOTH, flags: SETS_ARITHMETIC, write: exchangeAndAdd }),
+  semantic({ name: 'cmpxchg', forms: BOTH, flags: SETS_ARITHMETIC, write: compareAndExchange }),
+]

@@ -1,7 +1,9 @@
+import { CF, ZF } from '../state.ts'
 import { load64, store } from '../wasm/wasm-module.ts'
 import { type I64, i32, i64 } from '../wasm/wasm-values.ts'
-import { BOTH, type Emitter, type Handler, operation } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { setCarry, setZero } from './flags.ts'
+import { BOTH, flags, LOADING, type Semantic, semantic, WIDE } from './semantic.ts'
 
 /** Tests and searches of single bits. */
 
@@ -55,13 +57,22 @@ function scan(forward: boolean): (e: Emitter) => void {
   }
 }
 
-export function bitHandlers(): Handler[] {
-  return [
-    ...Object.entries(CHANGES).flatMap(([name, change]) => [
-      ...operation(name, [2, 4, 8], BOTH, testBit(change)),
-      ...operation(`${name}far`, [2, 4, 8], ['mr'], testFarBit(change)),
-    ]),
-    ...operation('bsf', [2, 4, 8], ['rr', 'rm'], scan(true)),
-    ...operation('bsr', [2, 4, 8], ['rr', 'rm'], scan(false)),
-  ]
-}
+const SETS_CARRY = flags({ sets: CF })
+const SETS_ZERO = flags({ sets: ZF })
+
+/** The bits of a register, and of memory by an immediate, or by a register: `far`. */
+export const BIT_SEMANTICS: readonly Semantic[] = [
+  ...Object.entries(CHANGES).flatMap(([name, change]) => [
+    semantic({ name, sizes: WIDE, forms: BOTH, flags: SETS_CARRY, write: testBit(change) }),
+    semantic({
+      name: `${name} far`,
+      mnemonics: [],
+      sizes: WIDE,
+      forms: ['mr'],
+      flags: SETS_CARRY,
+      write: testFarBit(change),
+    }),
+  ]),
+  semantic({ name: 'bsf', sizes: WIDE, forms: LOADING, flags: SETS_ZERO, write: scan(true) }),
+  semantic({ name: 'bsr', sizes: WIDE, forms: LOADING, flags: SETS_ZERO, write: scan(false) }),
+]

@@ -1,8 +1,20 @@
-import { DF, EXIT, FIELD, IF } from '../state.ts'
+import { AF, CF, DF, EXIT, FIELD, IF, PF, SF, ZF } from '../state.ts'
 import { type I32, i32 } from '../wasm/wasm-values.ts'
-import { type Emitter, type Handler, operation } from './emitter.ts'
-import { carryFlag, condition, flagBits, setCarry, setFlagBits } from './flags.ts'
+import type { Emitter } from './emitter.ts'
+import { CONDITION_FLAGS, carryFlag, condition, flagBits, setCarry, setFlagBits } from './flags.ts'
 import { push } from './moves.ts'
+import {
+  ALL_FLAGS,
+  flags,
+  LOADING,
+  ONE_SIZE,
+  OWNERS_FLAGS,
+  plainSemantic,
+  READS_ONE,
+  type Semantic,
+  STACK_SIZES,
+  semantic,
+} from './semantic.ts'
 
 /** Jumps, calls and returns, and the instructions about single flags. */
 const RAX = 0
@@ -10,56 +22,47 @@ const RCX = 1
 const RSP = 4
 const RBP = 5
 
-/** A direct jump inside the page of its instruction, or to another page. */
-const REACHES = ['near', 'away'] as const
-type Reach = (typeof REACHES)[number]
-
-function jumpTo(e: Emitter, reach: Reach): void {
-  if (reach === 'near') e.jumpDirect()
-  else e.jumpAway()
+/** A jump to the target that the instruction names, when its condition holds. */
+function conditionalJumps(): Semantic[] {
+  return CONDITION_FLAGS.map((reads, code) =>
+    plainSemantic({
+      name: `jcc ${code}`,
+      mnemonics: [],
+      flags: flags({ reads }),
+      ...DIRECT,
+      write: (e) => e.if(condition(e, code), () => e.jumpDirect()),
+    }),
+  )
 }
 
-function direct(name: string, write: (e: Emitter, reach: Reach) => void): Handler[] {
-  return REACHES.flatMap((reach) => operation(`${name}:${reach}`, [8], ['rr'], (e) => write(e, reach)))
-}
-
-function conditionalJumps(): Handler[] {
-  const handlers: Handler[] = []
-  for (let code = 0; code < 16; code++) {
-    handlers.push(...direct(`j${code}`, (e, reach) => e.if(condition(e, code), () => jumpTo(e, reach))))
-  }
-  return handlers
-}
-
-/** loop, loope, loopne and jrcxz count with rcx, or with ecx after the prefix 67. */
-function loops(): Handler[] {
-  const handlers: Handler[] = []
+/** loop, loope, loopne and jrcxz count with rcx, or with ecx after the prefix 67: the last part of their names. */
+function loops(bytes: 4 | 8): Semantic[] {
   const ZERO = 4
-  for (const bytes of [4, 8]) {
-    const counting = (also: (e: Emitter) => I32 | null) => (e: Emitter, reach: Reach) => {
-      const count = e.let(e.register(RCX, bytes).sub(1).zeroExtend(bytes))
-      e.setRegister(RCX, count, bytes)
-      const more = count.ne(0)
-      const other = also(e)
-      e.if(other === null ? more : more.and(other), () => jumpTo(e, reach))
-    }
-    handlers.push(
-      ...direct(
-        `loop${bytes}`,
-        counting(() => null),
-      ),
-      ...direct(
-        `loope${bytes}`,
-        counting((e) => condition(e, ZERO)),
-      ),
-      ...direct(
-        `loopne${bytes}`,
-        counting((e) => condition(e, ZERO + 1)),
-      ),
-      ...direct(`jrcxz${bytes}`, (e, reach) => e.if(e.register(RCX, bytes).eqz(), () => jumpTo(e, reach))),
-    )
-  }
-  return handlers
+  const counting = (name: string, reads: number, also: (e: Emitter) => I32 | null): Semantic =>
+    plainSemantic({
+      name: `${name} ${bytes}`,
+      mnemonics: [],
+      flags: flags({ reads }),
+      ...DIRECT,
+      write: (e) => {
+        const count = e.let(e.register(RCX, bytes).sub(1).zeroExtend(bytes))
+        e.setRegister(RCX, count, bytes)
+        const more = count.ne(0)
+        const other = also(e)
+        e.if(other === null ? more : more.and(other), () => e.jumpDirect())
+      },
+    })
+  return [
+    counting('loop', 0, () => null),
+    counting('loope', ZF, (e) => condition(e, ZERO)),
+    counting('loopne', ZF, (e) => condition(e, ZERO + 1)),
+    plainSemantic({
+      name: `jrcxz ${bytes}`,
+      mnemonics: [],
+      ...DIRECT,
+      write: (e) => e.if(e.register(RCX, bytes).eqz(), () => e.jumpDirect()),
+    }),
+  ]
 }
 
 function callIndirect(e: Emitter): void {
@@ -94,54 +97,125 @@ function pushFlags(e: Emitter): void {
 
 const ARITHMETIC_FLAGS_IN_AH = 0xd5
 
-export function controlHandlers(): Handler[] {
-  return [
-    ...direct('jmp', jumpTo),
-    ...direct('call', (e, reach) => {
+const IN_AH = flags({ reads: CF | PF | AF | ZF | SF })
+const FROM_AH = flags({ sets: CF | PF | AF | ZF | SF })
+
+/** What a jump to its own target is, and one to an address that is computed. */
+const DIRECT = { endsBlock: true, isDirect: true } as const
+const INDIRECT = { operands: READS_ONE, sizes: ONE_SIZE, forms: LOADING, endsBlock: true } as const
+
+/** What the owner carries out: the core stops before it. */
+const OWNERS = { flags: OWNERS_FLAGS, endsBlock: true } as const
+
+/** Instructions that ring 3 may not execute, or only the hypervisor can answer. */
+const PRIVILEGED =
+  'hlt in out ins outs cli sti clts invd wbinvd wrmsr rdmsr rdpmc lgdt lidt sgdt sidt lldt ltr sldt str lmsw smsw ' +
+  'invlpg swapgs sysret sysexit'
+/** Instructions that read descriptors. */
+const SEGMENT = 'lar lsl verr verw lss lfs lgs callf jmpf'
+/** Instructions that the processor does not have here: #UD. */
+const UNDEFINED = 'ud1 ud2 popcnt clac stac xgetbv xsetbv rdtscp sysenter'
+const NO_OPERATION = 'nop pause endbr64 prefetch lfence mfence sfence'
+
+export const CONTROL_SEMANTICS: readonly Semantic[] = [
+  plainSemantic({ name: 'jmp', mnemonics: [], ...DIRECT, write: (e) => e.jumpDirect() }),
+  plainSemantic({
+    name: 'call',
+    mnemonics: [],
+    usesStack: true,
+    ...DIRECT,
+    write: (e) => {
       push(e, 8, e.let(e.nextRip()))
-      jumpTo(e, reach)
-    }),
-    ...conditionalJumps(),
-    ...loops(),
-    ...operation('jmp', [8], ['rr', 'rm'], (e) => e.jump(e.let(e.source()))),
-    ...operation('call', [8], ['rr', 'rm'], callIndirect),
-    ...operation('ret', [8], ['rr'], ret),
-    ...operation('enter', [2, 8], ['rr'], enter),
-    ...operation('nop', [8], ['rr'], () => {}),
-    // clflush: a load, as far as faults go.
-    ...operation('touch', [1], ['rm'], (e) => {
+      e.jumpDirect()
+    },
+  }),
+  ...conditionalJumps(),
+  ...loops(4),
+  ...loops(8),
+  semantic({ name: 'jmp indirect', mnemonics: [], ...INDIRECT, write: (e) => e.jump(e.let(e.source())) }),
+  semantic({ name: 'call indirect', mnemonics: [], usesStack: true, ...INDIRECT, write: callIndirect }),
+  plainSemantic({ name: 'ret', usesStack: true, endsBlock: true, write: ret }),
+  plainSemantic({ name: 'enter', mnemonics: [], sizes: STACK_SIZES, usesStack: true, write: enter }),
+  plainSemantic({ name: 'nop', mnemonics: NO_OPERATION.split(' '), write: () => {} }),
+  // A load, as far as faults go.
+  semantic({
+    name: 'clflush',
+    operands: READS_ONE,
+    sizes: [1],
+    forms: ['rm'],
+    write: (e) => {
       e.let(e.source())
-    }),
-    ...operation('clc', [8], ['rr'], (e) => setCarry(e, i32(0))),
-    ...operation('stc', [8], ['rr'], (e) => setCarry(e, i32(1))),
-    ...operation('cmc', [8], ['rr'], (e) => setCarry(e, carryFlag(e).xor(1))),
-    ...operation('cld', [8], ['rr'], (e) => e.setField(FIELD.otherFlags, e.field(FIELD.otherFlags).and(~DF))),
-    ...operation('std', [8], ['rr'], (e) => e.setField(FIELD.otherFlags, e.field(FIELD.otherFlags).or(DF))),
-    ...operation('lahf', [8], ['rr'], (e) => {
+    },
+  }),
+  plainSemantic({ name: 'clc', flags: flags({ sets: CF }), write: (e) => setCarry(e, i32(0)) }),
+  plainSemantic({ name: 'stc', flags: flags({ sets: CF }), write: (e) => setCarry(e, i32(1)) }),
+  plainSemantic({
+    name: 'cmc',
+    flags: flags({ reads: CF, sets: CF }),
+    write: (e) => setCarry(e, carryFlag(e).xor(1)),
+  }),
+  plainSemantic({
+    name: 'cld',
+    flags: flags({ sets: DF }),
+    write: (e) => e.setField(FIELD.otherFlags, e.field(FIELD.otherFlags).and(~DF)),
+  }),
+  plainSemantic({
+    name: 'std',
+    flags: flags({ sets: DF }),
+    write: (e) => e.setField(FIELD.otherFlags, e.field(FIELD.otherFlags).or(DF)),
+  }),
+  plainSemantic({
+    name: 'lahf',
+    flags: IN_AH,
+    write: (e) => {
       const ah = e.let(flagBits(e).and(ARITHMETIC_FLAGS_IN_AH).or(2).extend())
       e.setRegister(RAX, e.register(RAX, 1).or(ah.shl(8)), 2)
-    }),
-    ...operation('sahf', [8], ['rr'], (e) => {
+    },
+  }),
+  plainSemantic({
+    name: 'sahf',
+    flags: FROM_AH,
+    write: (e) => {
       const ah = e.register(RAX, 2).shr(8).wrap()
       setFlagBits(e, flagBits(e).and(~ARITHMETIC_FLAGS_IN_AH).or(ah.and(ARITHMETIC_FLAGS_IN_AH)))
-    }),
-    ...operation('pushf', [2, 8], ['rr'], pushFlags),
-    ...operation('syscall', [8], ['rr'], (e) => e.exit(EXIT.syscall)),
-    ...operation('privileged', [8], ['rr'], (e) => e.exit(EXIT.privileged)),
-    ...operation('segment', [8], ['rr'], (e) => e.exit(EXIT.segment)),
-    ...operation('breakpoint', [8], ['rr'], (e) => e.exit(EXIT.breakpoint)),
-    ...operation('undefined', [8], ['rr'], (e) => e.raise(6)),
-    ...operation('general-protection', [8], ['rr'], (e) => e.raise(13)),
-  ]
-}
+    },
+  }),
+  plainSemantic({
+    name: 'pushf',
+    sizes: STACK_SIZES,
+    flags: flags({ reads: ALL_FLAGS }),
+    usesStack: true,
+    write: pushFlags,
+  }),
+  plainSemantic({ name: 'syscall', ...OWNERS, write: (e) => e.exit(EXIT.syscall) }),
+  plainSemantic({
+    name: 'privileged',
+    mnemonics: PRIVILEGED.split(' '),
+    ...OWNERS,
+    isKept: true,
+    write: (e) => e.exit(EXIT.privileged),
+  }),
+  plainSemantic({
+    name: 'segment',
+    mnemonics: SEGMENT.split(' '),
+    ...OWNERS,
+    isKept: true,
+    write: (e) => e.exit(EXIT.segment),
+  }),
+  plainSemantic({ name: 'breakpoint', mnemonics: [], ...OWNERS, write: (e) => e.exit(EXIT.breakpoint) }),
+  plainSemantic({
+    name: 'undefined',
+    mnemonics: UNDEFINED.split(' '),
+    endsBlock: true,
+    write: (e) => e.raise(INVALID_OPCODE),
+  }),
+  plainSemantic({
+    name: 'general protection',
+    mnemonics: [],
+    endsBlock: true,
+    write: (e) => e.raise(GENERAL_PROTECTION),
+  }),
+]
 
-/**
- * What stands among decoded instructions and is none: it does not count.
- *
- *     continue     a run of decoded instructions ends; the next one begins at the displacement
- *     address64    compute the address of the next instruction into a field, where it does not fit a record
- *     address32    the same, cut to 32 bits: the prefix 67
- *     fpu          the next instruction uses the FPU: #NM when its owner has set `fpuTraps`
- *     beyond       the next instruction reaches into the following page: make sure that this is the page it was decoded in
- */
-export const PSEUDO = ['continue', 'address64', 'address32', 'beyond', 'fpu'] as const
+const INVALID_OPCODE = 6
+const GENERAL_PROTECTION = 13

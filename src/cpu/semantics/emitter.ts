@@ -89,13 +89,6 @@ export type Emitter = {
   readonly carries: Local<I32>
 
   // ---- where it goes on ----
-  /**
-   * Count the second of two instructions that one handler carries out. Where the budget has no room for it, the handler
-   * ends here, and the plain records behind its own follow.
-   */
-  countSecond(): void
-  /** Go on behind `records` records more than usual. */
-  skip(records: number): void
   /** Go on with the next instruction; the end of a handler does it by itself. */
   next(): void
   /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
@@ -103,11 +96,9 @@ export type Emitter = {
   /** What the instruction has done took as long as hundreds of others: the slice may have to end behind it. */
   effort(): void
   nextRip(): I64
-  /** Go on at any address, or at the target of a direct jump. */
+  /** Go on at any address, or at the target that the instruction names. */
   jump(target: I64): void
   jumpDirect(): void
-  /** To the target of a direct jump in another page. */
-  jumpAway(): void
   /** Execute this instruction again, as `rep` does. */
   again(): void
   /** Raise an exception of this instruction; nothing of it may have happened. */
@@ -121,37 +112,3 @@ export type Access = 'read' | 'write' | 'modify' | 'write more'
 
 /** How the first two operands are found: register and register, register and memory, memory and register. */
 export type OperandForm = 'rr' | 'rm' | 'mr'
-
-/** The code of one operation in one form, under the name by which decoded instructions are given it. */
-export type Handler = {
-  readonly key: string
-  readonly size: 1 | 2 | 4 | 8
-  readonly form: OperandForm
-  readonly write: (e: Emitter) => void
-  /** For memory operands that are a base and a displacement alone: most are. */
-  readonly isSimple?: true
-}
-
-/** The handlers of memory forms twice: for any address, and under another key for simple ones. */
-export function withSimple(handlers: readonly Handler[]): Handler[] {
-  const inMemory = handlers.filter(({ form }) => form !== 'rr')
-  return [...handlers, ...inMemory.map((h) => ({ ...h, key: `${h.key}${SIMPLE}`, isSimple: true as const }))]
-}
-
-/** What the key of a handler for simple addresses ends with. */
-export const SIMPLE = '+'
-
-export const SIZES = [1, 2, 4, 8] as const
-
-/** The handlers of an operation for sizes and forms. */
-export function operation(
-  name: string,
-  sizes: readonly (1 | 2 | 4 | 8)[],
-  forms: readonly OperandForm[],
-  write: (e: Emitter) => void,
-): Handler[] {
-  return sizes.flatMap((size) => forms.map((form) => ({ key: `${name}${size}${form}`, size, form, write })))
-}
-
-export const BOTH: readonly OperandForm[] = ['rr', 'mr']
-export const ALL_FORMS: readonly OperandForm[] = ['rr', 'rm', 'mr']

@@ -87,10 +87,12 @@ export function setZero(e: Emitter, zero: I32): void {
   setFlagBits(e, keep.or(zero.shl(6)))
 }
 
+/** CF, as 0 or 1. */
 export function carryFlag(e: Emitter): I32 {
   return e.carries.value.shr(31)
 }
 
+/** OF, as 0 or 1. */
 export function overflowFlag(e: Emitter): I32 {
   const c = e.carries.value
   return c.xor(c.shl(1)).shr(31)
@@ -123,6 +125,18 @@ export function condition(e: Emitter, code: number): I32 {
   ][code >> 1](e)
   return (code & 1) === 0 ? plain : plain.eqz()
 }
+
+/** The flags that each of the sixteen conditions reads, as bits of rflags. */
+export const CONDITION_FLAGS: readonly number[] = [
+  OF,
+  CF,
+  ZF,
+  CF | ZF,
+  SF,
+  PF,
+  SF | OF,
+  ZF | SF | OF,
+].flatMap((bits) => [bits, bits])
 
 /** CF, PF, AF, ZF, SF and OF where rflags has them. */
 export function flagBits(e: Emitter): I32 {

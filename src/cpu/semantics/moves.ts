@@ -1,7 +1,21 @@
 import { select } from '../wasm/wasm-module.ts'
 import { i64 } from '../wasm/wasm-values.ts'
-import { ALL_FORMS, BOTH, type Emitter, type Handler, operation, SIZES, withSimple } from './emitter.ts'
-import { condition } from './flags.ts'
+import type { Emitter } from './emitter.ts'
+import { CONDITION_FLAGS, condition } from './flags.ts'
+import {
+  BOTH,
+  flags,
+  LOADING,
+  NO_OPERANDS,
+  plainSemantic,
+  READS_ONE,
+  REGISTERS,
+  type Semantic,
+  STACK_SIZES,
+  semantic,
+  WIDE,
+  WRITES_ONE,
+} from './semantic.ts'
 
 /** Moves between registers and memory, stack operations among them. */
 const RAX = 0
@@ -47,92 +61,127 @@ function leave(e: Emitter): void {
   e.setRegister(RBP, saved, e.size)
 }
 
-/** `movzx` and `movsx` from a source of another size than the destination's: the key names both. */
-function extensions(): Handler[] {
-  const handlers: Handler[] = []
+/** `movzx` and `movsx`, by the sizes of source and destination: select.ts. The semantic's size is the source's. */
+function extensions(): Semantic[] {
+  const all: Semantic[] = []
   for (const from of [1, 2, 4] as const) {
-    for (const to of [2, 4, 8] as const) {
+    for (const to of WIDE) {
       if (from >= to && !(from === 4 && to === 4)) continue
-      for (const form of ['rr', 'rm'] as const) {
-        for (const signed of [false, true]) {
-          const key = `${signed ? 'movsx' : 'movzx'}${from}to${to}${form}`
-          handlers.push({
-            key,
-            size: from,
-            form,
+      // What zero extends 4 bytes is mov.
+      for (const signed of from === 4 ? [true] : [false, true]) {
+        all.push(
+          semantic({
+            name: `${signed ? 'movsx' : 'movzx'} ${from} to ${to}`,
+            mnemonics: [],
+            sizes: [from],
+            forms: LOADING,
             write: (e) => {
               const value = e.source()
               e.writeAs(signed ? value.signExtend(from) : value, to)
             },
-          })
-        }
+          }),
+        )
       }
     }
   }
-  return handlers
+  return all
 }
 
-/** cmovcc loads its source, and of 32 bits clears the upper half, whether the condition holds or not. */
-function conditionalMoves(): Handler[] {
-  const handlers: Handler[] = []
-  for (let code = 0; code < 16; code++) {
-    handlers.push(
-      ...operation(`cmov${code}:`, [2, 4, 8], ['rr', 'rm'], (e) => {
+/** The condition's code is part of the name: select.ts. */
+function conditionalMoves(): Semantic[] {
+  return CONDITION_FLAGS.flatMap((reads, code) => [
+    // The source is loaded, and of 32 bits the upper half cleared, whether the condition holds or not.
+    semantic({
+      name: `cmovcc ${code}`,
+      mnemonics: [],
+      sizes: WIDE,
+      forms: LOADING,
+      flags: flags({ reads }),
+      write: (e) => {
         const value = e.let(e.source())
         e.write(select(condition(e, code), value, e.destination()))
-      }),
-      ...operation(`set${code}:`, [1], BOTH, (e) => e.write(condition(e, code).extend())),
-    )
-  }
-  return handlers
+      },
+    }),
+    semantic({
+      name: `setcc ${code}`,
+      mnemonics: [],
+      operands: WRITES_ONE,
+      sizes: [1],
+      forms: BOTH,
+      flags: flags({ reads }),
+      write: (e) => e.write(condition(e, code).extend()),
+    }),
+  ])
 }
 
-export function moveHandlers(): Handler[] {
-  return [
-    ...withSimple(operation('mov', SIZES, ALL_FORMS, (e) => e.write(e.source()))),
-    ...operation('lea', [2, 4, 8], ['rr'], (e) => e.write(e.offset())),
-    ...operation('xchg', SIZES, BOTH, exchange),
-    ...operation('push', [2, 8], ['rr', 'rm'], (e) => push(e, e.size, e.let(e.source()))),
-    ...operation('pop', [2, 8], BOTH, pop),
-    ...operation('leave', [2, 8], ['rr'], leave),
-    ...withSimple(extensions()),
-    ...conditionalMoves(),
-    ...operation('bswap', [4, 8], ['rr'], (e) => {
-      // Swap neighbours of 8, of 16 and of 32 bits.
-      const v = e.let(e.destination())
-      const bytes = e.let(
-        v
-          .shr(8)
-          .and(i64(0x00ff00ff, 0x00ff00ff))
-          .or(v.and(i64(0x00ff00ff, 0x00ff00ff)).shl(8)),
-      )
-      const halves = e.let(
-        bytes
-          .shr(16)
-          .and(i64(0x0000ffff, 0x0000ffff))
-          .or(bytes.and(i64(0x0000ffff, 0x0000ffff)).shl(16)),
-      )
-      e.write(e.size === 8 ? halves.rotl(32) : halves)
-    }),
-    // The 16-bit form is undefined; processors clear the register.
-    ...operation('bswap', [2], ['rr'], (e) => e.write(i64(0))),
-    ...operation('cbw', [2, 4, 8], ['rr'], (e) => {
-      const half = e.size / 2
-      e.setRegister(RAX, e.register(RAX, half).signExtend(half), e.size)
-    }),
-    ...operation('cwd', [2, 4, 8], ['rr'], (e) => {
-      const sign = e.register(RAX, e.size).signExtend(e.size).sar(63)
-      e.setRegister(RDX, sign, e.size)
-    }),
-    ...operation('xlat', [1], ['rr'], (e) => {
-      const value = e.let(e.load(e.address().add(e.register(RAX, 1)), 1))
-      e.setRegister(RAX, value, 1)
-    }),
-    // With 32-bit addresses the sum is cut, and then the segment's base is added.
-    ...operation('xlatshort', [1], ['rr'], (e) => {
-      const sum = e.register(RBX, 4).add(e.register(RAX, 1)).and(i64(-1, 0))
-      const value = e.let(e.load(e.let(sum.add(e.segmentBase())), 1))
-      e.setRegister(RAX, value, 1)
-    }),
-  ]
+function swapBytes(e: Emitter): void {
+  // The 16-bit form is undefined; processors clear the register.
+  if (e.size === 2) {
+    e.write(i64(0))
+    return
+  }
+  // Swap neighbours of 8, of 16 and of 32 bits.
+  const v = e.let(e.destination())
+  const bytes = e.let(
+    v
+      .shr(8)
+      .and(i64(0x00ff00ff, 0x00ff00ff))
+      .or(v.and(i64(0x00ff00ff, 0x00ff00ff)).shl(8)),
+  )
+  const halves = e.let(
+    bytes
+      .shr(16)
+      .and(i64(0x0000ffff, 0x0000ffff))
+      .or(bytes.and(i64(0x0000ffff, 0x0000ffff)).shl(16)),
+  )
+  e.write(e.size === 8 ? halves.rotl(32) : halves)
 }
+
+/** cbw, cwde and cdqe. */
+function widenAccumulator(e: Emitter): void {
+  const half = e.size / 2
+  e.setRegister(RAX, e.register(RAX, half).signExtend(half), e.size)
+}
+
+/** cwd, cdq and cqo. */
+function spreadSign(e: Emitter): void {
+  const sign = e.register(RAX, e.size).signExtend(e.size).sar(63)
+  e.setRegister(RDX, sign, e.size)
+}
+
+function lookUpByte(e: Emitter): void {
+  const value = e.let(e.load(e.address().add(e.register(RAX, 1)), 1))
+  e.setRegister(RAX, value, 1)
+}
+
+/** With 32-bit addresses the sum is cut, and then the segment's base is added. */
+function lookUpByteShort(e: Emitter): void {
+  const sum = e.register(RBX, 4).add(e.register(RAX, 1)).and(i64(-1, 0))
+  const value = e.let(e.load(e.let(sum.add(e.segmentBase())), 1))
+  e.setRegister(RAX, value, 1)
+}
+
+const STACK = { sizes: STACK_SIZES, usesStack: true } as const
+
+export const MOVE_SEMANTICS: readonly Semantic[] = [
+  semantic({ name: 'mov', mnemonics: [], write: (e) => e.write(e.source()) }),
+  semantic({ name: 'lea', mnemonics: [], sizes: WIDE, forms: REGISTERS, write: (e) => e.write(e.offset()) }),
+  semantic({ name: 'xchg', forms: BOTH, write: exchange }),
+  semantic({
+    name: 'push',
+    mnemonics: [],
+    operands: READS_ONE,
+    forms: LOADING,
+    ...STACK,
+    write: (e) => push(e, e.size, e.let(e.source())),
+  }),
+  semantic({ name: 'pop', mnemonics: [], operands: WRITES_ONE, forms: BOTH, ...STACK, write: pop }),
+  semantic({ name: 'leave', operands: NO_OPERANDS, forms: REGISTERS, ...STACK, write: leave }),
+  ...extensions(),
+  ...conditionalMoves(),
+  semantic({ name: 'bswap', operands: WRITES_ONE, sizes: WIDE, forms: REGISTERS, write: swapBytes }),
+  semantic({ name: 'cbw', operands: NO_OPERANDS, sizes: WIDE, forms: REGISTERS, write: widenAccumulator }),
+  semantic({ name: 'cwd', operands: NO_OPERANDS, sizes: WIDE, forms: REGISTERS, write: spreadSign }),
+  plainSemantic({ name: 'xlat 8', mnemonics: [], sizes: [1], write: lookUpByte }),
+  plainSemantic({ name: 'xlat 4', mnemonics: [], sizes: [1], write: lookUpByteShort }),
+]

@@ -1,7 +1,9 @@
+import { CF, OF } from '../state.ts'
 import { select } from '../wasm/wasm-module.ts'
 import { type I32, type I64, i64 } from '../wasm/wasm-values.ts'
-import { type Emitter, type Handler, operation, SIZES } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { setCarryAndOverflow } from './flags.ts'
+import { flags, LOADING, READS_ONE, type Semantic, semantic, WIDE } from './semantic.ts'
 
 /** Multiplication and division. */
 const RAX = 0
@@ -174,13 +176,29 @@ function divideSigned128(e: Emitter, divisor: I64): void {
   e.setRegister(RDX, remainder.xor(sign).sub(sign))
 }
 
-export function multiplyHandlers(): Handler[] {
-  return [
-    ...operation('mul', SIZES, ['rr', 'rm'], multiply(false)),
-    ...operation('imul', SIZES, ['rr', 'rm'], multiply(true)),
-    ...operation('imul2:', [2, 4, 8], ['rr', 'rm'], multiplyInto(false)),
-    ...operation('imul3:', [2, 4, 8], ['rr', 'rm'], multiplyInto(true)),
-    ...operation('div', SIZES, ['rr', 'rm'], divide),
-    ...operation('idiv', SIZES, ['rr', 'rm'], divideSigned),
-  ]
-}
+const SETS_CARRIES = flags({ sets: CF | OF })
+
+/** `imul` by its number of operands: select.ts. The flags of divisions stay what they were. */
+export const MULTIPLY_SEMANTICS: readonly Semantic[] = [
+  semantic({ name: 'mul', operands: READS_ONE, forms: LOADING, flags: SETS_CARRIES, write: multiply(false) }),
+  semantic({
+    name: 'imul 1',
+    mnemonics: [],
+    operands: READS_ONE,
+    forms: LOADING,
+    flags: SETS_CARRIES,
+    write: multiply(true),
+  }),
+  ...[2, 3].map((count) =>
+    semantic({
+      name: `imul ${count}`,
+      mnemonics: [],
+      sizes: WIDE,
+      forms: LOADING,
+      flags: SETS_CARRIES,
+      write: multiplyInto(count === 3),
+    }),
+  ),
+  semantic({ name: 'div', operands: READS_ONE, forms: LOADING, write: divide }),
+  semantic({ name: 'idiv', operands: READS_ONE, forms: LOADING, write: divideSigned }),
+]

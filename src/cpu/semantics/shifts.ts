@@ -1,7 +1,9 @@
+import { CF, OF } from '../state.ts'
 import { select } from '../wasm/wasm-module.ts'
 import { type I32, type I64, i32, i64 } from '../wasm/wasm-values.ts'
-import { BOTH, type Emitter, type Handler, operation, SIZES } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { carryFlag, flagsOfResult, setCarryAndOverflow } from './flags.ts'
+import { ARITHMETIC, BOTH, flags, type Semantic, semantic, WIDE } from './semantic.ts'
 
 /** Shifts, rotates and double shifts. A count of 0 leaves every flag alone. */
 
@@ -147,18 +149,29 @@ function doubleShift(left: boolean, fromCl: boolean): (e: Emitter) => void {
   }
 }
 
-export function shiftHandlers(): Handler[] {
-  return [
-    ...operation('shl', SIZES, BOTH, shl),
-    ...operation('shr', SIZES, BOTH, shr),
-    ...operation('sar', SIZES, BOTH, sar),
-    ...operation('rol', SIZES, BOTH, rol),
-    ...operation('ror', SIZES, BOTH, ror),
-    ...operation('rcl', SIZES, BOTH, rotateThroughCarry(true)),
-    ...operation('rcr', SIZES, BOTH, rotateThroughCarry(false)),
-    ...operation('shld', [2, 4, 8], BOTH, doubleShift(true, false)),
-    ...operation('shrd', [2, 4, 8], BOTH, doubleShift(false, false)),
-    ...operation('shldcl', [2, 4, 8], BOTH, doubleShift(true, true)),
-    ...operation('shrdcl', [2, 4, 8], BOTH, doubleShift(false, true)),
-  ]
-}
+const SHIFTS = flags({ maySet: ARITHMETIC })
+const ROTATES = flags({ maySet: CF | OF })
+const ROTATES_CARRY = flags({ reads: CF, maySet: CF | OF })
+
+/** `shld` and `shrd` by where their count is: select.ts. */
+export const SHIFT_SEMANTICS: readonly Semantic[] = [
+  semantic({ name: 'shl', forms: BOTH, flags: SHIFTS, write: shl }),
+  semantic({ name: 'shr', forms: BOTH, flags: SHIFTS, write: shr }),
+  semantic({ name: 'sar', forms: BOTH, flags: SHIFTS, write: sar }),
+  semantic({ name: 'rol', forms: BOTH, flags: ROTATES, write: rol }),
+  semantic({ name: 'ror', forms: BOTH, flags: ROTATES, write: ror }),
+  semantic({ name: 'rcl', forms: BOTH, flags: ROTATES_CARRY, write: rotateThroughCarry(true) }),
+  semantic({ name: 'rcr', forms: BOTH, flags: ROTATES_CARRY, write: rotateThroughCarry(false) }),
+  ...['shld', 'shrd'].flatMap((name) =>
+    [false, true].map((fromCl) =>
+      semantic({
+        name: fromCl ? `${name} cl` : `${name} immediate`,
+        mnemonics: [],
+        sizes: WIDE,
+        forms: BOTH,
+        flags: SHIFTS,
+        write: doubleShift(name === 'shld', fromCl),
+      }),
+    ),
+  ),
+]

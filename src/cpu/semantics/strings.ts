@@ -1,8 +1,17 @@
 import { DF, FIELD, LOW_END, TF } from '../state.ts'
 import { copyBytes, fillBytes, type Local, load64, select, store } from '../wasm/wasm-module.ts'
 import { type I32, type I64, i32, i64 } from '../wasm/wasm-values.ts'
-import type { Emitter, Handler } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { flagsOfSub } from './flags.ts'
+import {
+  ARITHMETIC,
+  type FlagUse,
+  flags,
+  NO_OPERANDS,
+  REGISTERS,
+  type Semantic,
+  semantic,
+} from './semantic.ts'
 
 /**
  * The string instructions. With a repeat prefix one execution carries out what lies in one page of the source and one of
@@ -216,25 +225,35 @@ function repeatCompare(e: Emitter, address: 4 | 8, name: 'cmps' | 'scas', whileE
   })
 }
 
-/** Keys are the mnemonic, the prefix, the address size and the operand size. */
-export function stringHandlers(): Handler[] {
-  const handlers: Handler[] = []
-  const add = (key: string, size: 1 | 2 | 4 | 8, write: (e: Emitter) => void): void => {
-    handlers.push({ key, size, form: 'rr', write })
-  }
-  for (const size of [1, 2, 4, 8] as const) {
-    for (const address of [4, 8] as const) {
-      for (const name of ['movs', 'stos', 'lods', 'cmps', 'scas']) {
-        add(`${name}${address}:${size}`, size, (e) => element(begin(e, address), name))
-      }
-      add(`rep movs${address}:${size}`, size, (e) => repeatMove(e, address, 'movs'))
-      add(`rep stos${address}:${size}`, size, (e) => repeatMove(e, address, 'stos'))
-      add(`rep lods${address}:${size}`, size, (e) => repeatLoad(e, address))
-      for (const name of ['cmps', 'scas'] as const) {
-        add(`rep ${name}${address}:${size}`, size, (e) => repeatCompare(e, address, name, true))
-        add(`repne ${name}${address}:${size}`, size, (e) => repeatCompare(e, address, name, false))
-      }
-    }
-  }
-  return handlers
+const MOVES = flags({ reads: DF })
+const COMPARES = flags({ reads: DF, sets: ARITHMETIC })
+/** With a count of 0 nothing is compared. */
+const REPEATED_COMPARES = flags({ reads: DF, maySet: ARITHMETIC })
+
+/** Names are the prefix, the mnemonic and the address size: see select.ts. */
+function ofAddressSize(address: 4 | 8): Semantic[] {
+  const string = (name: string, use: FlagUse, write: (e: Emitter) => void): Semantic =>
+    semantic({
+      name: `${name} ${address}`,
+      mnemonics: [],
+      operands: NO_OPERANDS,
+      forms: REGISTERS,
+      flags: use,
+      write,
+    })
+  const moves = ['movs', 'stos', 'lods'] as const
+  const compares = ['cmps', 'scas'] as const
+  return [
+    ...moves.map((name) => string(name, MOVES, (e) => element(begin(e, address), name))),
+    ...compares.map((name) => string(name, COMPARES, (e) => element(begin(e, address), name))),
+    string('rep movs', MOVES, (e) => repeatMove(e, address, 'movs')),
+    string('rep stos', MOVES, (e) => repeatMove(e, address, 'stos')),
+    string('rep lods', MOVES, (e) => repeatLoad(e, address)),
+    ...compares.flatMap((name) => [
+      string(`rep ${name}`, REPEATED_COMPARES, (e) => repeatCompare(e, address, name, true)),
+      string(`repne ${name}`, REPEATED_COMPARES, (e) => repeatCompare(e, address, name, false)),
+    ]),
+  ]
 }
+
+export const STRING_SEMANTICS: readonly Semantic[] = [...ofAddressSize(4), ...ofAddressSize(8)]

@@ -187,14 +187,17 @@ export function load64(address: I32, bytes: number, offset = 0): I64 {
   return new I64([...address.code, LOADS.i64[bytes as 8], 0, ...unsigned(offset)])
 }
 
+/** Load 1, 2 or 4 bytes, zero extended to 32 bits. */
 export function load32(address: I32, bytes: number, offset = 0): I32 {
   return new I32([...address.code, LOADS.i32[bytes as 4], 0, ...unsigned(offset)])
 }
 
+/** Load 4 bytes, sign extended to 64 bits. */
 export function loadSigned32(address: I32, offset: number): I64 {
   return new I64([...address.code, 0x34, 0, ...unsigned(offset)])
 }
 
+/** Load 16 bytes, which need not be aligned. */
 export function loadVector(address: I32, offset = 0): V128 {
   return new V128([...address.code, 0xfd, 0x00, 0, ...unsigned(offset)])
 }
@@ -204,6 +207,7 @@ export function loadLane(address: I32, bytes: number, offset = 0): V128 {
   return new V128([...address.code, 0xfd, bytes === 4 ? 0x5c : 0x5d, 0, ...unsigned(offset)])
 }
 
+/** Store the low `bytes` bytes of a value, 1 to 16. */
 export function store(address: I32, value: Value, bytes: number, offset = 0): Code {
   const tail = [0, ...unsigned(offset)]
   if (value instanceof I64) return [...address.code, ...value.code, STORES[bytes as 8], ...tail]

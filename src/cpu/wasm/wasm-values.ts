@@ -300,6 +300,7 @@ export const TYPE_BYTE: Readonly<Record<ValueType, number>> = {
   v128: 0x7b,
 }
 
+/** The WebAssembly type of a value. */
 export function typeOf(value: Value): ValueType {
   if (value instanceof I32) return 'i32'
   if (value instanceof I64) return 'i64'

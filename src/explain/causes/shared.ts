@@ -6,6 +6,7 @@ import type { MulticallEntry, XenMessage } from '../log/records.ts'
 
 const TABLES = ['l1', 'l2', 'l3', 'l4']
 
+/** Whether a type word's type is one of the four levels of tables. */
 export const isTable = (type: string) => TABLES.includes(type)
 
 /** A page that was to become a table, or a descriptor page, and is mapped writable. */
@@ -86,6 +87,7 @@ export function failedCalls(evidence: Evidence): MulticallEntry[] {
 export const SETS_ENTRY = ['1', '14', '22']
 export const MMUEXT_OP = '26'
 
+/** The lines that records were read from, each once. */
 export function linesOf(records: readonly { readonly line: number }[]): number[] {
   return [...new Set(records.map(({ line }) => line))]
 }

@@ -49,6 +49,7 @@ export function framesOf({ map, sizes }: BootFacts): number {
   return sizes.reduce((sum, size) => sum + Math.min(Math.max(ram, size), 11 * size), 0)
 }
 
+/** How a boot of the log's machine compares with the log: its end, the refused page, and the lines about tables. */
 export function matchOf(result: BootResult, facts: BootFacts, input: ConfirmInput): Match {
   const model = result.console.map(tableLine).filter((line) => line !== null)
   const same = inOrder(facts.tables, model)

@@ -48,9 +48,16 @@ export function regionOf(address: bigint): Region | undefined {
   return REGIONS.find(({ from, to }) => address >= from && address <= to)
 }
 
+/** Whether an address is in a kernel's map of all memory, where it was before Linux 4.19 or where it is since. */
 export const isDirectMap = (address: bigint) => regionOf(address)?.directMap !== undefined
+
+/** Whether an address is in the shadow that KASAN keeps of memory. */
 export const isKasanShadow = (address: bigint) => regionOf(address)?.name === 'the KASAN shadow'
+
+/** Whether an address is in the array of struct page. */
 export const isVmemmap = (address: bigint) => address >= 0xffffea0000000000n && address <= 0xffffeaffffffffffn
+
+/** Whether an address is in the part of every address space that is Xen's. */
 export const isXenRange = (address: bigint) =>
   address >= 0xffff800000000000n && address <= 0xffff87ffffffffffn
 

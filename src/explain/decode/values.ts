@@ -9,6 +9,7 @@ import { directMapPfn, kasanShadowed, regionOf } from './regions.ts'
 /** An entry: its frame and the names of its flags. */
 export type PteReading = { readonly mfn: string; readonly flags: string; readonly present: boolean }
 
+/** An entry of a page table as a log writes it, in hex or with a frame's name; undefined for anything else. */
 export function readPte(word: string): PteReading | undefined {
   // A transcript names frames: `<A|0x167>` is the frame A with these flags.
   const named = /^<([^|<>]+)\|0x([0-9a-f]+)>$/.exec(word)
@@ -55,6 +56,7 @@ const POISON: readonly (readonly [pattern: RegExp, meaning: string])[] = [
   [/^a5a5a5a5/, 'poisoned memory (PAGE_POISON, Xen scrub)'],
 ]
 
+/** What fills memory with such words, if something is known to. */
 export function poisonMeaning(word: string): string | undefined {
   return POISON.find(([pattern]) => pattern.test(word))?.[1]
 }
@@ -106,6 +108,7 @@ const HYPERCALLS: Readonly<Record<string, string>> = {
   '32': 'event_channel_op',
 }
 
+/** The hypercall of a decimal number, by its name in Xen's interface where it has one. */
 export function hypercallName(op: string): string {
   const name = HYPERCALLS[op]
   if (name !== undefined) return name
@@ -125,6 +128,7 @@ export function readAddress(word: string): string | undefined {
   return region.name
 }
 
+/** The low 64 bits of a value, as hex digits. */
 export function hexOf(value: bigint): string {
   return hex64(Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn))
 }

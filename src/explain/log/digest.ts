@@ -32,6 +32,7 @@ const LONGEST = 2 ** 16
 const NEWLINE = 10
 const EMPTY = new Uint8Array(0)
 
+/** Takes a log's bytes piece by piece and keeps of a file of any size what matters. */
 export function logDigest(): LogDigest {
   const decoder = new TextDecoder()
   const head: NumberedLine[] = []

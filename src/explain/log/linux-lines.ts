@@ -14,12 +14,14 @@ const ARG_LIST = /\barg=\[([0-9a-f ]+)\]|\bargs=([0-9a-f ]+)/
 
 export type MulticallHead = { readonly failed: number; readonly of?: number }
 
+/** The line that says how many calls of a batch failed. Linux: arch/x86/xen/multicalls.c. */
 export function multicallHead(text: string): MulticallHead | undefined {
   const match = MULTICALL_HEAD.exec(text)
   if (match === null) return undefined
   return { failed: Number(match[1]), ...(match[2] === undefined ? {} : { of: Number(match[2]) }) }
 }
 
+/** The line of one call of such a batch. */
 export function multicallEntry(text: string, at: At): MulticallEntry | undefined {
   const match = MULTICALL_CALL.exec(text)
   if (match === null) return undefined
@@ -48,6 +50,7 @@ const BUG = /kernel BUG at (\S+?:\d+)!/
 const WARNING = /WARNING:(?: CPU: \d+ PID: \d+)? at (\S+:\w+)(?: ([A-Za-z_]\w*))?/
 const PANIC = /Kernel panic - not syncing: |^panic(?:\[|:| )|\bpanic: /
 
+/** The line that begins the oops of a page fault; its address, if it says one. */
 export function guestFault(text: string, at: At): GuestFaultRecord | undefined {
   const fault = FAULT.exec(text)
   if (fault === null) return undefined
@@ -64,6 +67,7 @@ export function oopsCode(text: string): number | undefined {
   return code === undefined ? undefined : Number.parseInt(code, 16)
 }
 
+/** A kernel's BUG, WARNING or panic. */
 export function guestBug(text: string, at: At): GuestBugRecord | undefined {
   const bug = BUG.exec(text)
   if (bug) return { kind: 'guest-bug', ...at, what: 'bug', place: bug[1] }

@@ -18,6 +18,8 @@ type Entry = {
 
 /** The hash of the last three letters: five bits of each, and what is left of their upper bits. */
 export const HASH_MASK = 0x7fff
+
+/** The hash with one more letter, a code of UTF-16. */
 export const nextHash = (hash: number, code: number) => ((hash << 5) ^ code) & HASH_MASK
 
 /** @param words at most 255 different threes of letters */

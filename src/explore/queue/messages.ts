@@ -59,6 +59,7 @@ const RESULT_OR_ERROR = v.union([
   v.strictObject({ ...RESULT, result: v.unknown() }),
 ])
 
+/** A job as the queue carries it: JSON in UTF-8. */
 export function encodeJob(job: QueuedJob): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(job))
 }
@@ -95,6 +96,7 @@ export async function checkSpec({ id, job }: KnownJob): Promise<void> {
   if (job.pieces !== pieces) throw new BadInput(`${what}: it has ${pieces} pieces, and says ${job.pieces}`)
 }
 
+/** The message that hands a piece of a job out, sealed with the job's key. */
 export function encodePiece({ id, job }: KnownJob, piece: number): Uint8Array {
   return sealed(job.key, JSON.stringify({ job: id, piece }))
 }

@@ -41,6 +41,7 @@ export type WorkerName = { readonly name: string; readonly key: string }
 
 export type Worker = WorkerName & { readonly privateKey: KeyObject }
 
+/** A worker with a new pair of Ed25519 keys. */
 export function newWorker(name: string): Worker {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   return { name, key: publicKey.export({ format: 'jwk' }).x!, privateKey }
@@ -57,6 +58,7 @@ export function unsigned(text: string): { readonly signature: string; readonly t
   return { signature: first, text: rest }
 }
 
+/** Whether a worker's key made the signature. What is no key, or no signature, is false. */
 export function isSignedBy({ key }: WorkerName, { signature, text }: ReturnType<typeof unsigned>): boolean {
   try {
     const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key }, format: 'jwk' })

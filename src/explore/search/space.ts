@@ -13,6 +13,9 @@ export type Space = SearchSpec & {
 /** A machine on which the space can be walked. A thread has but one. */
 export type Walker = { readonly moves: Moves; readonly machine: SearchMachine }
 
+/**
+ * The moves of a space: its own lines, or the usual ones for its pages. Throws BadInput for lines that cannot be read.
+ */
 export function movesOf(space: Space): Moves {
   return parseMoves(
     space.moves ?? defaultMoves(space.pages, space.domain === 'domU'),

@@ -12,15 +12,18 @@ export type WalksSpec = {
 
 export const WALKS_A_PIECE = 32
 
+/** The random walks of a search, cut into pieces. */
 export function walksJob(spec: WalksSpec): Job {
   return { kind: 'walks', spec, pieces: Math.ceil(spec.walks / WALKS_A_PIECE) }
 }
 
+/** The walks of one piece, by their numbers. */
 export function walkTask({ space, seed, walks, length }: WalksSpec, piece: number): WalkTask {
   const first = piece * WALKS_A_PIECE
   return { kind: 'walks', space, seed, first, count: Math.min(WALKS_A_PIECE, walks - first), length }
 }
 
+/** Carry out a piece: what a job's module has to have. */
 export function run(spec: WalksSpec, piece: number): WalkResult {
   return walk(walkTask(spec, piece))
 }

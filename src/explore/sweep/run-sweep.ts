@@ -73,6 +73,7 @@ export function machinesOf({ spec, shard }: Pick<SweepState, 'spec' | 'shard'>):
   return pieces * PIECE - (hasLast ? job.pieces * PIECE - all : 0)
 }
 
+/** Whether every piece of the sweep's shard is done. */
 export function isComplete(state: SweepState): boolean {
   return state.done === pieceCountOf(sweepJob(state.spec), state.shard)
 }

@@ -32,6 +32,7 @@ const SHRUNK_FILE = 'shrunk.txt'
 /** v_end and kernel sizes move in steps of 4 MiB. */
 const MIB_4 = 4 << 20
 
+/** Carry out a piece: the smallest machine that fails as one does, or null. What a job's module has to have. */
 export function run({ space, failures }: ShrinkSpec, piece: number): Smallest | null {
   const { n, signature } = failures[piece]
   return shrink(machineAt(space, n), signature)

@@ -49,6 +49,7 @@ export type Summary = {
   readonly regressions: readonly number[] | null
 }
 
+/** Whether a machine's boot was refused or faulted. */
 export function isFailure(row: Row): row is Row & { outcome: 'refused' | 'fault' } {
   return row.outcome === 'refused' || row.outcome === 'fault'
 }

@@ -12,7 +12,7 @@ export const IDENTITY = 2 ** 40
  * The p2m: for each pfn the machine frame behind it. Xen's list, in the guest's own memory, is the tree's leaves; what
  * the kernel adds are the ranges without RAM, which become the identity (68df0da7f42b). Linux: arch/x86/xen/p2m.c.
  */
-export class P2m {
+export class KernelP2m {
   private readonly vcpu: Vcpu
   /** Address of the list in the kernel map. */
   private readonly list: number

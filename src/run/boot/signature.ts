@@ -2,6 +2,7 @@
  * How boots end, in words that boots which end alike share: the signatures of `bootOutcome` and of `forecastOutcome`.
  */
 
+/** In the `call`th call of init_memory_mapping. */
 export function inCall(call: number): string {
   return `call ${call} of init_memory_mapping`
 }
@@ -16,6 +17,7 @@ export function refused(what: string, where: string): string {
 export const PINNING = 'pinning a table'
 export const STORING = 'a store to a live table'
 
+/** The guest touched a page that it must not touch. */
 export function faulted(where: string): string {
   return `fault: a page that is not there or not writable, ${where}`
 }

@@ -69,8 +69,10 @@ export type TableRun = {
 
 export type TableLevel = 1 | 2 | 3 | 4
 
-/** Bytes of an address space, and what one table of a level maps. */
+/** Bytes of an address space. */
 export const ADDRESSES = 2 ** 48
+
+/** Bytes that one table of a level maps. */
 export const tableBytes = (level: TableLevel): number => (level === 4 ? ADDRESSES : ENTRY_BYTES[level + 1])
 
 /** How many tables there are. */

@@ -28,6 +28,7 @@ export function bytesOf({ value, permissions, children }: StoreNode): number {
   return 24 + permissions.length * 8 + value.length + names
 }
 
+/** A permission as xenstore's protocol writes it: a letter and a decimal number. */
 export function permissionText({ may, domain }: StorePermission): string {
   return `${may}${domain}`
 }

@@ -32,6 +32,7 @@ export function nameOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
+/** The path of a child; only the root ends with a slash. */
 export function childOf(path: string, name: string): string {
   return path === '/' ? `/${name}` : `${path}/${name}`
 }

@@ -19,6 +19,7 @@ export function typeWordOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record]
 }
 
+/** Write the whole type word. */
 export function setTypeWord(xen: Hypervisor, record: number, word: number): void {
   xen.memory.i32[record] = word
 }
@@ -28,14 +29,17 @@ export function typeCodeOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record] >>> TYPE_SHIFT
 }
 
+/** How many rely on the type: PGT_count_mask. */
 export function typeCountOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record] & TYPE_COUNT
 }
 
+/** Whether a pin keeps the type: PGT_pinned. */
 export function isPinned(xen: Hypervisor, record: number): boolean {
   return (xen.memory.i32[record] & TYPE_PINNED) !== 0
 }
 
+/** Set or clear PGT_pinned; the reference that a pin holds is the caller's to count. */
 export function setPinned(xen: Hypervisor, record: number, pinned: boolean): void {
   const word = xen.memory.i32[record]
   xen.memory.i32[record] = pinned ? word | TYPE_PINNED : word & ~TYPE_PINNED
@@ -46,6 +50,7 @@ export function refsWordOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record + REFS_WORD]
 }
 
+/** Write the whole count word. */
 export function setRefsWord(xen: Hypervisor, record: number, word: number): void {
   xen.memory.i32[record + REFS_WORD] = word
 }
@@ -70,6 +75,7 @@ export function cacheAttributesOf(xen: Hypervisor, record: number): number {
   return (xen.memory.i32[record + OWNER_WORD] >>> 8) & 7
 }
 
+/** Keep the cache attributes of a mapping, bits PAT, PCD, PWT: see cacheAttributesOf. */
 export function setCacheAttributes(xen: Hypervisor, record: number, attributes: number): void {
   const word = xen.memory.i32[record + OWNER_WORD]
   xen.memory.i32[record + OWNER_WORD] = (word & ~0x700) | (attributes << 8)
@@ -80,6 +86,7 @@ export function linearCountOf(xen: Hypervisor, record: number): number {
   return xen.memory.i32[record + OWNER_WORD] >> 16
 }
 
+/** Write the count of same-level references: see linearCountOf. */
 export function setLinearCount(xen: Hypervisor, record: number, count: number): void {
   const word = xen.memory.i32[record + OWNER_WORD]
   xen.memory.i32[record + OWNER_WORD] = (count << 16) | (word & 0xffff)

@@ -9,6 +9,7 @@ export function arg32(port: Vcpu, i: number): number {
   return port.regs[ARGUMENTS[i] * 2]
 }
 
+/** The high half of argument `i`. */
 export function argHigh(port: Vcpu, i: number): number {
   return port.regs[ARGUMENTS[i] * 2 + 1]
 }

@@ -49,6 +49,7 @@ export function readOperation(
   return isRefusal(words) ? words : { operation, command, words, at }
 }
 
+/** Do what was read; 0 or more, or a negative error, as the hypercall returns it. */
 export function applyOperation(call: Call, request: OperationRequest): number {
   return request.operation.apply(call, request)
 }

@@ -35,6 +35,7 @@ export function storedDescriptorLow(lo: number, hi: number): number {
   return isCallGate(hi) ? (lo | (3 << 16)) >>> 0 : lo
 }
 
+/** The high half: see storedDescriptorLow. */
 export function storedDescriptorHigh(hi: number): number {
   if ((hi & PRESENT) === 0) return hi
   return (isCallGate(hi) ? hi & ~DPL : hi | DPL) >>> 0

@@ -140,6 +140,7 @@ export function lockPage(xen: Hypervisor, record: number): void {
   setTypeWord(xen, record, (typeWordOf(xen, record) | TYPE_LOCKED) + 1)
 }
 
+/** Unlock a page and give back the reference that locking took. Xen: page_unlock(). */
 export function unlockPage(xen: Hypervisor, record: number): void {
   setTypeWord(xen, record, (typeWordOf(xen, record) & ~TYPE_LOCKED) - 1)
 }

@@ -167,6 +167,7 @@ function promoteUpper(
   return -1
 }
 
+/** Whether a slot of a table is one of the L4's that are Xen's: 256 to 271. */
 export function isXenSlot(level: number, slot: number): boolean {
   return level === 4 && slot >= FIRST_XEN_SLOT && slot <= LAST_XEN_SLOT
 }
@@ -192,6 +193,7 @@ export function fillM2pSlot(xen: Hypervisor, table: number): void {
   words[table + 256 * 2 + 1] = entryHi(xen.m2p.l3, isSafe ? HI_NX : 0)
 }
 
+/** Take the M2P out of an L4, whose word index this is. */
 export function zapM2pSlot(xen: Hypervisor, table: number): void {
   xen.memory.u32.fill(0, table + 256 * 2, table + 257 * 2)
 }
@@ -199,6 +201,7 @@ export function zapM2pSlot(xen: Hypervisor, table: number): void {
 /** vm_assist type 32: the M2P is mapped only by the roots that a kernel uses. Its bit is one that a number has. */
 export const ASSIST_M2P_STRICT = 1 << 30
 
+/** Whether the guest has asked that only its kernel's roots map the M2P. */
 export function isM2pStrict(domain: Domain): boolean {
   return (domain.assist & ASSIST_M2P_STRICT) !== 0
 }

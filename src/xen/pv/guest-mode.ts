@@ -10,6 +10,7 @@ export function enterUserMode(vcpu: PvVcpu): void {
   switchTo(vcpu, vcpu.userRoot, false)
 }
 
+/** Go on with the kernel's tables and mode; nothing where it runs already. Xen: toggle_guest_mode(). */
 export function enterKernelMode(vcpu: PvVcpu): void {
   if (vcpu.port.kernelMode) return
   switchTo(vcpu, vcpu.kernelRoot, true)

@@ -19,6 +19,7 @@ export function eventsMasked(xen: Hypervisor, vcpu: PvVcpu): boolean {
   return xen.memory.u8[vcpuInfoWords(xen, vcpu) * 4 + VCPU_INFO.upcall_mask] !== 0
 }
 
+/** Mask events or let them through: evtchn_upcall_mask. */
 export function setEventsMasked(xen: Hypervisor, vcpu: PvVcpu, masked: boolean): void {
   xen.memory.u8[vcpuInfoWords(xen, vcpu) * 4 + VCPU_INFO.upcall_mask] = masked ? 1 : 0
 }

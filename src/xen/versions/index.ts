@@ -26,6 +26,7 @@ export const versions: readonly XenVersion[] = [
 /** What is taken where nobody says which: the model kernels have the Xen of their time, everything else one of today. */
 export const DEFAULT_XEN = { model: seed.name, others: xen417.name } as const
 
+/** The names of all versions, in the order of the list. */
 export function xenVersionNames(): string[] {
   return versions.map(({ name }) => name)
 }

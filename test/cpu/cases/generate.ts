@@ -102,6 +102,24 @@ export function* generateCases(
   }
 }
 
+/**
+ * A case of every form, in the order of the forms: single instructions alone. Each round has others.
+ *
+ * @param isWanted whether a form, by its name, is to have one
+ */
+export function* casesOfForms(
+  seed: number,
+  round: number,
+  isWanted: (form: string) => boolean = () => true,
+): Generator<CpuCase> {
+  for (const group of GROUPS) {
+    for (const form of group.forms) {
+      const name = `${group.name} ${form.name}`
+      if (isWanted(form.name)) yield formCase(group, form, new Random((seed + round) >>> 0, name))
+    }
+  }
+}
+
 function makeCase(group: Group, seed: number, number: number): CpuCase {
   const random = new Random((Math.imul(seed, 0x9e37_79b1) + number) >>> 0, group.name)
   const program = PROGRAMS[group.name]

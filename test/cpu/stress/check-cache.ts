@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Cpu } from '../../../src/cpu/cpu.ts'
 import { decode } from '../../../src/cpu/decode/decode.ts'
-import { handlerNumber } from '../../../src/cpu/interpreter/interpreter.ts'
+import { handlerNumber } from '../../../src/cpu/interpreter/handlers.ts'
 import { pairKey } from '../../../src/cpu/interpreter/pairs.ts'
-import { RecordWriter } from '../../../src/cpu/interpreter/translate.ts'
+import { BREAKPOINT_KEY, RecordWriter } from '../../../src/cpu/interpreter/translate.ts'
+import type { Site } from '../../../src/cpu/site.ts'
 import {
   CODE_TLB,
   CODE_TLB_ENTRIES,
@@ -42,7 +43,7 @@ type Cache = {
   readonly isStale: boolean
   readonly pages: ReadonlyMap<number, CodePage>
   readonly breakpoints: ReadonlySet<number>
-  instructionOf(record: number): Instruction
+  keptSite(record: number): Site
 }
 
 /** Everything that is wrong with a core's decoded instructions, a sentence each. */
@@ -155,7 +156,7 @@ class Check {
       if (owner !== undefined && (owner.decoded[bit >> 3] & (1 << (bit & 7))) === 0)
         this.say(code, offset, 'has a byte that is not marked')
     }
-    if (cache.breakpoints.has(offset)) writer.plain('breakpoint8rr', offset)
+    if (cache.breakpoints.has(offset)) writer.plain(BREAKPOINT_KEY, offset)
     let isKept = false
     if (typeof decoded === 'string') writer.fault(decoded, offset)
     else {
@@ -169,7 +170,7 @@ class Check {
     for (let n = 0; n < end; n += RECORD_BYTES, at += RECORD_BYTES) {
       const isLast = n + RECORD_BYTES === end
       if (isLast && isKept) {
-        if (!isDeepStrictEqual(cache.instructionOf(at), decoded))
+        if (!isDeepStrictEqual(cache.keptSite(at), { instruction: decoded, page: code.page, offset }))
           this.say(code, offset, 'keeps another instruction')
       }
       if (!this.isSame(n, at, isLast && isKept))

@@ -11,7 +11,7 @@ import {
   resume,
   scriptOf,
   wholeNumber,
-} from '../../../explore/explore.ts'
+} from '../../../explore/exports.ts'
 import { parseShard } from '../../../explore/jobs/job.ts'
 import type { QueueFlags } from '../../../explore/queue/address.ts'
 import type { QueueRunner } from '../../../explore/queue/through-queue.ts'

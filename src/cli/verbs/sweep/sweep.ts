@@ -1,5 +1,5 @@
 import { isatty } from 'node:tty'
-import { wholeNumber } from '../../../explore/explore.ts'
+import { wholeNumber } from '../../../explore/exports.ts'
 import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
 import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'

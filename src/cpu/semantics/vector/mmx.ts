@@ -1,8 +1,17 @@
-import type { Instruction } from '../../../machine/vcpu/instruction.ts'
 import { FIELD } from '../../state.ts'
 import { load64, store } from '../../wasm/wasm-module.ts'
 import { type I32, type I64, i32, type V128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
-import type { Emitter, Handler, OperandForm } from '../emitter.ts'
+import type { Emitter, OperandForm } from '../emitter.ts'
+import {
+  LOADING,
+  NO_OPERANDS,
+  ONE_SIZE,
+  REGISTERS,
+  type Roles,
+  type Semantic,
+  semantic,
+  WRITES_ONE,
+} from '../semantic.ts'
 import { SHIFTS, VECTOR_OPERATIONS, type VectorOperation, vectorShift } from './vector-operations.ts'
 
 /**
@@ -54,50 +63,51 @@ const OWN: Readonly<Record<string, VectorOperation>> = {
 
 const SSE2_ONLY = new Set(['punpcklqdq', 'punpckhqdq'])
 
-function handler(name: string, form: OperandForm, write: (e: Emitter) => void): Handler {
-  return {
-    key: `mmx ${name}${form}`,
-    size: 8,
-    form,
+/** Names begin with `mmx`, as the same mnemonics without are of xmm registers. */
+function mmx(
+  name: string,
+  forms: readonly OperandForm[],
+  write: (e: Emitter) => void,
+  operands?: Roles,
+): Semantic {
+  return semantic({
+    name: `mmx ${name}`,
+    sizes: ONE_SIZE,
+    forms,
+    ...(operands === undefined ? {} : { operands }),
     write: (e) => {
       begin(e)
       write(e)
     },
-  }
+  })
 }
 
-function binary(name: string, operation: VectorOperation): Handler[] {
+function binary(name: string, operation: VectorOperation): Semantic {
   const bytes = /^punpckl/.test(name) ? 4 : 8
-  return (['rr', 'rm'] as const).map((form) =>
-    handler(name, form, (e) => {
-      const b = e.let(vectorOf(source(e, bytes)))
-      const r = e.let(operation(e.let(first(e)), b).lane64(0))
-      writeMmx(e, e.firstPlace(), r)
-    }),
-  )
+  return mmx(name, LOADING, (e) => {
+    const b = e.let(vectorOf(source(e, bytes)))
+    const r = e.let(operation(e.let(first(e)), b).lane64(0))
+    writeMmx(e, e.firstPlace(), r)
+  })
 }
 
-function shifts(): Handler[] {
+function shifts(): Semantic[] {
   return Object.entries(SHIFTS).flatMap(([name, shift]) => {
     const by = (count: (e: Emitter) => I64) => (e: Emitter) => {
       const n = e.let(count(e))
       writeMmx(e, e.firstPlace(), e.let(vectorShift(e, first(e), shift, n).lane64(0)))
     }
     return [
-      handler(
+      mmx(
         name,
-        'rr',
+        LOADING,
         by((e) => source(e, 8)),
       ),
-      handler(
-        name,
-        'rm',
-        by((e) => source(e, 8)),
-      ),
-      handler(
-        `${name}imm`,
-        'rr',
+      mmx(
+        `${name} immediate`,
+        REGISTERS,
         by((e) => e.immediate().and(0xff)),
+        WRITES_ONE,
       ),
     ]
   })
@@ -124,82 +134,58 @@ function shuffle(e: Emitter): void {
 
 const wordOf = (e: Emitter, place: I32): I32 => place.add(e.immediate().wrap().and(3).shl(1))
 
-const OTHERS: readonly Handler[] = [
-  ...(['rr', 'rm'] as const).flatMap((form) => [
-    handler('pshufw', form, shuffle),
-    handler('movq', form, (e) => writeMmx(e, e.firstPlace(), e.let(source(e, 8)))),
-    handler('movd4to', form, (e) => {
-      const value = form === 'rm' ? e.load(e.address(), 4) : load64(e.secondPlace(), 4)
-      writeMmx(e, e.firstPlace(), e.let(value))
-    }),
-    handler('movd8to', form, (e) => writeMmx(e, e.firstPlace(), e.let(source(e, 8)))),
-  ]),
-  ...[4, 8].flatMap((bytes) => [
-    handler(`movd${bytes}from`, 'rr', (e) => {
-      e.writeAs(load64(e.secondPlace(), bytes), bytes)
-      enter(e)
-    }),
-    handler(`movd${bytes}from`, 'mr', (e) => {
-      e.store(e.address(), load64(e.secondPlace(), bytes), bytes)
-      enter(e)
-    }),
-  ]),
-  handler('pmovmskb', 'rr', (e) => {
+/** movd to memory or a general register. */
+function storeLow(bytes: number): (e: Emitter) => void {
+  return (e) => {
+    if (e.form === 'mr') e.store(e.address(), load64(e.secondPlace(), bytes), bytes)
+    else e.writeAs(load64(e.secondPlace(), bytes), bytes)
+    enter(e)
+  }
+}
+
+const OTHERS: readonly Semantic[] = [
+  mmx('pshufw', LOADING, shuffle),
+  mmx('movq', LOADING, (e) => writeMmx(e, e.firstPlace(), e.let(source(e, 8)))),
+  // movd by its bytes and its direction: select-vector.ts.
+  mmx('movd 4 to', LOADING, (e) => {
+    const value = e.form === 'rm' ? e.load(e.address(), 4) : load64(e.secondPlace(), 4)
+    writeMmx(e, e.firstPlace(), e.let(value))
+  }),
+  mmx('movd 8 to', LOADING, (e) => writeMmx(e, e.firstPlace(), e.let(source(e, 8)))),
+  mmx('movd 4 from', ['rr', 'mr'], storeLow(4)),
+  mmx('movd 8 from', ['rr', 'mr'], storeLow(8)),
+  mmx('pmovmskb', REGISTERS, (e) => {
     e.writeAs(vectorOf(load64(e.secondPlace(), 8)).bits(100).extend(), 4)
     enter(e)
   }),
-  ...(['rr', 'rm'] as const).map((form) =>
-    handler('pinsrw', form, (e) => {
-      const value = e.let(form === 'rm' ? e.load(e.address(), 2) : load64(e.secondPlace(), 2))
-      e.emit(store(wordOf(e, e.firstPlace()), value, 2))
-      writeMmx(e, e.firstPlace(), load64(e.firstPlace(), 8))
-    }),
-  ),
-  handler('pextrw', 'rr', (e) => {
+  mmx('pinsrw', LOADING, (e) => {
+    const value = e.let(e.form === 'rm' ? e.load(e.address(), 2) : load64(e.secondPlace(), 2))
+    e.emit(store(wordOf(e, e.firstPlace()), value, 2))
+    writeMmx(e, e.firstPlace(), load64(e.firstPlace(), 8))
+  }),
+  mmx('pextrw', REGISTERS, (e) => {
     e.writeAs(load64(wordOf(e, e.secondPlace()), 2), 4)
     enter(e)
   }),
-  handler('movdq2q', 'rr', (e) => writeMmx(e, e.firstPlace(), load64(e.secondPlace(), 8))),
-  handler('movq2dq', 'rr', (e) => {
+  mmx('movdq2q', REGISTERS, (e) => writeMmx(e, e.firstPlace(), load64(e.secondPlace(), 8))),
+  mmx('movq2dq', REGISTERS, (e) => {
     e.writeVector(vectorOf(load64(e.secondPlace(), 8)))
     enter(e)
   }),
-  handler('emms', 'rr', (e) => {
-    enter(e)
-    e.setField(FIELD.tagWord, i32(0))
-  }),
+  {
+    ...mmx('emms', REGISTERS, (e) => {
+      enter(e)
+      e.setField(FIELD.tagWord, i32(0))
+    }),
+    mnemonics: ['emms'],
+    operands: NO_OPERANDS,
+  },
 ]
 
-export function mmxHandlers(): Handler[] {
-  return [
-    ...Object.entries(VECTOR_OPERATIONS)
-      .filter(([name]) => !SSE2_ONLY.has(name))
-      .flatMap(([name, operation]) => binary(name, OWN[name] ?? operation)),
-    ...shifts(),
-    ...OTHERS,
-  ]
-}
-
-const KEYS = new Set(mmxHandlers().map((h) => h.key))
-
-/** The handler of an MMX instruction, or null. */
-export function mmxPlan(i: Instruction): { key: string; a: number; b: number; memory: number } | null {
-  const [to, from] = i.operands
-  let { name } = i
-  if (name === 'emms') return { key: 'mmx emmsrr', a: -1, b: -1, memory: -1 }
-  if (name === 'movd') {
-    const isTo = to.kind === 'register' && to.class === 'mmx'
-    name = `movd${i.size === 8 ? 8 : 4}${isTo ? 'to' : 'from'}`
-  } else if ((name === 'movq' || name === 'movntq') && to.kind === 'memory') {
-    name = 'movd8from'
-  }
-  const plan =
-    to.kind === 'memory'
-      ? { key: `mmx ${name}mr`, a: -1, b: 1, memory: 0 }
-      : from.kind === 'memory'
-        ? { key: `mmx ${name}rm`, a: 0, b: -1, memory: 1 }
-        : from.kind === 'immediate'
-          ? { key: `mmx ${name}immrr`, a: 0, b: -1, memory: -1 }
-          : { key: `mmx ${name}rr`, a: 0, b: 1, memory: -1 }
-  return KEYS.has(plan.key) ? plan : null
-}
+export const MMX_SEMANTICS: readonly Semantic[] = [
+  ...Object.entries(VECTOR_OPERATIONS)
+    .filter(([name]) => !SSE2_ONLY.has(name))
+    .map(([name, operation]) => binary(name, OWN[name] ?? operation)),
+  ...shifts(),
+  ...OTHERS,
+]

@@ -3,7 +3,7 @@ import { at, operandAddress, raise, read } from '../../assist/assist-access.ts'
 import type { Cpu } from '../../cpu.ts'
 import type { Environment, Float, Format } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
-import { READ } from '../../interpreter/interpreter-emitter.ts'
+import { READ } from '../../memory/access.ts'
 
 /** The elements of SSE's vectors as numbers, where they come from, and what becomes of their exceptions. */
 export const SIMD_EXCEPTION = 19
@@ -12,6 +12,7 @@ export type Width = 4 | 8
 
 export const FORMATS: Readonly<Record<Width, Format>> = { 4: soft.SINGLE, 8: soft.DOUBLE }
 
+/** How SSE computes now: mxcsr's rounding, masks, flush to zero and denormals as zeros; no exception yet. */
 export function environment(cpu: Cpu): Environment {
   const { mxcsr } = cpu
   const masks = (mxcsr >>> 7) & 0x3f
@@ -28,11 +29,13 @@ export function environment(cpu: Cpu): Environment {
 /** Elements as their words, and back. */
 export type Elements = Uint32Array
 
+/** Element `n` of a vector; a denormal is zero where mxcsr says so. */
 export function unpack(env: Environment, words: Elements, n: number, width: Width): Float {
   const f = width === 4 ? soft.unpackSingle(words[n]) : soft.unpackDouble(words[n * 2], words[n * 2 + 1])
   return f.isDenormal && env.denormalsAreZero ? soft.float(soft.ZERO, f.sign) : f
 }
 
+/** Put a number, rounded already, into element `n` of a vector. */
 export function pack(words: Elements, n: number, width: Width, f: Float): void {
   if (width === 4) words[n] = soft.packSingle(f)
   else words.set(soft.packDouble(f), n * 2)
@@ -55,6 +58,7 @@ export function source(cpu: Cpu, operand: Operand): Elements | null {
   return words
 }
 
+/** The 64 bits of an MMX register, with zeros above. */
 export function mmx(cpu: Cpu, n: number): Elements {
   const bytes = cpu.x87(n)
   const words = new Uint32Array(4)
@@ -68,8 +72,10 @@ export function settle(cpu: Cpu, env: Environment): boolean {
   return (env.flags & ~env.masks) === 0
 }
 
+/** Whether a number is a NaN, quiet or signalling. */
 export const isNan = (f: Float): boolean => f.kind >= soft.QUIET
 
+/** Set the denormal flag where an operand is one. */
 export function noteDenormals(env: Environment, ...operands: Float[]): void {
   if (operands.some((f) => f.isDenormal)) env.flags |= soft.DENORMAL
 }

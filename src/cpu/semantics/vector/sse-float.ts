@@ -197,6 +197,7 @@ function compareFlags(cpu: Cpu, i: Instruction): number {
   return DONE
 }
 
+/** ZF, PF and CF as a comparison's outcome sets them; the other flags are clear. */
 export function orderFlags(order: number): number {
   if (order === soft.UNORDERED) return ZF | PF | CF
   return order === soft.LESS ? CF : order === soft.EQUAL ? ZF : 0

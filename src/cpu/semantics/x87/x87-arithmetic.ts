@@ -67,6 +67,7 @@ export const BINARY: Readonly<Record<string, Operation>> = {
   divr: (env, format, a, b) => divide(env, format, b, a),
 }
 
+/** fsqrt: of less than zero it is an invalid operation. */
 export function squareRoot(env: Environment, format: Format, a: Float): Float {
   const special = specialResult(env, a, a)
   if (special !== null) return special
@@ -76,6 +77,7 @@ export function squareRoot(env: Environment, format: Format, a: Float): Float {
   return soft.squareRoot(env, format, a)
 }
 
+/** frndint: to an integer, by the control word's rounding. */
 export function roundInteger(env: Environment, _format: Format, a: Float): Float {
   const special = specialResult(env, a, a)
   if (special !== null) return special

@@ -4,13 +4,16 @@ import { noteDenormals, type Stack, specialResult } from '../../assist/x87-state
 import type { Cpu } from '../../cpu.ts'
 import type { Float } from '../../float/soft-float.ts'
 import * as soft from '../../float/soft-float.ts'
-import { READ, WRITE } from '../../interpreter/interpreter-emitter.ts'
+import { READ, WRITE } from '../../memory/access.ts'
 import { CF, PF, ZF } from '../../state.ts'
 
 /** Loads, stores and moves of x87 registers. */
 export type Handler = (stack: Stack, i: Instruction, cpu: Cpu) => number
 
+/** Number of the register, counted from the top of the stack, that operand `n` names. */
 export const registerOf = (i: Instruction, n: number): number => (i.operands[n] as RegisterOperand).number
+
+/** Whether the instruction's operand is in memory. */
 export const isMemory = (i: Instruction): boolean => i.operands[0]?.kind === 'memory'
 const sizeOf = (i: Instruction): number => (i.operands[0] as MemoryOperand).size
 
@@ -58,6 +61,7 @@ function push(stack: Stack, f: Float): boolean {
   return hasRoom && !stack.isStopped
 }
 
+/** fld and fild: push a number, from memory or a register. */
 export function loadNumber(stack: Stack, i: Instruction, cpu: Cpu): number {
   if (!isMemory(i)) return loadRegister(stack, i, cpu)
   const words = load(cpu, i)
@@ -171,6 +175,7 @@ function formatWords(stack: Stack, f: Float, size: number): readonly number[] {
   return size === 4 ? [soft.packSingle(rounded)] : soft.packDouble(rounded)
 }
 
+/** fxch: two registers change places, bit for bit; an empty one is the indefinite number by then. */
 export function exchange(stack: Stack, i: Instruction, cpu: Cpu): number {
   const other = registerOf(i, 1)
   stack.setC1(false)
@@ -212,6 +217,7 @@ export const CONDITIONS: Readonly<Record<string, (flags: number) => boolean>> = 
   u: (f) => (f & PF) !== 0,
 }
 
+/** fcmovcc: to st(0), where the condition of the integer flags holds. */
 export function conditionalMove(stack: Stack, i: Instruction, cpu: Cpu): number {
   const name = i.name.slice('fcmov'.length)
   const flags = cpu.getFlags()
@@ -240,6 +246,7 @@ export const CONSTANTS: Readonly<
   fldln2: [0x3ffe, 0xb172_17f7, 0xd1cf_79ab, true],
 }
 
+/** fld1, fldz, fldpi and the like: the constant, rounded as the control word says. */
 export function loadConstant(stack: Stack, i: Instruction): number {
   const [exponent, hi, lo, up] = CONSTANTS[i.name]
   const isExact = i.name === 'fld1' || i.name === 'fldz'

@@ -35,6 +35,7 @@ export function packingOf(bytes: Uint8Array): Packing | undefined {
   return PACKINGS.find((packing) => packing.begins(bytes))
 }
 
+/** Whether bytes begin as gzip's do. */
 export function isGzip(bytes: Uint8Array): boolean {
   return magic(GZIP_MAGIC)(bytes)
 }

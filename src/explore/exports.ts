@@ -1,3 +1,4 @@
+/** What the other rooms and the package take from here. */
 import { BadInput } from '../bits/bad-input.ts'
 import { movesOf, type Space } from './search/space.ts'
 
@@ -5,6 +6,7 @@ export type { SearchSpec } from '../run/search/search-machine.ts'
 export { onInterrupt } from './jobs/interrupt.ts'
 export { coreCount } from './jobs/pool.ts'
 export { Progress } from './jobs/progress.ts'
+export type { Finding } from './search/finding.ts'
 export {
   type Explored,
   type ExplorePlan,
@@ -12,8 +14,7 @@ export {
   explore,
   planOf,
   resume,
-} from './search/explore.ts'
-export type { Finding } from './search/finding.ts'
+} from './search/search.ts'
 export type { Space } from './search/space.ts'
 
 /** The lines of a script that makes these moves, its pages first. */

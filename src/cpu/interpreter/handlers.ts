@@ -1,0 +1,90 @@
+import type { Size } from '../../machine/vcpu/instruction.ts'
+import { INTEGER_SEMANTICS, OTHER_SEMANTICS } from '../semantics/all.ts'
+import type { OperandForm } from '../semantics/emitter.ts'
+import type { Semantic } from '../semantics/semantic.ts'
+import type { InterpreterEmitter } from './interpreter-emitter.ts'
+import { pairHandlers } from './pairs.ts'
+
+/**
+ * The code of one semantic in one size and form, under the key by which a decoded instruction is given it, and in the
+ * variations that make the interpreter fast.
+ */
+export type Handler = {
+  readonly key: string
+  readonly size: Size
+  readonly form: OperandForm
+  /** For memory operands that are a base and a displacement alone: most are. */
+  readonly isSimple: boolean
+  /** For direct jumps inside the page of their instruction. */
+  readonly isNear: boolean
+  /** Whether its record leads to the instruction, for somebody outside. */
+  readonly isKept: boolean
+  readonly write: (e: InterpreterEmitter) => void
+}
+
+/** The handler that has TypeScript carry an instruction out. */
+export const ASSIST = 'assist'
+
+/**
+ * What stands among decoded instructions and is none: it does not count.
+ *
+ *     continue     a run of decoded instructions ends; the next one begins at the displacement
+ *     address64    compute the address of the next instruction into a field, where it does not fit a record
+ *     address32    the same, cut to 32 bits: the prefix 67
+ *     beyond       the next instruction reaches into the following page: make sure that this is the page it was decoded in
+ *     fpu          the next instruction uses the FPU: #NM when its owner has set `fpuTraps`
+ */
+export const PSEUDO = ['continue', 'address64', 'address32', 'beyond', 'fpu'] as const
+
+/** The key of a semantic in a size and a form; of a direct jump, `near` says whether its target is in its page. */
+export function handlerKey(semantic: Semantic, size: Size, form: OperandForm, near: boolean): string {
+  return `${semantic.name} ${size}${form}${semantic.isDirect && near ? NEAR : ''}`
+}
+
+const NEAR = ' near'
+/** What the key of a handler for simple addresses ends with. */
+export const SIMPLE = '+'
+
+/** Semantics whose memory forms have a handler for simple addresses, too. */
+const HAS_SIMPLE = /^(?:mov|add|cmp|mov[sz]x .*)$/
+
+function handlersOf(semantic: Semantic): Handler[] {
+  const { write, isKept } = semantic
+  if (write === null) return []
+  const all = semantic.sizes.flatMap((size) =>
+    semantic.forms.flatMap((form): Handler[] => {
+      const key = handlerKey(semantic, size, form, false)
+      const plain = { key, size, form, write, isSimple: false, isNear: false, isKept }
+      return semantic.isDirect ? [{ ...plain, key: key + NEAR, isNear: true }, plain] : [plain]
+    }),
+  )
+  if (!HAS_SIMPLE.test(semantic.name)) return all
+  const inMemory = all.filter(({ form }) => form !== 'rr')
+  return [...all, ...inMemory.map((one) => ({ ...one, key: one.key + SIMPLE, isSimple: true }))]
+}
+
+/** Arms of the interpreter's main function, and of the second one, for what is seldom. */
+export const COMMON: readonly Handler[] = [...INTEGER_SEMANTICS.flatMap(handlersOf), ...pairHandlers()]
+export const UNCOMMON: readonly Handler[] = OTHER_SEMANTICS.flatMap(handlersOf)
+
+/** Handler numbers: `assist`, the pseudo-instructions, the common handlers, then the rare ones. */
+export const FIRST_COMMON = 1 + PSEUDO.length
+export const FIRST_RARE = FIRST_COMMON + COMMON.length
+
+const NUMBERS = new Map<string, number>(
+  [ASSIST, ...PSEUDO, ...COMMON.map((h) => h.key), ...UNCOMMON.map((h) => h.key)].map((key, i) => [key, i]),
+)
+
+/** The number of a handler, or undefined. */
+export function handlerNumber(key: string): number | undefined {
+  return NUMBERS.get(key)
+}
+
+const KEPT = new Set<number>(
+  [...COMMON, ...UNCOMMON].flatMap((h, n) => (h.isKept ? [FIRST_COMMON + n] : [])),
+).add(0)
+
+/** Whether the records of a handler lead to their instruction, for somebody outside. */
+export function isKept(number: number): boolean {
+  return KEPT.has(number)
+}
