@@ -38,7 +38,7 @@ for (const metaPackage of KERNELS) {
   test(`${metaPackage} boots to a shell and does what it is told`, {
     skip: !isAsked && notAsked,
   }, (context) => {
-    const [kernel, busybox] = [debianKernel(metaPackage), debianBusybox()]
+    const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: metaPackage }), debianBusybox()]
     if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
     const result = bootKernel({
       kernel,
@@ -61,7 +61,7 @@ for (const metaPackage of KERNELS) {
 }
 
 test('the same kernel twice is the same to the instruction', { skip: !isAsked && notAsked }, (context) => {
-  const [kernel, busybox] = [debianKernel(KERNELS[0]), debianBusybox()]
+  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNELS[0] }), debianBusybox()]
   if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
   const run = () => {
     const files = { kernel, ramdisk: ramdisk(busybox, ['poweroff -f']) }
@@ -74,7 +74,7 @@ test('the same kernel twice is the same to the instruction', { skip: !isAsked &&
 })
 
 test('all counts are right throughout the boot of a kernel', { skip: !isAsked && notAsked }, (context) => {
-  const [kernel, busybox] = [debianKernel(KERNELS[0]), debianBusybox()]
+  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNELS[0] }), debianBusybox()]
   if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
   const files = { kernel, ramdisk: ramdisk(busybox, ['ls | wc', 'poweroff -f']) }
   const run = new KernelRun({ ...files, memory: 0x8000, append: 'console=hvc0', timeLimit: 60 })
