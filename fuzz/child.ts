@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { Random } from '../test/tools/random.ts'
 import { judge, type Verdict } from './judge.ts'
-import { mibOf, type Target } from './target.ts'
+import { mibOf, type Target, WORN } from './target.ts'
 
 /**
  * The process that runs inputs. It may hang, die or eat the memory: whoever started it watches over it, and reads in a file
@@ -68,9 +68,16 @@ async function answerTo(target: Target, request: Request): Promise<Answer> {
     const verdict = await judge(target, input, Math.floor(n / step) % TWICE_EVERY === 0)
     cases++
     if (!verdict.isFine) return { cases, next: n + step, input, verdict }
-    if (process.memoryUsage.rss() > mibOf(target) * 2 ** 20) globalThis.gc?.()
+    if (isWorn(target)) {
+      globalThis.gc?.()
+      if (isWorn(target)) return { cases, next: n + step, input: null, verdict: null }
+    }
   }
   return { cases, next: n, input: null, verdict: null }
+}
+
+function isWorn(target: Target): boolean {
+  return process.memoryUsage.rss() > mibOf(target) * WORN * 2 ** 20
 }
 
 /** The input of a case: the seeds come first, then what is random. */

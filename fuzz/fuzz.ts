@@ -1,5 +1,5 @@
 import { corpusOf, keep } from './corpus.ts'
-import { HANGS, type Verdict } from './judge.ts'
+import { HANGS, SLOW, TAKES_MEMORY, type Verdict } from './judge.ts'
 import type { FuzzOptions } from './options.ts'
 import { PATIENCE, Runner } from './runner.ts'
 import { shrinkInput } from './shrink.ts'
@@ -18,6 +18,8 @@ export type FuzzResult = {
   readonly found: readonly Found[]
   /** Findings that were like one before. */
   readonly alike: number
+  /** Findings of time or memory that an input did not show again by itself. */
+  readonly unconfirmed: number
 }
 
 /** A target has the processes for so long before the next one gets its turn. */
@@ -26,6 +28,8 @@ const LEAST_TURN_MS = 300
 /** One input is made smaller for no longer than this. */
 const SHRINK_MS = 60_000
 const SHRINK_RUNS = 1500
+/** Signatures of what depends on the process too. */
+const OF_THE_PROCESS = [HANGS, SLOW, TAKES_MEMORY]
 /** What is known to hang is waited for no longer than this. */
 const SHRINK_HANG_SECONDS = 2.5
 
@@ -50,6 +54,7 @@ export async function fuzz(
   const known = new Set<string>()
   const found: Found[] = []
   let alike = 0
+  let unconfirmed = 0
 
   /** One process: its share of the cases of every target, each in its turn. */
   const work = async (job: number): Promise<void> => {
@@ -75,7 +80,12 @@ export async function fuzz(
           next.set(target.name, end.next)
           cases.set(target.name, cases.get(target.name)! + end.cases)
           if (end.found === null) continue
-          const { input, verdict, n } = end.found
+          const { input, n } = end.found
+          const verdict = await confirmed(runner, target, end.found)
+          if (verdict === null) {
+            unconfirmed++
+            continue
+          }
           const mark = `${target.name}: ${verdict.signature}`
           if (known.has(mark)) {
             alike++
@@ -96,7 +106,22 @@ export async function fuzz(
     }
   }
   await Promise.all(Array.from({ length: jobs }, (_, job) => work(job)))
-  return { cases, found, alike }
+  return { cases, found, alike, unconfirmed }
+}
+
+/**
+ * What a process takes grows with all that it has run, and with what else the machine does. So a finding of that kind counts
+ * when the input shows it again by itself, in a process of its own.
+ */
+async function confirmed(
+  runner: Runner,
+  target: Target,
+  { input, verdict }: { readonly input: Uint8Array; readonly verdict: Verdict & { readonly isFine: false } },
+): Promise<(Verdict & { readonly isFine: false }) | null> {
+  if (!OF_THE_PROCESS.includes(verdict.signature)) return verdict
+  runner.restart()
+  const again = await runner.judge(target, input)
+  return again.isFine ? null : again
 }
 
 /** The smallest input that shows the same, as far as there is time. */

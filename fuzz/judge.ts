@@ -8,6 +8,10 @@ export type Verdict =
 
 /** The signature of an input that comes to no end. */
 export const HANGS = 'hangs'
+/** The signature of an input that takes longer than it may. */
+export const SLOW = 'too slow'
+/** The signature of an input in which the process has more memory than it may. */
+export const TAKES_MEMORY = 'takes memory'
 
 /**
  * Run an input. Fine is a result, and bad input that says so in one line; all else is a finding.
@@ -33,7 +37,7 @@ async function outcomeOf(target: Target, input: Uint8Array): Promise<Verdict> {
   const { user, system } = process.cpuUsage(before)
   const seconds = (user + system) / 1e6
   if (verdict.isFine && seconds > secondsOf(target)) {
-    return finding('too slow', `took ${seconds.toFixed(1)} s of processor time`)
+    return finding(SLOW, `took ${seconds.toFixed(1)} s of processor time`)
   }
   return verdict
 }

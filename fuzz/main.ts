@@ -30,11 +30,13 @@ async function fuzzAll(options: FuzzOptions): Promise<number> {
   return result.found.length === 0 ? 0 : 1
 }
 
-function report({ cases, found, alike }: FuzzResult, seconds: number): void {
+function report({ cases, found, alike, unconfirmed }: FuzzResult, seconds: number): void {
   for (const [name, n] of cases) console.log(`  ${name.padEnd(12)} ${String(n).padStart(9)} cases`)
   const all = [...cases.values()].reduce((sum, n) => sum + n, 0)
   const more = alike === 0 ? '' : ` and ${alike} more like them`
   console.log(`fuzz: ${all} cases in ${seconds.toFixed(0)} s, ${found.length} faults${more}`)
+  if (unconfirmed > 0)
+    console.log(`  ${unconfirmed} times slow or large, and not when it was run again by itself`)
   for (const { target, signature, file } of found) console.log(`  ${target}: ${signature}: ${file}`)
 }
 

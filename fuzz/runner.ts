@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Answer, Request } from './child.ts'
-import { finding, HANGS, type Verdict } from './judge.ts'
-import { mibOf, secondsOf, type Target } from './target.ts'
+import { finding, HANGS, TAKES_MEMORY, type Verdict } from './judge.ts'
+import { mibOf, secondsOf, type Target, WORN } from './target.ts'
 
 /** How often it is looked at. */
 const LOOK_MS = 100
@@ -41,9 +41,14 @@ export class Runner {
     return runs * (secondsOf(target) * this.patience.times + this.patience.more)
   }
 
-  close(): void {
+  /** End the process. The next input gets one of its own. */
+  restart(): void {
     this.child?.kill('SIGKILL')
     this.child = null
+  }
+
+  close(): void {
+    this.restart()
     rmSync(this.folder, { recursive: true, force: true })
   }
 
@@ -121,9 +126,10 @@ export class Runner {
     most = this.most(target, runs),
   ): Promise<Answer | Death> {
     this.lastWords = ''
+    const mostMib = mibOf(target)
+    if (this.child !== null && residentMib(this.child.pid) > mostMib * WORN) this.restart()
     this.child ??= await this.start()
     const { child } = this
-    const mostMib = mibOf(target)
     return new Promise((resolve) => {
       let at = this.progress()
       let since = performance.now()
@@ -149,7 +155,7 @@ export class Runner {
           die(finding(HANGS, `no end after ${used.toFixed(1)} s of processor time`))
         }
         const mib = residentMib(child.pid)
-        if (mib > mostMib) die(finding('takes memory', `the process has ${mib} MiB`))
+        if (mib > mostMib) die(finding(TAKES_MEMORY, `the process has ${mib} MiB`))
       }, LOOK_MS)
       child.on('message', (answer: Answer) => end(answer, false))
       child.on('exit', (code, signal) => {
@@ -158,7 +164,7 @@ export class Runner {
         const isHeap = /heap out of memory|Reached heap limit/.test(words)
         die(
           isHeap
-            ? finding('takes memory', 'the heap is full', words)
+            ? finding(TAKES_MEMORY, 'the heap is full', words)
             : finding(`dies (${how})`, `the process ended: ${how}`, words),
         )
       })

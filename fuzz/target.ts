@@ -48,6 +48,9 @@ export function mibOf({ mib = 1500 }: Target): number {
   return mib
 }
 
+/** A process that has such a part of what it may have is replaced, before an input is blamed for what came before it. */
+export const WORN = 0.5
+
 /** An input of text. */
 export function textInput(text: string): Uint8Array {
   return Buffer.from(text)

@@ -41,7 +41,11 @@ export type FoundMessage = {
 }
 
 /** What is read as the digit that it looks like, in a field of digits: of a photographed or retyped screen. */
-const LOOK_ALIKES: Readonly<Record<string, string>> = { o: '0', O: '0', Q: '0', l: '1', I: '1', '|': '1' }
+/** Letters for digits, of either case: what disregards case lets both through. */
+const LOOK_ALIKES: Readonly<Record<string, string>> = {
+  ...{ o: '0', O: '0', Q: '0', q: '0' },
+  ...{ l: '1', L: '1', i: '1', I: '1', '|': '1' },
+}
 /** So many letters of a message are enough to know it without its fields. */
 const TELLING = 16
 /** Letters of the longest words that a field of text has: a trap's name, a file's, a function's. */
@@ -117,7 +121,7 @@ function mayHoldKey(text: string): boolean {
 /** Digits as Xen prints them: lower case, look-alikes put right. A name for a frame, as transcripts have it (`<A>`), stays. */
 export function plainHex(text: string): string {
   if (text.startsWith('<')) return text
-  return text.replace(/[oOQlI|]/g, (letter) => LOOK_ALIKES[letter]).toLowerCase()
+  return text.replace(/[oqli|]/gi, (letter) => LOOK_ALIKES[letter]).toLowerCase()
 }
 
 function foundMessage(compiled: Compiled, match: RegExpExecArray): FoundMessage {
