@@ -66,8 +66,12 @@ export function kernelPackage({ suite, name }: DebianPackage, download: boolean)
   const failed = download ? refresh(suite) : null
   if (failed !== null) return failed
   if (!existsSync(stateFolder(suite))) return { reason: `apt has not heard of ${suite} yet` }
-  const found = /Depends: (linux-image-\S+)/.exec(apt(suite, 'apt-cache', ['depends', name]).text)?.[1]
-  return found === undefined ? { reason: `apt knows no ${name} of ${suite}` } : { suite, name: found }
+  const dependency = (of: string, pattern: RegExp): string | undefined =>
+    pattern.exec(apt(suite, 'apt-cache', ['depends', of]).text)?.[1]
+  const found = dependency(name, /Depends: (linux-image-\S+)/)
+  if (found === undefined) return { reason: `apt knows no ${name} of ${suite}` }
+  // Since Linux 7 the kernel lies in a package apart from what installs it.
+  return { suite, name: dependency(found, /Depends: (linux-binary-\S+)/) ?? found }
 }
 
 const stateFolder = (suite: Suite): string => join(CACHE, suite, 'apt')

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import {
   type DebianPackage,
   fetchPackage,
@@ -36,8 +36,12 @@ export function debianKernel(metaPackage: DebianPackage): DebianFile | Missing {
   if ('reason' in wanted) return { reason: missing(wanted.reason) }
   const folder = debianPackage(wanted)
   if (typeof folder !== 'string') return folder
-  const [file] = readdirSync(join(folder, 'boot')).filter((entry) => entry.startsWith('vmlinuz'))
-  return { name: file, bytes: readFileSync(join(folder, 'boot', file)) }
+  // In /boot, and since Linux 7 among its modules.
+  const path = readdirSync(folder, { recursive: true, encoding: 'utf8' }).find((entry) =>
+    basename(entry).startsWith('vmlinuz'),
+  )
+  if (path === undefined) return { reason: missing(`${wanted.name} has no kernel inside`) }
+  return { name: basename(path), bytes: readFileSync(join(folder, path)) }
 }
 
 export function debianBusybox(): Uint8Array | Missing {
