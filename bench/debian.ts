@@ -74,7 +74,7 @@ export async function run(report: (line: string) => void): Promise<Record<string
 type Files = { readonly kernel: string; readonly initrd: string }
 
 function writeFiles(folder: string): Files {
-  const [kernel, busybox] = [debianKernel(KERNEL), debianBusybox()]
+  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNEL }), debianBusybox()]
   if ('reason' in kernel) throw new BadInput(kernel.reason)
   if ('reason' in busybox) throw new BadInput(busybox.reason)
   const files = { kernel: join(folder, 'vmlinuz'), initrd: join(folder, 'initrd') }

@@ -35,14 +35,15 @@ async function runAll(options: OracleOptions): Promise<number> {
   const jobs = jobsOf(options)
   // What cannot be read is said before anything boots.
   for (const file of options.files) checkScript(readScript(file), file)
-  const tools = findTools()
+  const tools = findTools(options.xen)
+  const started = performance.now()
   let [scripts, compared, different, exempt, differing, unrepeated] = [0, 0, 0, 0, 0, 0]
   for (const job of jobs) {
-    const verdict = await judge(tools, job.text(), { domain: job.domain })
+    const verdict = await judgeBest(tools, job)
     scripts++
     compared += verdict.agreement.compared
     different += verdict.differences.length
-    exempt += verdict.agreement.differences.filter((difference) => difference.exempt !== null).length
+    exempt += exemptOf(verdict)
     if (options.record !== null) record(options.record, job, verdict.recording)
     show(job, verdict, options)
     if (verdict.differences.length === 0) continue
@@ -57,11 +58,28 @@ async function runAll(options: OracleOptions): Promise<number> {
     differing++
     await explain(tools, job, verdict, options, differing === 1 ? options.save : null)
   }
-  const total = `${scripts} scripts, ${compared} operations compared, ${different} differ, ${exempt} exempt`
+  const seconds = Math.round((performance.now() - started) / 1000)
+  const total = `Xen ${options.xen}, ${seconds} s: ${scripts} scripts, ${compared} operations compared, ${different} differ, ${exempt} exempt`
   console.error(
     `${total}; ${differing} scripts differ${unrepeated > 0 ? `, ${unrepeated} more did once and not again` : ''}`,
   )
   return differing === 0 ? 0 : 1
+}
+
+/**
+ * A script's verdict. Nearly all that is exempt comes of a timer that fired in the middle of something long, and may keep the
+ * rest of the script from being compared: then it fires elsewhere in a second run, and the run with less of it counts.
+ */
+async function judgeBest(tools: Tools, { text, domain }: Job): Promise<Verdict> {
+  const verdict = await judge(tools, text(), { domain })
+  if (verdict.differences.length > 0 || exemptOf(verdict) === 0) return verdict
+  const other = await judge(tools, text(), { domain, shift: OTHER_SHIFT })
+  return exemptOf(other) < exemptOf(verdict) ? other : verdict
+}
+
+/** Differences of the kinds that agree-exempt.ts tells of. */
+function exemptOf({ agreement }: Verdict): number {
+  return agreement.differences.filter((difference) => difference.exempt !== null).length
 }
 
 function* jobsOf(options: OracleOptions): Generator<Job> {
@@ -73,7 +91,9 @@ function* jobsOf(options: OracleOptions): Generator<Job> {
   }
   const first = options.seed ?? Math.floor(Date.now() / 1000)
   if (options.fresh > 0)
-    console.error(`fresh seeds from ${first} on: --fresh ${options.fresh} --seed ${first} repeats them`)
+    console.error(
+      `fresh seeds from ${first} on: --xen ${options.xen} --fresh ${options.fresh} --seed ${first} repeats them`,
+    )
   for (let i = 0; i * options.ops < options.fresh; i++) {
     const profile = RANDOM_PROFILES[Math.floor(i / 2) % RANDOM_PROFILES.length]
     yield randomJob(first + i, profile, i % 2 === 0 ? 'dom0' : 'domU', options.ops)
@@ -107,8 +127,8 @@ function record(folder: string, { name, domain }: Job, recording: Recording): vo
 function show(job: Job, verdict: Verdict, options: OracleOptions): void {
   if (options.raw) for (const line of verdict.booted.lines) console.log(line)
   if (options.json) process.stdout.write(transcript(verdict.recording))
-  const { compared, differences } = verdict.agreement
-  const exempt = differences.filter((difference) => difference.exempt !== null).length
+  const { compared } = verdict.agreement
+  const exempt = exemptOf(verdict)
   const different = verdict.differences.length
   const seconds = (verdict.booted.totalMs / 1000).toFixed(1)
   console.error(

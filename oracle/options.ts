@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { BadInput, nearest } from '../src/bits/bad-input.ts'
 import { RANDOM_PROFILES, type RandomProfile } from '../src/script/random-script.ts'
+import { DEFAULT_PACKAGED_XEN, PACKAGED_XENS, type PackagedXen } from './tools.ts'
 
 export const USAGE = `usage: npm run oracle -- [options] SCRIPT...
        npm run oracle -- [options] --random SEED...
@@ -13,6 +14,7 @@ Runs scripts of hypercalls on real Xen under emulation and on the machine, and p
   --seed SEED       the first seed of --fresh
   --ops NUMBER      operations of a random script, default 400
   --profile NAME    ${RANDOM_PROFILES.join(', ')} or all; default mixed
+  --xen VERSION     ${PACKAGED_XENS.join(', ')}: Debian's, downloaded when it is not there; default ${DEFAULT_PACKAGED_XEN}
   --domu            in a domU that the probe builds, and not in dom0
   --save FILE       write the first script that differs, shrunk
   --no-shrink       show a script that differs as it is
@@ -29,6 +31,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   ops: { type: 'string' },
   profile: { type: 'string' },
+  xen: { type: 'string' },
   domu: { type: 'boolean' },
   save: { type: 'string' },
   'no-shrink': { type: 'boolean' },
@@ -47,6 +50,7 @@ export type OracleOptions = {
   readonly seed: number | null
   readonly ops: number
   readonly profiles: readonly RandomProfile[]
+  readonly xen: PackagedXen
   readonly domain: 'dom0' | 'domU'
   readonly save: string | null
   readonly shrink: boolean
@@ -75,6 +79,7 @@ export function readOptions(words: readonly string[]): OracleOptions {
     seed: values.seed === undefined ? null : whole('--seed', values.seed, 0, 2 ** 31),
     ops: values.ops === undefined ? 400 : whole('--ops', values.ops, 1, 100_000),
     profiles: profilesOf(values.profile),
+    xen: xenOf(values.xen),
     domain: values.domu === true ? 'domU' : 'dom0',
     save: values.save ?? null,
     shrink: values['no-shrink'] !== true,
@@ -106,6 +111,15 @@ function profilesOf(name: string | undefined): readonly RandomProfile[] {
   const found = RANDOM_PROFILES.find((profile) => profile === (name ?? 'mixed'))
   if (found !== undefined) return [found]
   throw new BadInput(`--profile '${name}' is not known; there are ${RANDOM_PROFILES.join(', ')} and all`)
+}
+
+/** Debian's are release builds, so that the names of those profiles do as well. */
+function xenOf(name: string | undefined): PackagedXen {
+  const found = PACKAGED_XENS.find((xen) => xen === (name ?? DEFAULT_PACKAGED_XEN).replace(/-release$/, ''))
+  if (found !== undefined) return found
+  throw new BadInput(
+    `--xen '${name}' is none that there is a package of; there are ${PACKAGED_XENS.join(', ')}`,
+  )
 }
 
 function seedsOf(text: string): number[] {

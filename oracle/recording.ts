@@ -16,7 +16,7 @@ export function recordingOf(script: string, booted: Booted, domain: 'dom0' | 'do
   reader.finish(booted.end === 'crash')
   const header = {
     schema: 1,
-    xen: 'release',
+    ...bannerOf(booted.lines),
     domain,
     ops: reader.lines.length,
     status: booted.end,
@@ -24,6 +24,14 @@ export function recordingOf(script: string, booted: Booted, domain: 'dom0' | 'do
     p2m: reader.runs,
   }
   return { header, lines: reader.lines }
+}
+
+/** What Xen says of itself when it starts: `Xen version 4.17.7 (Debian …) (…) debug=n Tue Jun …`. */
+function bannerOf(lines: readonly string[]): { xen: 'debug' | 'release'; version?: string } {
+  const banner = lines.find((line) => line.startsWith('(XEN) Xen version ')) ?? ''
+  const version = /^\(XEN\) Xen version (\d+\.\d+\S*)/.exec(banner)?.[1]
+  const xen = / debug=y /.test(banner) ? 'debug' : 'release'
+  return { xen, ...(version === undefined ? {} : { version }) }
 }
 
 class ConsoleReader {

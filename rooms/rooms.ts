@@ -105,7 +105,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/run',
     holds:
-      'plain options in, plain result out: `boot/`, `kernel/`, `script/`, `ask/` (who, why, replay), `film/`, `maps/`, `check/`, `search/`; what the CLI, the page and the package call',
+      'plain options in, plain result out: `boot/`, `kernel/`, `script/`, `ask/` (who, why, replay), `film/`, `maps/`, `versions/`, `check/`, `search/`; what the CLI, the page and the package call',
     imports: [
       'bits',
       'files',

@@ -221,6 +221,27 @@ const maps: Verb = {
   load: () => import('./verbs/maps/maps.ts'),
 }
 
+const versionsVerb: Verb = {
+  name: 'versions',
+  summary: 'List the versions of Xen, or say in what one differs',
+  arguments: [
+    {
+      name: 'name',
+      argument: 'PROFILE',
+      required: false,
+      help: 'a version, told field by field by the one before it',
+      values: xenNames,
+    },
+  ],
+  options: [{ name: 'json', kind: 'flag', help: 'print one JSON document' }],
+  examples: [
+    { command: 'xenolith versions', does: 'what --xen takes, and the holes that are open' },
+    { command: 'xenolith versions 4.20', does: 'what it has that 4.17 had not' },
+    { command: 'xenolith versions --json', does: 'everything, for programs' },
+  ],
+  load: () => import('./verbs/versions/versions.ts'),
+}
+
 const serve: Verb = {
   name: 'serve',
   summary: 'Serve the page in which a boot can be seen, to this machine only',
@@ -296,6 +317,7 @@ export const VERBS: readonly Verb[] = [
   exploreVerb,
   ...sweepVerbs(MACHINE, mapNames),
   maps,
+  versionsVerb,
   serve,
   completion,
   help,

@@ -1,51 +1,20 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { debianBusybox, debianKernel, type Missing } from '../tools/debian.ts'
 import { missing } from '../tools/tools.ts'
 
-/** Code of the real world: Debian's kernel and its static busybox, taken from the packages with apt. */
+/** Code of the real world: Debian's kernel and its static busybox, out of its packages. */
 
 /** A stretch of executable bytes, and the address that it runs at. */
 export type Code = { readonly name: string; readonly address: bigint; readonly bytes: Uint8Array }
 
-/** Where packages are kept between runs. */
-const CACHE = join(tmpdir(), 'xenolith-packages')
-
 /** Run a tool. @returns what it printed, or null when it is missing or fails */
-function output(tool: string, words: readonly string[], cwd?: string, input?: Uint8Array): Buffer | null {
+function output(tool: string, words: readonly string[], input: Uint8Array): Buffer | null {
   const { status, stdout } = spawnSync(tool, words, {
     maxBuffer: 2 ** 30,
     stdio: ['pipe', 'pipe', 'ignore'],
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(input === undefined ? {} : { input }),
+    input,
   })
   return status === 0 ? stdout : null
-}
-
-/**
- * A package's files, unpacked: their folder. Only CI downloads what is not there yet; elsewhere a missing package is the reason
- * to skip.
- */
-export function packageFolder(name: string): string | { readonly reason: string } {
-  const folder = join(CACHE, name)
-  if (existsSync(folder)) return folder
-  if (process.env.CI !== 'true') return { reason: `${name} was not downloaded yet: CI=true does it` }
-  const fresh = `${folder}.${process.pid}`
-  mkdirSync(fresh, { recursive: true })
-  const fetched = output('apt-get', ['-o', 'APT::Sandbox::User=root', 'download', name], fresh)
-  const [archive] = readdirSync(fresh).filter((file) => file.endsWith('.deb'))
-  if (fetched === null || archive === undefined) return { reason: missing(`apt-get cannot download ${name}`) }
-  if (output('dpkg', ['-x', archive, '.'], fresh) === null) return { reason: missing('dpkg cannot unpack') }
-  if (!existsSync(folder)) renameSync(fresh, folder)
-  return folder
-}
-
-/** The package that holds the kernel which a package without a version stands for. */
-export function kernelPackage(name: string): string | { readonly reason: string } {
-  const depends = output('apt-cache', ['depends', name])?.toString() ?? ''
-  const found = /Depends: (linux-image-\S+)/.exec(depends)?.[1]
-  return found ?? { reason: missing(`apt-cache does not know ${name}`) }
 }
 
 /** How the kernels in a bzImage are compressed, by their first bytes, and what undoes it. */
@@ -60,14 +29,14 @@ const COMPRESSIONS: readonly [magic: readonly number[], tool: string, words: rea
  * The ELF image inside a bzImage. The header of the boot protocol (Documentation/arch/x86/boot.rst) says where: sectors of
  * setup code at 0x1f1, offset and length of the payload at 0x248 and 0x24c. The payload's last four bytes are its size.
  */
-export function kernelImage(bzImage: Uint8Array): Uint8Array | { readonly reason: string } {
+export function kernelImage(bzImage: Uint8Array): Uint8Array | Missing {
   const view = new DataView(bzImage.buffer, bzImage.byteOffset, bzImage.byteLength)
   const start = (bzImage[0x1f1] + 1) * 512 + view.getUint32(0x248, true)
   const payload = bzImage.subarray(start, start + view.getUint32(0x24c, true) - 4)
   const found = COMPRESSIONS.find(([magic]) => magic.every((byte, i) => payload[i] === byte))
   if (found === undefined) throw new Error('the payload of the bzImage is compressed in no way known here')
   const [, tool, words] = found
-  return output(tool, words, undefined, payload) ?? { reason: missing(`${tool} is not installed`) }
+  return output(tool, words, payload) ?? { reason: missing(`${tool} is not installed`) }
 }
 
 const PROGBITS = 1
@@ -104,17 +73,14 @@ export function codeSections(elf: Uint8Array): Code[] {
 }
 
 /** The code of Debian's kernel, or why there is none. */
-export function kernelCode(metaPackage = 'linux-image-cloud-amd64'): Code[] | { readonly reason: string } {
-  const name = kernelPackage(metaPackage)
-  if (typeof name !== 'string') return name
-  const folder = packageFolder(name)
-  if (typeof folder !== 'string') return folder
-  const [file] = readdirSync(join(folder, 'boot')).filter((entry) => entry.startsWith('vmlinuz'))
-  const image = kernelImage(readFileSync(join(folder, 'boot', file)))
+export function kernelCode(name = 'linux-image-cloud-amd64'): Code[] | Missing {
+  const kernel = debianKernel({ suite: 'bookworm', name })
+  if ('reason' in kernel) return kernel
+  const image = kernelImage(kernel.bytes)
   return image instanceof Uint8Array ? codeSections(image) : image
 }
 
-export function busyboxCode(): Code[] | { readonly reason: string } {
-  const folder = packageFolder('busybox-static')
-  return typeof folder === 'string' ? codeSections(readFileSync(join(folder, 'bin/busybox'))) : folder
+export function busyboxCode(): Code[] | Missing {
+  const busybox = debianBusybox()
+  return busybox instanceof Uint8Array ? codeSections(busybox) : busybox
 }

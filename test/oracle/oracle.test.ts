@@ -8,13 +8,13 @@ import type { Booted } from '../../oracle/boot.ts'
 import { judge } from '../../oracle/judge.ts'
 import { recordingOf } from '../../oracle/recording.ts'
 import { shrinkLines } from '../../oracle/shrink.ts'
-import { findTools, missingTool } from '../../oracle/tools.ts'
+import { findTools, PACKAGED_XENS } from '../../oracle/tools.ts'
 import { agreeWith } from '../../src/run/script/agree.ts'
 import { parseRecording, runScript } from '../../src/run/script/script.ts'
-import { missing, root } from '../tools/tools.ts'
+import { skipOf } from '../tools/real-xen.ts'
+import { root } from '../tools/tools.ts'
 
-const absent = missingTool()
-const skip = absent === null ? false : missing(absent)
+const skip = skipOf()
 
 function oracle(...words: string[]) {
   const { NODE_TEST_CONTEXT, ...env } = process.env
@@ -49,18 +49,23 @@ ubaseptr 0
 multi mmu T[5] = B|P|US , iret`
 
 for (const domain of ['dom0', 'domU'] as const) {
-  test(`real Xen and the machine agree about multicalls and user mode in a ${domain}`, { skip }, async () => {
-    const { recording, differences } = await judge(findTools(), USER_MODE, { domain })
-    assert.deepEqual(differences, [])
-    assert.equal(recording.lines.length, 21)
-    const [first, left, , , , gone] = recording.lines.filter((line) => line.op.startsWith('multi'))
-    assert.deepEqual(first.calls, [{ rc: 0, done: 1 }, { rc: 0, done: 1 }, { rc: 0 }])
-    assert.deepEqual(left.calls, [{ rc: 0, done: 1 }, { rc: 0 }, { rc: null, done: null }])
-    assert.equal(left.back, 'syscall')
-    assert.deepEqual(gone.calls, [{ rc: null }, { rc: null, done: null }])
-    assert.equal(gone.fault, 'PF:0x14')
-    assert.equal(recording.header.status, 'crash')
-  })
+  for (const xen of PACKAGED_XENS) {
+    test(`real Xen ${xen} and the machine agree about multicalls and user mode in a ${domain}`, {
+      skip: skipOf(xen),
+    }, async () => {
+      const { recording, differences } = await judge(findTools(xen), USER_MODE, { domain })
+      assert.deepEqual(differences, [])
+      assert.ok(recording.header.version?.startsWith(xen), recording.header.version)
+      assert.equal(recording.lines.length, 21)
+      const [first, left, , , , gone] = recording.lines.filter((line) => line.op.startsWith('multi'))
+      assert.deepEqual(first.calls, [{ rc: 0, done: 1 }, { rc: 0, done: 1 }, { rc: 0 }])
+      assert.deepEqual(left.calls, [{ rc: 0, done: 1 }, { rc: 0 }, { rc: null, done: null }])
+      assert.equal(left.back, 'syscall')
+      assert.deepEqual(gone.calls, [{ rc: null }, { rc: null, done: null }])
+      assert.equal(gone.fault, 'PF:0x14')
+      assert.equal(recording.header.status, 'crash')
+    })
+  }
 
   test(`random scripts of fixed seeds agree in a ${domain}`, { skip }, () => {
     const words = [
@@ -109,7 +114,7 @@ test('what real Xen recorded is a recording that the machine agrees with, to be 
 
 test("a console's lines become a transcript, and frames of the probe are those of the machine", () => {
   const lines = [
-    '(XEN) Xen version 4.17.7',
+    '(XEN) Xen version 4.20.5-pre (Debian 4.20.4+63-g7abfd2bce2-0+deb13u1) (x86_64-linux-gnu-gcc) debug=n Tue Jun 9',
     '@probe dom0',
     '@run 0x0 0xe800 512 1',
     '@sym KL4 0xed11 0x512',
@@ -135,6 +140,7 @@ test("a console's lines become a transcript, and frames of the probe are those o
     booted,
     'dom0',
   )
+  assert.deepEqual([header.version, header.xen], ['4.20.5-pre', 'release'])
   assert.deepEqual(header.p2m, [[0, 0xe800, 512, 1]])
   assert.deepEqual(header.syms, { KL4: { mfn: 'ed11', pfn: '512' }, A: { mfn: 'ea00', pfn: '200' } })
   assert.deepEqual(recorded, [
@@ -194,6 +200,7 @@ test('bad input is one line and status 2', () => {
     [['--random', 'x'], /^oracle: --random 'x' is no whole number/],
     [['--random', '5..2'], /^oracle: --random '2' is no whole number of 5 /],
     [['--profile', 'odd', '--random', '1'], /^oracle: --profile 'odd' is not known; there are mixed/],
+    [['--xen', '4.15', '--random', '1'], /^oracle: --xen '4\.15' is none .*; there are 4\.14, 4\.17, 4\.20$/],
     [['--ops', '0', '--random', '1'], /^oracle: --ops '0' is no whole number of 1 /],
     [['--seed', '1', '--random', '1'], /^oracle: --seed goes with --fresh/],
     [['nowhere.txt'], /^oracle: cannot read nowhere\.txt/],

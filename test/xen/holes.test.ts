@@ -5,8 +5,8 @@ import { hostileMachine } from '../../src/run/check/hostile.ts'
 import { brokenPropertiesOf } from '../../src/run/check/properties.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
 import { runScript } from '../../src/run/script/script.ts'
-import { HOLES, holesOf, withHoles } from '../../src/xen/versions/holes.ts'
-import { versions, xenVersion } from '../../src/xen/versions/index.ts'
+import { HOLES, holesIn, holesOf, withHoles } from '../../src/xen/versions/holes.ts'
+import { releaseName, versions, xenVersion } from '../../src/xen/versions/index.ts'
 
 /** For each hole the shortest sequence that goes through it, written from the advisory's description. */
 const WITNESSES: Readonly<Record<string, string>> = {
@@ -113,6 +113,31 @@ test('a profile with its own holes is itself, and opening what was closed gives 
     HOLES.map(({ advisory }) => advisory),
   )
   assert.deepEqual(xenVersion('4.17').holes, [])
+})
+
+for (const version of versions) {
+  test(`${version.name} has the holes open that its release was not mended of, and their rules`, () => {
+    assert.deepEqual(version.holes, holesIn(releaseName(version)))
+    for (const { advisory, open, close } of HOLES) {
+      const [own, other] = version.holes.includes(advisory) ? [open, close] : [close, open]
+      assert.deepEqual(own(version).rules, version.rules, advisory)
+      assert.notDeepEqual(other(version).rules, version.rules, advisory)
+    }
+  })
+}
+
+test('a release is mended from the first one of its series on that has it', () => {
+  const open = (release: string): string => holesIn(release).join(' ')
+  assert.equal(open('4.0.1'), '148 154 182 213 240 286 298')
+  assert.equal(open('4.4.3'), '148 154 182 213 240 286 298')
+  assert.equal(open('4.4.4'), '154 182 213 240 286 298')
+  assert.equal(open('4.6.3'), '182 213 240 286 298')
+  assert.equal(open('4.8.0'), '213 240 286 298')
+  assert.equal(open('4.10.1'), '286 298')
+  assert.equal(open('4.14.0'), '286')
+  assert.equal(open('4.14.1'), '')
+  assert.equal(open('4.15-unstable'), '286')
+  assert.equal(open('4.20.5-pre'), '')
 })
 
 test('a hole that there is not is refused in one line that names those there are', () => {

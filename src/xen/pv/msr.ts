@@ -19,12 +19,20 @@ const MSR = {
   APIC_BASE: 0x1b,
   UCODE_REV: 0x8b,
   MTRR_CAP: 0xfe,
+  MTRR_PHYS_BASE0: 0x200,
+  MTRR_PHYS_MASK0: 0x201,
+  MTRR_FIX_64K: 0x250,
+  MTRR_FIX_16K: 0x258,
+  MTRR_FIX_4K: 0x268,
+  MTRR_DEF_TYPE: 0x2ff,
   MISC_ENABLE: 0x1a0,
   PAT: 0x277,
   MCG_CAP: 0x179,
   MCG_STATUS: 0x17a,
   MCG_CTL: 0x17b,
   EFER: 0xc000_0080,
+  STAR: 0xc000_0081,
+  SYSCALL_MASK: 0xc000_0084,
   FS_BASE: 0xc000_0100,
   GS_BASE: 0xc000_0101,
   KERNEL_GS_BASE: 0xc000_0102,
@@ -77,8 +85,55 @@ const CONSTANT = new Map<number, Value>([
   [MSR.MISC_ENABLE, MISC_ENABLE],
   [MSR.XEN_HYPERCALL, [0, 0]],
   [MSR.HWCR, [0, 0]],
-  [MSR.DE_CFG, [2, 0]],
 ])
+
+/** What the CPU itself has where Xen does not say otherwise: the machine on which real Xen was recorded, and as firmware left it. */
+const HARDWARE = new Map<number, Value>([
+  [MSR.MTRR_CAP, [0x508, 0]],
+  [MSR.MTRR_PHYS_BASE0, [0x8000_0000, 0]],
+  [MSR.MTRR_PHYS_MASK0, [0x8000_0800, 0xff]],
+  [MSR.MTRR_FIX_64K, [0x0606_0606, 0x0606_0606]],
+  [MSR.MTRR_FIX_16K, [0x0606_0606, 0x0606_0606]],
+  // The BIOS and its extensions, from 0xc0000 on.
+  ...Array.from({ length: 8 }, (_, i): [number, Value] => [MSR.MTRR_FIX_4K + i, [0x0505_0505, 0x0505_0505]]),
+  [MSR.MTRR_DEF_TYPE, [0xc06, 0]],
+  // Of where Xen's own code lies, LSTAR and CSTAR, nothing is known.
+  [MSR.STAR, [0, 0xe023_e008]],
+  [MSR.SYSCALL_MASK, [0x0007_4700, 0]],
+  ...Array.from({ length: 10 }, (_, bank): [number, Value] => [
+    MCE_FIRST + bank * 4,
+    [0xffff_ffff, 0xffff_ffff],
+  ]),
+])
+
+/**
+ * Registers of newer features, and of Xen's own range, that no guest is offered where all others pass: guest_rdmsr() and
+ * guest_wrmsr() of 4.14. First and last.
+ */
+const NOT_OFFERED: readonly (readonly [first: number, last: number])[] = [
+  [0x33, 0x33],
+  [0x48, 0x49],
+  [0x4e, 0x4f],
+  [0x79, 0x79],
+  [0xcf, 0xcf],
+  [0x10a, 0x10b],
+  [0x10f, 0x10f],
+  [0x122, 0x123],
+  [0x560, 0x561],
+  [0x570, 0x572],
+  [0x580, 0x587],
+  [0x6a0, 0x6a0],
+  [0x6a2, 0x6a2],
+  [0x6a4, 0x6a8],
+  [0x4000_0001, 0x4000_02ff],
+  [0xc000_0103, 0xc000_0103],
+  [0xc001_0020, 0xc001_0020],
+  [0xc001_02f0, 0xc001_02f1],
+]
+
+function isIn(ranges: readonly (readonly [first: number, last: number])[], number: number): boolean {
+  return ranges.some(([first, last]) => number >= first && number <= last)
+}
 
 /** Read a register. Xen: guest_rdmsr(), read_msr(). */
 export function readMsr({ xen, vcpu }: Call, core: Core, number: number): Value | null {
@@ -94,13 +149,19 @@ export function readMsr({ xen, vcpu }: Call, core: Core, number: number): Value 
   }
   const constant = CONSTANT.get(number)
   if (constant !== undefined) return constant
-  if (ZEROS.some(([first, last]) => number >= first && number <= last)) return [0, 0]
+  if (isIn(ZEROS, number)) return [0, 0]
+  const { rules } = xen.version
+  if (rules.unknownMsrsPass) {
+    if (rules.hidesNewMsrs && isIn(NOT_OFFERED, number)) return null
+    return HARDWARE.get(number) ?? [0, 0]
+  }
+  if (number === MSR.DE_CFG) return [2, 0]
   if (number >= MCE_FIRST && number < MCE_END) {
     const isControl = number % 4 === 0 && number < MCE_FIRST + MCE_BANKS * 4
     return isControl ? [0xffff_ffff, 0xffff_ffff] : [0, 0]
   }
   // Of what there is none, nothing can be read; and a guest that cannot take the fault yet is told zero.
-  return xen.version.rules.unknownMsrsPass || !vcpu.traps.has(VECTOR_GP) ? [0, 0] : null
+  return vcpu.traps.has(VECTOR_GP) ? null : [0, 0]
 }
 
 /** Write a register; false is a general protection fault. Xen: guest_wrmsr(), write_msr(). */
@@ -129,7 +190,9 @@ export function writeMsr(call: Call, core: Core, number: number, lo: number, hi:
     case MSR.MCG_CTL:
       return true
   }
-  return xen.version.rules.unknownMsrsPass || (number >= MCE_FIRST && number < MCE_END)
+  const { rules } = xen.version
+  if (rules.unknownMsrsPass) return !(rules.hidesNewMsrs && isIn(NOT_OFFERED, number))
+  return number >= MCE_FIRST && number < MCE_END
 }
 
 /** Write the hypercall page into the frame at a guest's physical address, which must be able to be written. */

@@ -58,6 +58,7 @@ export const xen417: XenVersion = {
     checksSegmentBases: true,
     limitsPeriod: true,
     unknownMsrsPass: false,
+    hidesNewMsrs: true,
   },
   errnos: {
     refusedEntry: null,

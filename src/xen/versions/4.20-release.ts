@@ -1,12 +1,14 @@
 import { xen420 } from './4.20.ts'
-import { UNKNOWN_PLACE } from './messages.ts'
 import { asReleaseBuild } from './release-build.ts'
 import type { XenVersion } from './version.ts'
 
 const release = asReleaseBuild(xen420, {
   banner: 'Xen-4.20.5-pre  x86_64  debug=n  Not tainted',
   messages: {
-    entryFault: { noHandler: UNKNOWN_PLACE, labels: 0x40361e75 },
+    entryFault: {
+      noHandler: 'ffff82d040216197 x86_64/entry.S#create_bounce_frame+0x157/0x180',
+      labels: 0x40361e75,
+    },
   },
 })
 

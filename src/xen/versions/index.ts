@@ -41,6 +41,11 @@ export function xenVersion(name: string): XenVersion {
   )
 }
 
+/** The release that a version is of, as it tells a guest: `4.17.7`, `4.2-unstable`. */
+export function releaseName({ abi }: XenVersion): string {
+  return `${abi.version >>> 16}.${abi.version & 0xffff}${abi.extraversion}`
+}
+
 /** The version that stands for a release, in the build that is asked for where it has that. */
 export function versionFor(release: Release, build: 'debug' | 'release'): XenVersion {
   const inSeries = versions.filter(({ standsFrom }) => !isBefore(release, standsFrom))

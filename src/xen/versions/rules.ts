@@ -119,4 +119,6 @@ export type Rules = {
   readonly checksSegmentBases: boolean
   /** read_msr() and write_msr() pass registers that Xen does not know: reads as the hardware has it, writes ignored (until 4.14). */
   readonly unknownMsrsPass: boolean
+  /** Registers of newer features are known, and no guest is offered them: guest_rdmsr() (between 4.1 and 4.14). */
+  readonly hidesNewMsrs: boolean
 }

@@ -47,6 +47,7 @@ export const seed: XenVersion = {
     checksSegmentBases: false,
     limitsPeriod: false,
     unknownMsrsPass: true,
+    hidesNewMsrs: false,
   },
   errnos: {
     refusedEntry: null,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { recountMachine } from '../../../src/run/check/recount.ts'
 import { bootKernel, KernelRun, type NamedFile } from '../../../src/run/kernel/kernel-boot.ts'
+import { xenVersionNames } from '../../../src/xen/versions/index.ts'
 import { type DebianFile, debianBusybox, debianGrub, debianKernel, type Missing } from '../../tools/debian.ts'
 import { busyboxInitramfs, INIT_MARK } from '../../tools/initramfs.ts'
 
@@ -38,7 +39,7 @@ for (const metaPackage of KERNELS) {
   test(`${metaPackage} boots to a shell and does what it is told`, {
     skip: !isAsked && notAsked,
   }, (context) => {
-    const [kernel, busybox] = [debianKernel(metaPackage), debianBusybox()]
+    const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: metaPackage }), debianBusybox()]
     if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
     const result = bootKernel({
       kernel,
@@ -60,8 +61,45 @@ for (const metaPackage of KERNELS) {
   })
 }
 
+/** Kernels of 5.10, 6.1, 6.12 and 7.x, and the Xen that each suite ships, or, of sid, the newest there is. */
+const GENERATIONS = [
+  ['bullseye', '4.14-release', /^Linux version 5\.10\./],
+  ['bookworm', '4.17-release', /^Linux version 6\.1\./],
+  ['trixie', '4.20-release', /^Linux version 6\.12\./],
+  ['sid', '4.21', /^Linux version [7-9]\./],
+] as const
+/** Every kernel on every version takes some ten minutes: LONG=true does that, CI each kernel on its own suite's Xen. */
+const isLong = process.env.LONG === 'true'
+
+for (const [suite, own, banner] of GENERATIONS) {
+  for (const xen of isLong ? xenVersionNames() : [own]) {
+    test(`${suite}'s kernel boots to a shell on Xen ${xen}`, {
+      skip: !isAsked && !isLong && notAsked,
+    }, (context) => {
+      const [kernel, busybox] = [debianKernel({ suite, name: 'linux-image-cloud-amd64' }), debianBusybox()]
+      if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
+      const result = bootKernel({
+        kernel,
+        xen,
+        ramdisk: ramdisk(busybox, ['poweroff -f']),
+        memory: PAGES,
+        append: 'console=hvc0',
+        timeLimit: 60,
+      })
+      const text = result.console.join('\n')
+      assert.equal(result.outcome, 'poweroff', text)
+      assert.ok(result.console.includes(INIT_MARK), text)
+      assert.ok(
+        result.console.some((line) => banner.test(line.replace(/^\[[ .\d]+\] /, ''))),
+        text,
+      )
+      assert.doesNotMatch(text, /\(XEN\)|BUG:|Oops|Call Trace/)
+    })
+  }
+}
+
 test('the same kernel twice is the same to the instruction', { skip: !isAsked && notAsked }, (context) => {
-  const [kernel, busybox] = [debianKernel(KERNELS[0]), debianBusybox()]
+  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNELS[0] }), debianBusybox()]
   if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
   const run = () => {
     const files = { kernel, ramdisk: ramdisk(busybox, ['poweroff -f']) }
@@ -74,7 +112,7 @@ test('the same kernel twice is the same to the instruction', { skip: !isAsked &&
 })
 
 test('all counts are right throughout the boot of a kernel', { skip: !isAsked && notAsked }, (context) => {
-  const [kernel, busybox] = [debianKernel(KERNELS[0]), debianBusybox()]
+  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNELS[0] }), debianBusybox()]
   if (!needed<DebianFile>(context, kernel) || !needed<Uint8Array>(context, busybox)) return
   const files = { kernel, ramdisk: ramdisk(busybox, ['ls | wc', 'poweroff -f']) }
   const run = new KernelRun({ ...files, memory: 0x8000, append: 'console=hvc0', timeLimit: 60 })

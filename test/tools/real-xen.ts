@@ -1,0 +1,8 @@
+import { DEFAULT_PACKAGED_XEN, missingTool, type PackagedXen } from '../../oracle/tools.ts'
+import { missing } from './tools.ts'
+
+/** The `skip` of a test that asks real Xen: false when it can be asked, else the reason. Only CI downloads a hypervisor. */
+export function skipOf(xen: PackagedXen = DEFAULT_PACKAGED_XEN): string | false {
+  const absent = missingTool(xen, process.env.CI === 'true')
+  return absent === null ? false : missing(absent)
+}
