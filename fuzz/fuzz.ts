@@ -1,5 +1,5 @@
 import { corpusOf, keep } from './corpus.ts'
-import { HANGS, SLOW, TAKES_MEMORY, type Verdict } from './judge.ts'
+import { HANGS, type Verdict } from './judge.ts'
 import type { FuzzOptions } from './options.ts'
 import { PATIENCE, Runner } from './runner.ts'
 import { shrinkInput } from './shrink.ts'
@@ -18,7 +18,7 @@ export type FuzzResult = {
   readonly found: readonly Found[]
   /** Findings that were like one before. */
   readonly alike: number
-  /** Findings of time or memory that an input did not show again by itself. */
+  /** Findings that an input did not show again by itself. */
   readonly unconfirmed: number
 }
 
@@ -28,8 +28,6 @@ const LEAST_TURN_MS = 300
 /** One input is made smaller for no longer than this. */
 const SHRINK_MS = 60_000
 const SHRINK_RUNS = 1500
-/** Signatures of what depends on the process too. */
-const OF_THE_PROCESS = [HANGS, SLOW, TAKES_MEMORY]
 /** What is known to hang is waited for no longer than this. */
 const SHRINK_HANG_SECONDS = 2.5
 
@@ -81,9 +79,14 @@ export async function fuzz(
           cases.set(target.name, cases.get(target.name)! + end.cases)
           if (end.found === null) continue
           const { input, n } = end.found
+          if (known.has(`${target.name}: ${end.found.verdict.signature}`)) {
+            alike++
+            continue
+          }
           const verdict = await confirmed(runner, target, end.found)
           if (verdict === null) {
             unconfirmed++
+            say(`once and not again in ${target.name}, seed ${seed}, case ${n}: ${end.found.verdict.message}`)
             continue
           }
           const mark = `${target.name}: ${verdict.signature}`
@@ -110,15 +113,23 @@ export async function fuzz(
 }
 
 /**
- * What a process takes grows with all that it has run, and with what else the machine does. So a finding of that kind counts
- * when the input shows it again by itself, in a process of its own.
+ * What a process does depends on all that it has run, and on what else the machine does. So a finding counts when the input shows
+ * one again by itself, in a process of its own. What broke when it was made was made a second time to get here.
  */
 async function confirmed(
   runner: Runner,
   target: Target,
-  { input, verdict }: { readonly input: Uint8Array; readonly verdict: Verdict & { readonly isFine: false } },
+  {
+    input,
+    isMade,
+    verdict,
+  }: {
+    readonly input: Uint8Array
+    readonly isMade: boolean
+    readonly verdict: Verdict & { readonly isFine: false }
+  },
 ): Promise<(Verdict & { readonly isFine: false }) | null> {
-  if (!OF_THE_PROCESS.includes(verdict.signature)) return verdict
+  if (!isMade) return verdict
   runner.restart()
   const again = await runner.judge(target, input)
   return again.isFine ? null : again

@@ -36,7 +36,7 @@ function report({ cases, found, alike, unconfirmed }: FuzzResult, seconds: numbe
   const more = alike === 0 ? '' : ` and ${alike} more like them`
   console.log(`fuzz: ${all} cases in ${seconds.toFixed(0)} s, ${found.length} faults${more}`)
   if (unconfirmed > 0)
-    console.log(`  ${unconfirmed} times slow or large, and not when it was run again by itself`)
+    console.log(`  ${unconfirmed} more once, and not when the input was run again by itself`)
   for (const { target, signature, file } of found) console.log(`  ${target}: ${signature}: ${file}`)
 }
 

@@ -75,7 +75,7 @@ export class Runner {
   ): Promise<{
     cases: number
     next: number
-    found: { n: number; input: Uint8Array; verdict: Verdict & { isFine: false } } | null
+    found: { n: number; input: Uint8Array; isMade: boolean; verdict: Verdict & { isFine: false } } | null
   }> {
     const { from, step, seed } = request
     const answer = await this.ask({ ask: 'cases', target: target.name, ...request }, target, 2)
@@ -83,12 +83,13 @@ export class Runner {
       const { n, verdict } = answer
       const made = await this.ask({ ask: 'input', target: target.name, seed, n }, target, 1)
       // What cannot even be made is told with nothing to repeat it by but its number.
-      const input = 'n' in made ? new Uint8Array(0) : (made.input ?? new Uint8Array(0))
-      return { cases: Math.max(0, (n - from) / step) + 1, next: n + step, found: { n, input, verdict } }
+      const input = 'n' in made ? null : made.input
+      const found = { n, input: input ?? new Uint8Array(0), isMade: input !== null, verdict }
+      return { cases: Math.max(0, (n - from) / step) + 1, next: n + step, found }
     }
     const { cases, next, input, verdict } = answer
     const isFound = verdict !== null && !verdict.isFine && input !== null
-    return { cases, next, found: isFound ? { n: next - step, input, verdict } : null }
+    return { cases, next, found: isFound ? { n: next - step, input, isMade: true, verdict } : null }
   }
 
   private async start(): Promise<ChildProcess> {

@@ -10,6 +10,7 @@ import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snap
 import { tableFor } from '../../src/toolstack/layouts/start-of-day.ts'
 import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
+import { framesOf } from '../../test/tools/pv-machine.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { Wrong } from '../target.ts'
 import { assemble, type Names, type Program, readProgram, sumOf } from './assemble.ts'
@@ -49,14 +50,7 @@ export type Ran = {
 /** Numbers of a machine by the names that programs have for them. */
 function namesOf({ xen, start, layout }: KernelMachine): Names {
   if (layout === null) throw new Error('the machine was not built here')
-  const mfns: number[] = []
-  const { owner } = start.domain
-  for (let mfn = 0; mfn < xen.maxPage; mfn++) {
-    const record = xen.memory.record(mfn)
-    const isOwn = record !== -1 && (xen.memory.u32[record + 2] & 0xff) === owner
-    const pfn = isOwn ? xen.m2p.get(mfn) : -1
-    if (pfn >= 0) mfns[pfn] = mfn
-  }
+  const mfns = framesOf(xen, start.domain)
   const base = Number(BASE & 0xffff_ffff_ffffn)
   const places = new Map<string, number>(Object.entries(PLACES))
   places.set('start', layout.startInfo)

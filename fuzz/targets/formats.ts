@@ -8,7 +8,7 @@ import { runScript } from '../../src/run/script/script.ts'
 import { randomScript } from '../../src/script/random-script.ts'
 import { traceHeader, traceLine } from '../../src/trace/export.ts'
 import type { Random } from '../../test/tools/random.ts'
-import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { kernelOf, speaking } from '../../test/tools/tiny-kernel.ts'
 import { bootCommand, command, outcomeOf, ownFile } from '../cli.ts'
 import { jsonText, mutateBytes, mutateJson, mutateText } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
@@ -108,7 +108,7 @@ const xl = textTarget({
   name: 'xl',
   about: "xl's configuration files, and the boot of what they name",
   texts: () => {
-    ownFile('vmlinuz', tinyKernel(speakingCode('hello\n', 0)))
+    ownFile('vmlinuz', kernelOf(speaking('hello\n', 0)))
     return [
       CONFIG,
       "kernel = 'vmlinuz'\nmemory = 8\n",

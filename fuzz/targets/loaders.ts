@@ -6,7 +6,7 @@ import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { FORMS, manyMarkers, names, VA } from '../../test/tools/tiny-kallsyms.ts'
-import { bzImage, speakingCode, tinyKernel, word } from '../../test/tools/tiny-kernel.ts'
+import { bzImage, kernelCode, speaking, tinyKernel, word } from '../../test/tools/tiny-kernel.ts'
 import { mutateBytes, mutateText } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
 import { LZMA, PACKED_BYTES, XZ } from './packed.ts'
@@ -34,7 +34,7 @@ function bootFile(bytes: Uint8Array, ramdisk: Uint8Array | null): string {
   return guest.run(500)
 }
 
-const CODE = speakingCode('hello\n', 0)
+const CODE = kernelCode(speaking('hello\n', 0))
 
 /** Kernels of all sorts of notes: a hypercall page, a p2m list of its own, an initrd by its frame. */
 const KERNELS: readonly Buffer[] = [

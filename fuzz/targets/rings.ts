@@ -1,7 +1,7 @@
 import { Memory } from '../../src/machine/memory.ts'
 import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import type { Random } from '../../test/tools/random.ts'
-import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { kernelOf, speaking } from '../../test/tools/tiny-kernel.ts'
 import { checkCounts } from '../guest/machine.ts'
 import { inputText, type Target, textInput } from '../target.ts'
 
@@ -17,7 +17,7 @@ import { inputText, type Target, textInput } from '../target.ts'
 
 const GROUP = 'rings'
 const MEMORY_BYTES = 2 ** 26
-const KERNEL = tinyKernel(speakingCode('', 0))
+const KERNEL = kernelOf(speaking('', 0))
 let memory: Memory | null = null
 
 function machine(output: (bytes: Uint8Array) => void): KernelMachine {

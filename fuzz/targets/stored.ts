@@ -20,7 +20,7 @@ import {
   takeApart,
 } from '../../test/tools/forged-snapshot.ts'
 import type { Random } from '../../test/tools/random.ts'
-import { speakingCode, tinyKernel } from '../../test/tools/tiny-kernel.ts'
+import { kernelOf, speaking } from '../../test/tools/tiny-kernel.ts'
 import { command, outcomeOf, ownFile, ownFolder } from '../cli.ts'
 import { jsonText, mutateBytes, mutateJson } from '../mutate.ts'
 import { inputText, type Target, textInput } from '../target.ts'
@@ -189,7 +189,7 @@ function changedLine(line: string, random: Random): string {
 /** A guest that has said a word, and waits. */
 function snapshotOf(instructions: number): Uint8Array {
   const run = new KernelRun({
-    kernel: { name: 'guest', bytes: tinyKernel(speakingCode('hello\n', 0)) },
+    kernel: { name: 'guest', bytes: kernelOf(speaking('hello\n', 0)) },
     memory: 1100,
   })
   run.step(instructions)

@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { main } from '../../src/cli/main.ts'
 import { HOSTILE, HOSTILE_CHARACTERS, HOSTILE_SEQUENCES, unsafeIn } from '../tools/hostile-text.ts'
 import { listeningIo } from '../tools/listening-io.ts'
-import { speakingCode, tinyKernel } from '../tools/tiny-kernel.ts'
+import { kernelOf, speaking } from '../tools/tiny-kernel.ts'
 import { root, xenolith } from '../tools/tools.ts'
 
 /** Somebody else's text at every place that a verb prints: whatever it is, a terminal takes no word of it for its own. */
@@ -164,12 +164,12 @@ test('boot: a configuration, and a guest that knows every code', async () => {
   await harmless(['boot', written(`name = "${HOSTILE}"\n${NAME.slice(-3)}`, '.cfg')], [2])
   await harmless(['boot', written(`type = "\u202e\x1b[2J"\nkernel = "x"`, '.cfg')], [2])
   const text = `\x1b[0;32mgreen\x1b[0m ${HOSTILE}\n`
-  const kernel = written(tinyKernel(speakingCode(text, 0)))
+  const kernel = written(kernelOf(speaking(text, 0)))
   const config = written(
     `name = "odd"\nkernel = "${join(folder, 'k')}"\nvif = [ "\x9b" ]\nmemory = 64\n`,
     '.cfg',
   )
-  writeFileSync(join(folder, 'k'), tinyKernel(speakingCode(text, 0)))
+  writeFileSync(join(folder, 'k'), kernelOf(speaking(text, 0)))
   const out = await harmless(['boot', '--kernel', kernel, '--memory', '64M', '--batch', '--name', 'odd'])
   assert.match(out, /^green \\x00-\\x01-\\x07/m)
   await harmless(['boot', '--kernel', kernel, '--memory', '64M', '--json'])

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
-import { speakingCode, tinyKernel } from '../tools/tiny-kernel.ts'
+import { kernelOf, speaking } from '../tools/tiny-kernel.ts'
 import { needs, root } from '../tools/tools.ts'
 
 /** What cannot be written is told in a line, and nothing that can be is lost. */
@@ -20,7 +20,7 @@ const script = join(folder, 'a.script')
 writeFileSync(script, 'page A\npin1 A\n')
 const trace = join(folder, 'a.jsonl')
 const kernel = join(folder, 'kernel')
-writeFileSync(kernel, tinyKernel(speakingCode('one\ntwo\n', 0)))
+writeFileSync(kernel, kernelOf(speaking('one\ntwo\n', 0)))
 
 /** Runs a line of the shell in which `$X` is xenolith. */
 function shell(line: string) {

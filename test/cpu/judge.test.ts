@@ -19,7 +19,7 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
   try {
     for (let first = 0; first < CASES; first += BATCH) {
       const cases = [...generateCases(SEED, first, BATCH)]
-      judge.judge(cases, host.run(cases), first)
+      judge.judge(cases, host.run(cases), first, (one) => host.run([one])[0])
     }
   } finally {
     host.close()
@@ -36,7 +36,7 @@ test('the core does the same when it is stopped after every instruction', { skip
   const host = new Host()
   const judge = new Judge(() => createSubject(1))
   const cases = [...generateCases(SEED + 2, 0, 20_000)]
-  judge.judge(cases, host.run(cases), 0)
+  judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
   host.close()
   assert.equal(judge.report(), '')
 })
@@ -107,6 +107,22 @@ test('the judge sees a wrong bit anywhere, but where the manuals leave it undefi
     state.rflags ^= 0x10
   })
   assert.ok(auxiliary > everywhere / 2 && auxiliary < everywhere, `${auxiliary} of ${everywhere}`)
+})
+
+test('a difference counts when the processor shows it again', { skip: unfit }, () => {
+  const host = new Host()
+  const cases = [...generateCases(SEED, 0, 3)]
+  const right = host.run(cases)
+  host.close()
+  const disturbed = structuredClone(right)
+  disturbed[1].ripLow++
+  const judged = (again: CpuResult): readonly number[] => {
+    const judge = new Judge(() => spoiled(right, () => {}))
+    judge.judge(cases, disturbed, 0, () => again)
+    return [judge.differing, judge.unrepeated]
+  }
+  assert.deepEqual(judged(right[1]), [0, 1])
+  assert.deepEqual(judged(disturbed[1]), [1, 0])
 })
 
 test('the judge survives a subject that breaks, and says which case did it', () => {

@@ -9,6 +9,8 @@ type Count = { differing: number; cases: number; first: string }
 export class Judge {
   cases = 0
   differing = 0
+  /** Differences that were none when the processor ran the case again. */
+  unrepeated = 0
   readonly forms = new Map<string, Count>()
   private readonly createSubject: () => Subject
   private subject: Subject
@@ -18,14 +20,22 @@ export class Judge {
     this.subject = createSubject()
   }
 
-  /** @param first number of the first case, for the explanations */
-  judge(cases: readonly CpuCase[], expected: readonly CpuResult[], first: number): void {
+  /**
+   * @param first number of the first case, for the explanations
+   * @param again what is right, found once more: the core gives the same each time, what runs beside it may disturb a processor
+   */
+  judge(
+    cases: readonly CpuCase[],
+    expected: readonly CpuResult[],
+    first: number,
+    again?: (one: CpuCase) => CpuResult,
+  ): void {
     for (const [i, one] of cases.entries()) {
       const count = this.forms.get(one.form) ?? { differing: 0, cases: 0, first: '' }
       this.forms.set(one.form, count)
       count.cases++
       this.cases++
-      const difference = this.difference(one, expected[i], first + i)
+      const difference = this.difference(one, expected[i], first + i, again)
       if (difference === null) continue
       this.differing++
       if (count.differing++ === 0) count.first = difference()
@@ -33,7 +43,12 @@ export class Judge {
   }
 
   /** null when both agree, else what explains the difference. */
-  private difference(one: CpuCase, expected: CpuResult, number: number): (() => string) | null {
+  private difference(
+    one: CpuCase,
+    expected: CpuResult,
+    number: number,
+    again?: (one: CpuCase) => CpuResult,
+  ): (() => string) | null {
     let actual: CpuResult
     try {
       actual = this.subject.run(one)
@@ -43,7 +58,12 @@ export class Judge {
       const bytes = Buffer.from(one.code).toString('hex')
       return () => `  case ${number}: ${bytes}  ${disassemble(one)}\n    breaks: ${(error as Error).stack}`
     }
-    return agree(one, expected, actual) ? null : () => explainCase(one, number, expected, actual)
+    if (agree(one, expected, actual)) return null
+    if (again !== undefined && agree(one, again(one), actual)) {
+      this.unrepeated++
+      return null
+    }
+    return () => explainCase(one, number, expected, actual)
   }
 
   /** The differences, grouped by form, the forms that are wrong most often first. Empty when there are none. */

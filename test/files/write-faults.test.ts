@@ -11,7 +11,7 @@ import { checkWritable, lineWriter, writeWhole } from '../../src/files/write.ts'
 import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { failingCalls, folderWithFile as folder } from '../tools/failing-files.ts'
 import { listeningIo } from '../tools/listening-io.ts'
-import { tinyKernel } from '../tools/tiny-kernel.ts'
+import { kernelOf } from '../tools/tiny-kernel.ts'
 
 /** Every call of the file system fails once, in all that writes: tools/failing-files.ts. */
 
@@ -23,7 +23,7 @@ async function run(words: readonly string[]): Promise<{ status: number; errors: 
 }
 
 const guest = new KernelRun({
-  kernel: { name: 'k', bytes: tinyKernel(Buffer.from('ebfe', 'hex')) },
+  kernel: { name: 'k', bytes: kernelOf('stay: jmp stay') },
   memory: 1100,
 })
 const finished = (use: (file: string) => void): string => {

@@ -44,6 +44,9 @@ test('a fault is found, made small and kept, whatever it does to the process', a
   for (const { target, file } of result.found) {
     if (target !== 'changes') assert.equal(readFileSync(file, 'utf8'), 'needle\n', target)
   }
+  // What an input does not do by itself is told, and no fault.
+  assert.ok(result.unconfirmed > 0)
+  assert.ok(said.some((line) => line.startsWith('once and not again in once, seed 1, case ')))
   for (const { name } of HIDDEN) assert.equal(result.cases.get(name), 8, name)
   assert.ok(said.some((line) => line.includes('npm run fuzz -- --replay')))
 })

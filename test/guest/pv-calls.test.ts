@@ -91,7 +91,7 @@ test('a deadline that has passed is due at once in 4.17; in 2011 a guest could a
   ] as const) {
     const m = new PvMachine(version)
     m.xen.clock.now = 1_000_000
-    for (const [i, word] of [5, 0, 1].entries()) m.vcpu.store32(m.data + i * 4, word)
+    m.setWords(m.data, [5, 0, 1])
     assert.equal(m.call(vcpu_op, VCPUOP.set_singleshot_timer, 0, m.data), rc)
   }
 })
@@ -100,7 +100,7 @@ test('the guest moves its vcpu_info once, to a page of its own that can be writt
   const m = new PvMachine()
   const mfn = m.mfnOf(m.data + 0x1000)
   const register = (frame: number, offset: number): number => {
-    for (const [i, word] of [frame, 0, offset, 0].entries()) m.vcpu.store32(m.data + i * 4, word)
+    m.setWords(m.data, [frame, 0, offset, 0])
     return m.call(vcpu_op, VCPUOP.register_vcpu_info, 0, m.data)
   }
   assert.equal(register(mfn, 4096 - 56), -6)
@@ -179,7 +179,10 @@ test('xen_version: numbers, features and texts by version', () => {
 test('a grant table grows to what the guest asks for, and no further than Xen allows', () => {
   const m = new PvMachine()
   const one = (command: number, words: readonly number[]): { rc: number; words: number[] } => {
-    for (let i = 0; i < 8; i++) m.vcpu.store32(m.data + i * 4, words[i] ?? 0)
+    m.setWords(
+      m.data,
+      Array.from({ length: 8 }, (_, i) => words[i] ?? 0),
+    )
     const rc = m.call(grant_table_op, command, m.data, 1)
     return { rc, words: m.words(m.data, 8) }
   }

@@ -4,7 +4,6 @@ import { REGION, vaHigh } from '../../src/bits/address.ts'
 import type { GuestEnd } from '../../src/guest/guest.ts'
 import { CALLBACK, HYPERCALL, VCPU_INFO, VCPUOP } from '../../src/xen/abi.ts'
 import { brokenInvariants } from '../cpu/stress/check-cache.ts'
-import { assemble } from '../tools/assemble.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 
 /** Where in its page the vcpu_info lies: behind the code. */
@@ -47,7 +46,7 @@ const WALK = `
 function walk(shares: boolean, pieces: number): unknown {
   const m = new PvMachine()
   if (shares) shareCodePage(m)
-  const guest = m.load(...assemble(WALK, { at: m.code }).bytes)
+  const guest = m.load(WALK)
   assert.equal(guest.run(CLEARED.length), 'budget')
   for (let left = 600; left > 0; left -= pieces) {
     assert.equal(guest.run(Math.min(left, pieces)), 'budget')
@@ -64,7 +63,7 @@ test('code in a page that Xen looks at on each way into the guest runs the same 
 test('what Xen writes into its own table is what a guest executes there', () => {
   // The table of old versions, in which entries are the guest's to choose, is no data alone.
   const m = new PvMachine('seed')
-  const guest = m.load(0x90)
+  const guest = m.load('nop')
   const mfn = m.mfnOf(m.code)
   for (const [low, register] of [
     [0xf4c0ff, 0],
@@ -149,7 +148,7 @@ for (const [name, { source, vectors = [], ready }] of Object.entries(NOWHERE)) {
     for (const piece of [1, 7, 5000]) {
       const m = new PvMachine()
       ready?.(m)
-      const guest = m.load(...assemble(source, { at: m.code }).bytes)
+      const guest = m.load(source)
       for (const vector of vectors) m.handle(vector, 0)
       let end: GuestEnd = 'budget'
       for (let left = 5000; left > 0 && end === 'budget'; left -= piece) {

@@ -5,7 +5,8 @@ import { auditMachine } from '../../src/run/check/audit.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { CALLBACK, HYPERCALL } from '../../src/xen/abi.ts'
-import { bytes, PvMachine } from '../tools/pv-machine.ts'
+import { code } from '../tools/assemble.ts'
+import { PvMachine } from '../tools/pv-machine.ts'
 import { Random } from '../tools/random.ts'
 
 const RUNS = 200
@@ -15,32 +16,32 @@ const VECTORS = [0, 1, 3, 6, 7, 11, 12, 13, 14, 0x40]
 
 /** Instructions that are Xen's business: system calls, control and debug registers, MSRs, segments, iret, ports, traps. */
 const INSTRUCTIONS_OF_XEN = [
-  [0x0f, 0x05],
-  [0x0f, 0x05],
-  [0x0f, 0x05],
-  [0x0f, 0x22, 0xd8],
-  [0x0f, 0x20, 0xc0],
-  [0x0f, 0x23, 0xf8],
-  [0x0f, 0x30],
-  [0x0f, 0x32],
-  [0x8e, 0xe0],
-  [0x8e, 0x23],
-  [0x0f, 0x02, 0xc8],
-  [0x0f, 0x03, 0x03],
-  [0x0f, 0x00, 0xc8],
-  [0x48, 0xcb],
-  [0x48, 0xcf],
-  [0xcf],
-  [0xec],
-  [0xef],
-  [0xcd, 0x40],
-  [0x0f, 0x0b],
-  [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2],
-  [0x0f, 0x58, 0xc1],
-  [0x9d],
-]
+  'syscall',
+  'syscall',
+  'syscall',
+  'mov cr3, rax',
+  'mov rax, cr0',
+  'mov dr7, rax',
+  'wrmsr',
+  'rdmsr',
+  'mov fs, ax',
+  'mov fs, [rbx]',
+  'lar ecx, eax',
+  'lsl eax, [rbx]',
+  'str eax',
+  'retfq',
+  'iretq',
+  'iret',
+  'in al, dx',
+  'out dx, eax',
+  'int 0x40',
+  'ud2',
+  // Xen's own prefix.
+  'ud2\n .text "xen"\n cpuid',
+  'addps xmm0, xmm1',
+  'popfq',
+].map((source) => code(source))
 const CALLS = Object.values(HYPERCALL)
-const [RAX, RCX, RDX, RSI, RDI] = [0, 1, 2, 6, 7]
 
 /** Frames that dom0 has mapped: of the console's ring and of xenstore's, behind the page of arguments. */
 function withBackends(m: PvMachine): number[] {
@@ -51,10 +52,11 @@ function withBackends(m: PvMachine): number[] {
 }
 
 /** Code that asks Xen for anything, with numbers that may mean something. */
-function hostileCode(random: Random, m: PvMachine, frames: readonly number[]): number[] {
-  const code: number[] = []
-  const load = (register: number, value: number): void => {
-    code.push(0x48, 0xc7, 0xc0 + register, ...bytes(value >>> 0, 4))
+function hostileCode(random: Random, m: PvMachine, frames: readonly number[]): Uint8Array {
+  const bytes: number[] = []
+  /** Sign-extended from 32 bits, so that the guest's addresses may be among the values. */
+  const load = (register: string, value: number): void => {
+    bytes.push(...code(`mov ${register}, ${value | 0}`))
   }
   const argument = (): number =>
     random.pick([
@@ -68,15 +70,15 @@ function hostileCode(random: Random, m: PvMachine, frames: readonly number[]): n
       random.pick(frames) * PAGE + random.pick([0, 0x65, 0x67]),
       m.data + random.between(1, 3) * PAGE,
     ])
-  while (code.length < CODE_BYTES) {
-    load(RAX, random.between(0, 5) > 0 ? random.pick(CALLS) : random.between(0, 300))
-    for (const register of [RDI, RSI, RDX]) load(register, argument())
+  while (bytes.length < CODE_BYTES) {
+    load('rax', random.between(0, 5) > 0 ? random.pick(CALLS) : random.between(0, 300))
+    for (const register of ['rdi', 'rsi', 'rdx']) load(register, argument())
     if (random.between(0, 3) === 0)
-      load(RCX, random.pick([0xc000_0080, 0xc000_0100, 0x4000_0000, random.between(0, 2 ** 32)]))
-    if (random.between(0, 8) === 0) code.push(random.between(0, 256))
-    else code.push(...random.pick(INSTRUCTIONS_OF_XEN))
+      load('rcx', random.pick([0xc000_0080, 0xc000_0100, 0x4000_0000, random.between(0, 2 ** 32)]))
+    if (random.between(0, 8) === 0) bytes.push(random.between(0, 256))
+    else bytes.push(...random.pick(INSTRUCTIONS_OF_XEN))
   }
-  return code
+  return Uint8Array.from(bytes)
 }
 
 test('whatever code a guest executes, it ends in the guest’s own end, and no count is wrong', () => {
@@ -85,7 +87,7 @@ test('whatever code a guest executes, it ends in the guest’s own end, and no c
   for (let run = 0; run < RUNS; run++) {
     const m = new PvMachine(random.pick(['4.17', 'seed', '4.17-release']))
     const frames = withBackends(m)
-    const code = hostileCode(random, m, frames)
+    const hostile = hostileCode(random, m, frames)
     for (let i = 0; i < 200; i++) {
       const value = random.pick([
         random.between(0, 8),
@@ -100,7 +102,7 @@ test('whatever code a guest executes, it ends in the guest’s own end, and no c
       const ring = m.data + random.between(1, 3) * PAGE
       m.vcpu.store32(ring + random.pick([0, 4, 8, 12, 16, 2048, 2052, 2056, 2060, 3080, 3084]), value & 0x3ff)
     }
-    const guest = m.load(...code)
+    const guest = m.load(hostile)
     for (const vector of VECTORS) {
       if (random.between(0, 3) > 0) m.handle(vector, random.between(0, CODE_BYTES), random.between(0, 8))
     }

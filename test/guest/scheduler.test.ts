@@ -8,59 +8,45 @@ import { buildDomU } from '../../src/toolstack/build-domu.ts'
 import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
-import { HYPERCALL, SCHED_OP } from '../../src/xen/abi.ts'
+import { SCHED_OP } from '../../src/xen/abi.ts'
 import { xenVersion } from '../../src/xen/versions/index.ts'
 import { Xen } from '../../src/xen/xen.ts'
-import { assemble } from '../tools/assemble.ts'
-import { tinyKernel } from '../tools/tiny-kernel.ts'
+import { kernelOf } from '../tools/tiny-kernel.ts'
 
 /** A kernel that writes a letter to its console three times, a while after each other, and shuts down. */
 function kernel(letter: string, delay: number): Buffer {
-  const { bytes } = assemble(
-    `         mov rbp, rsi                ; start_info; the console's ring is two pages behind it
+  return kernelOf(`         mov rbp, rsi                ; start_info; the console's ring is two pages behind it
              mov ebx, 3
      again:  mov ecx, [rbp + 0x2c0c]     ; out_prod
              mov edx, ecx
              and edx, 0x7ff
-             mov byte [rbp + rdx + 0x2400], LETTER
+             mov byte [rbp + rdx + 0x2400], ${letter.charCodeAt(0)}
              inc dword [rbp + 0x2c0c]
              mov eax, [rbp + 0x50]       ; the console's port
              push rax
              mov edi, 4                  ; EVTCHNOP_send
              mov rsi, rsp
-             mov eax, EVENT
+             mov eax, event_channel_op
              syscall
              rdtsc                       ; a tick is a nanosecond of system time
              shl rdx, 32
              or rax, rdx
-             add rax, DELAY
+             add rax, ${delay}
              push rax                    ; poll no port until then
              push 0
              push 0
-             mov edi, POLL
+             mov edi, ${SCHED_OP.poll}
              mov rsi, rsp
-             mov eax, SCHED
+             mov eax, sched_op
              syscall
              add rsp, 32
              dec ebx
              jne again
              push 0
-             mov edi, SHUTDOWN
+             mov edi, ${SCHED_OP.shutdown}
              mov rsi, rsp
-             mov eax, SCHED
-             syscall`,
-    {
-      symbols: {
-        LETTER: letter.charCodeAt(0),
-        DELAY: delay,
-        EVENT: HYPERCALL.event_channel_op,
-        SCHED: HYPERCALL.sched_op,
-        POLL: SCHED_OP.poll,
-        SHUTDOWN: SCHED_OP.shutdown,
-      },
-    },
-  )
-  return tinyKernel(bytes)
+             mov eax, sched_op
+             syscall`)
 }
 
 const PAGES = 1024

@@ -78,6 +78,7 @@ const SEGMENTS = 'es cs ss ds fs gs'.split(' ')
 
 type Register = { readonly kind: 'register'; readonly number: number; readonly size: number }
 type Segment = { readonly kind: 'segment'; readonly number: number }
+type Vector = { readonly kind: 'vector'; readonly number: number; readonly of: 'mm' | 'xmm' }
 type Control = { readonly kind: 'control'; readonly number: number; readonly of: 'cr' | 'dr' }
 type Address = {
   readonly kind: 'memory'
@@ -89,7 +90,7 @@ type Address = {
   readonly prefix: number | null
 }
 type Immediate = { readonly kind: 'immediate'; readonly value: number; readonly isName: boolean }
-type Operand = Register | Segment | Control | Address | Immediate
+type Operand = Register | Segment | Vector | Control | Address | Immediate
 
 function operand(text: string, place: Place): Operand {
   for (const [size, names] of Object.entries(NAMES)) {
@@ -99,6 +100,8 @@ function operand(text: string, place: Place): Operand {
   if (SEGMENTS.includes(text)) return { kind: 'segment', number: SEGMENTS.indexOf(text) }
   const control = /^([cd]r)(\d)$/.exec(text)
   if (control !== null) return { kind: 'control', of: control[1] as 'cr' | 'dr', number: Number(control[2]) }
+  const vector = /^(x?mm)([0-7])$/.exec(text)
+  if (vector !== null) return { kind: 'vector', of: vector[1] as 'mm' | 'xmm', number: Number(vector[2]) }
   const memory = /^(?:(byte|word|dword|qword)\s+)?(?:(fs|gs):)?\[(.*)\]$/.exec(text)
   if (memory !== null) return address(memory, place)
   return { kind: 'immediate', ...number(text, place) }
@@ -205,6 +208,7 @@ const PLAIN: Readonly<Record<string, readonly number[]>> = {
   cld: [0xfc],
   std: [0xfd],
   int3: [0xcc],
+  iret: [0xcf],
   iretq: [0x48, 0xcf],
   retfq: [0x48, 0xcb],
   pushfq: [0x9c],
@@ -216,6 +220,10 @@ const PLAIN: Readonly<Record<string, readonly number[]>> = {
   clts: [0x0f, 0x06],
   swapgs: [0x0f, 0x01, 0xf8],
   pause: [0xf3, 0x90],
+  lfence: [0x0f, 0xae, 0xe8],
+  emms: [0x0f, 0x77],
+  fld1: [0xd9, 0xe8],
+  fwait: [0x9b],
   movsb: [0xa4],
   movsq: [0x48, 0xa5],
   stosb: [0xaa],
@@ -257,8 +265,11 @@ function instruction(name: string, operands: readonly Operand[], place: Place): 
   }
   if (name === 'int' && to.kind === 'immediate') return [0xcd, to.value]
   if (name === 'push' || name === 'pop') return stack(name, to, place)
+  if (name === 'in' || name === 'out') return port(name, to, from)
   if (from === undefined) return single(name, to, place)
   if (to.kind === 'control' || from.kind === 'control') return control(to, from)
+  if (to.kind === 'vector') return vector(name, to, from, place)
+  if (from.kind === 'vector') return fail('no such form')
   if (to.kind === 'segment' && from.kind !== 'immediate' && from.kind !== 'segment') {
     return modRm(4, [0x8e], to.number, from, { place })
   }
@@ -273,8 +284,12 @@ function jumpOf(name: string): number[] | null {
   if (name === 'jmp') return [0xe9]
   if (name === 'call') return [0xe8]
   if (!name.startsWith('j')) return null
-  const condition = CONDITIONS.indexOf(CONDITION_NAMES[name.slice(1)] ?? name.slice(1))
+  const condition = conditionOf(name.slice(1))
   return condition === -1 ? null : [0x0f, 0x80 | condition]
+}
+
+function conditionOf(name: string): number {
+  return CONDITIONS.indexOf(CONDITION_NAMES[name] ?? name)
 }
 
 function stack(name: 'push' | 'pop', to: Operand, place: Place): number[] {
@@ -286,15 +301,41 @@ function stack(name: 'push' | 'pop', to: Operand, place: Place): number[] {
   return fail('no such form')
 }
 
+/** By the port that dx names. */
+function port(name: 'in' | 'out', to: Operand, from: Operand | undefined): number[] {
+  const [dx, data] = name === 'out' ? [to, from] : [from, to]
+  const isDx = dx?.kind === 'register' && dx.number === 2 && dx.size === 2
+  if (!isDx || data?.kind !== 'register' || data.number !== 0) return fail('no such form')
+  const opcode = (name === 'in' ? 0xec : 0xee) | (data.size === 1 ? 0 : 1)
+  return [...(data.size === 2 ? [0x66] : []), opcode]
+}
+
+const VECTOR: Readonly<Record<string, readonly number[]>> = {
+  movaps: [0x0f, 0x28],
+  addps: [0x0f, 0x58],
+  movd: [0x0f, 0x6e],
+}
+
+function vector(name: string, to: Vector, from: Operand, place: Place): number[] {
+  const opcode = VECTOR[name] ?? fail(`the assembler has no ${name}`)
+  const rm = from.kind === 'vector' ? ({ ...from, kind: 'register', size: 4 } as const) : from
+  if ((rm.kind !== 'register' && rm.kind !== 'memory') || (from.kind === 'vector') !== (name !== 'movd')) {
+    return fail('no such form')
+  }
+  // movd to xmm is the form with 0x66, which a size of two gives.
+  return modRm(name === 'movd' && to.of === 'xmm' ? 2 : 4, opcode, to.number, rm, { place })
+}
+
 function control(to: Operand, from: Operand): number[] {
   const [special, general, isStore] = to.kind === 'control' ? [to, from, 2] : [from as Control, to, 0]
   if (general.kind !== 'register') return fail('no such form')
   const opcode = (special.of === 'cr' ? 0x20 : 0x21) | isStore
+  const rex = ((special.number >> 3) << 2) | (general.number >> 3)
   return [
-    ...(general.number > 7 ? [0x41] : []),
+    ...(rex === 0 ? [] : [0x40 | rex]),
     0x0f,
     opcode,
-    0xc0 | (special.number << 3) | (general.number & 7),
+    0xc0 | ((special.number & 7) << 3) | (general.number & 7),
   ]
 }
 
@@ -309,9 +350,25 @@ const ONE: Readonly<Record<string, readonly [opcode: number, extension: number]>
   jmp: [0xff, 4],
 }
 
+/** Those whose operand has one size, and the ones that take memory alone. */
+const OF_ONE_SIZE: Readonly<Record<string, readonly [opcode: readonly number[], extension: number]>> = {
+  verw: [[0x0f, 0x00], 5],
+  str: [[0x0f, 0x00], 1],
+}
+const OF_MEMORY: typeof OF_ONE_SIZE = {
+  invlpg: [[0x0f, 0x01], 7],
+  lgdt: [[0x0f, 0x01], 2],
+  fxsave: [[0x0f, 0xae], 0],
+  ldmxcsr: [[0x0f, 0xae], 2],
+  prefetchnta: [[0x0f, 0x18], 0],
+}
+
 function single(name: string, to: Operand, place: Place): number[] {
   if (to.kind !== 'register' && to.kind !== 'memory') return fail(`${name} takes a register or memory`)
-  if (name === 'invlpg') return modRm(4, [0x0f, 0x01], 7, to, { place })
+  const [bytesOf, field] = (to.kind === 'memory' ? OF_MEMORY[name] : undefined) ?? OF_ONE_SIZE[name] ?? []
+  if (bytesOf !== undefined && field !== undefined) return modRm(4, bytesOf, field, to, { place })
+  const condition = name.startsWith('set') ? conditionOf(name.slice(3)) : -1
+  if (condition !== -1) return modRm(1, [0x0f, 0x90 | condition], 0, to, { place })
   const [opcode, extension] = ONE[name] ?? fail(`the assembler has no ${name}`)
   const isJump = opcode === 0xff && extension >= 2
   const size = isJump ? 4 : to.size || fail('say byte, word, dword or qword')
@@ -329,6 +386,12 @@ function double(
   const wide = size === 1 ? 0 : 1
   if (name === 'lea' && to.kind === 'register' && from.kind === 'memory') {
     return modRm(size, [0x8d], to.number, from, { place })
+  }
+  if ((name === 'lar' || name === 'lsl') && to.kind === 'register' && from.kind !== 'immediate') {
+    return modRm(size, [0x0f, name === 'lar' ? 0x02 : 0x03], to.number, from, { place })
+  }
+  if (name === 'movnti' && to.kind === 'memory' && from.kind === 'register') {
+    return modRm(size, [0x0f, 0xc3], from.number, to, { place })
   }
   if (from.kind === 'immediate') return withImmediate(name, to, from, size, place)
   if (SHIFTS.includes(name)) return modRm(size, [0xd2 | wide], SHIFTS.indexOf(name), to, { place })

@@ -1,3 +1,6 @@
+import { EVTCHNOP, HYPERCALL, SCHED_OP } from '../../src/xen/abi.ts'
+import { assemble } from './assemble.ts'
+
 /**
  * Kernels of a few instructions, as ELF files and bzImages, for tests of what reads them: made by hand, as a compiler is not
  * everywhere.
@@ -69,25 +72,58 @@ export function tinyKernel(code: Uint8Array, options: TinyOptions = {}): Buffer 
   return Buffer.concat([header, code, noteBytes])
 }
 
-/** Code that writes a message to the console's ring, tells its other end, and shuts down for a reason. */
-export function speakingCode(message: string, reason: number): Buffer {
-  const text = Buffer.from(message)
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(text.length)
-  const copy = Buffer.concat([
-    Buffer.from('488dbe00240000488d1d', 'hex'), // lea rdi, [rsi + 0x2400]: the console's output; lea rbx, [rip + ...]
-    Buffer.alloc(4),
-    Buffer.from('b9', 'hex'), // mov ecx, length
-    length,
-    Buffer.from('8a03880748ffc348ffc7ffc975f2', 'hex'), // byte after byte
-    Buffer.from('c7860c2c0000', 'hex'), // mov dword [rsi + 0x2c0c], length: out_prod
-    length,
-    Buffer.from('8b4650 50 bf04000000 4889e6 b820000000 0f05'.replaceAll(' ', ''), 'hex'), // event_channel_op(send)
-    Buffer.from(`6a0${reason} bf02000000 4889e6 b81d000000 0f05 ebfe`.replaceAll(' ', ''), 'hex'), // sched_op(shutdown)
-  ])
-  // The first lea ends, as the second does, where the displacement counts from.
-  copy.writeInt32LE(copy.length - 14, 10)
-  return Buffer.concat([copy, text])
+/** A kernel made of assembler's text, which may name the hypercalls, `base` and `text`. */
+export function kernelOf(source: string, options: TinyOptions = {}): Buffer {
+  return tinyKernel(kernelCode(source), options)
+}
+
+/** The code of such a kernel, for the place that it has there. */
+export function kernelCode(source: string): Uint8Array {
+  const at = address(BASE + TEXT)
+  return assemble(source, { at, symbols: { ...HYPERCALL, base: address(BASE), text: at } }).bytes
+}
+
+/** 48 bits of an address. */
+function address(va: bigint): number {
+  return Number(BigInt.asUintN(48, va))
+}
+
+/** Writes a message to the console's ring, tells its other end, and shuts down for a reason. */
+export function speaking(message: string, reason: number): string {
+  const bytes = Buffer.from(message)
+  return `
+        lea rdi, [rsi + 0x2400]       ; the console's output
+        lea rbx, [rip + message]
+        mov ecx, ${bytes.length}
+copy:   mov al, [rbx]
+        mov [rdi], al
+        inc rbx
+        inc rdi
+        dec ecx
+        jnz copy
+        mov dword [rsi + 0x2c0c], ${bytes.length}  ; out_prod
+        mov eax, [rsi + 0x50]         ; its port
+        push rax
+        mov edi, ${EVTCHNOP.send}
+        mov rsi, rsp
+        mov eax, event_channel_op
+        syscall
+        push ${reason}
+        mov edi, ${SCHED_OP.shutdown}
+        mov rsi, rsp
+        mov eax, sched_op
+        syscall
+over:   jmp over
+message: ${bytes.length === 0 ? '' : `.byte ${[...bytes].join(', ')}`}`
+}
+
+/** Counts so far down before anything else, in two instructions each. */
+export function delay(count: number): string {
+  return `
+        mov r12d, ${count}
+waiting: dec r12d
+        jnz waiting
+`
 }
 
 /** A bzImage with this payload and the size of its content behind it, if that is not in it. */

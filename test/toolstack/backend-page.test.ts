@@ -16,58 +16,16 @@ import { ConsoleRing } from '../../src/toolstack/console-ring.ts'
 import { Xenstore } from '../../src/toolstack/xenstore.ts'
 import { EVTCHNOP, GNTTABOP, HYPERCALL, MEMORY_OP, MMUEXT, VCPUOP } from '../../src/xen/abi.ts'
 import { updateRunstate } from '../../src/xen/sched/time.ts'
-import { assemble } from '../tools/assemble.ts'
 import { listeningIo } from '../tools/listening-io.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { StoreClient, XS } from '../tools/store-client.ts'
-import { BASE, TEXT, tinyKernel } from '../tools/tiny-kernel.ts'
+import { kernelOf } from '../tools/tiny-kernel.ts'
 
 const RO = 0x65
 const RW = 0x67
 
-/** Hypercalls on frames, with their structures in a page behind the one that the test is about. */
-class Calls {
-  private readonly m: PvMachine
-  private readonly at: number
-
-  constructor(m: PvMachine) {
-    this.m = m
-    this.at = m.data + PAGE
-  }
-
-  private put(offset: number, ...words: number[]): number {
-    for (const [i, word] of words.entries()) this.m.vcpu.store32(this.at + offset + i * 4, word >>> 0)
-    return this.at + offset
-  }
-
-  mmuext(command: number, mfn: number): number {
-    const op = this.put(0, command, 0, mfn, 0, 0, 0)
-    return this.m.call(HYPERCALL.mmuext_op, op, 1, 0, 0x7ff0)
-  }
-
-  map(va: number, mfn: number, flags: number): number {
-    return this.m.call(HYPERCALL.update_va_mapping, va, flags === 0 ? 0 : mfn * PAGE + flags, 2)
-  }
-
-  setGdt(mfn: number): number {
-    return this.m.call(HYPERCALL.set_gdt, this.put(0, mfn, 0), 512)
-  }
-
-  /** decrease_reservation or populate_physmap of one frame: how many were done, and what the list says then. */
-  reserve(command: number, frame: number): { done: number; frame: number } {
-    const list = this.put(64, frame, 0)
-    const argument = this.put(0, list, 0xffff_ffff, 1, 0, 0, 0, 0x7ff0)
-    const done = this.m.call(HYPERCALL.memory_op, command, argument)
-    return { done, frame: this.m.vcpu.load32(list) }
-  }
-
-  exchange(mfn: number): number {
-    const list = this.put(128, mfn, 0, 0x200, 0)
-    const half = [1, 0, 0, 0, 0x7ff0, 0]
-    const argument = this.put(0, list, 0xffff_ffff, ...half, list + 8, 0xffff_ffff, ...half, 0, 0)
-    return this.m.call(HYPERCALL.memory_op, MEMORY_OP.exchange, argument)
-  }
-}
+/** The page that the tests are about, as a pfn. */
+const PFN = 0x200
 
 /** Who holds a frame, in words. */
 function holders(m: PvMachine, mfn: number): string[] {
@@ -88,17 +46,16 @@ function typeCount(m: PvMachine, mfn: number): number {
 test('dom0 holds the page of a guest’s xenstore: it becomes no table and no page of descriptors', () => {
   const store = new StoreClient()
   const { m } = store
-  const calls = new Calls(m)
   const mfn = m.mfnOf(m.data)
   assert.equal(typeCount(m, mfn), 2)
   assert.deepEqual(holders(m, mfn), ['dom0, which has it mapped for the xenstore', 'the allocation'])
   store.put(StoreClient.message(XS.READ, 'name\0'))
-  assert.equal(calls.map(m.data, mfn, RO), 0)
+  assert.equal(m.map(PFN, RO), 0)
   assert.equal(typeCount(m, mfn), 1)
   for (const command of [MMUEXT.PIN_L1_TABLE, MMUEXT.PIN_L2_TABLE, MMUEXT.PIN_L4_TABLE]) {
-    assert.equal(calls.mmuext(command, mfn), EINVAL)
+    assert.equal(m.mmuext(command, mfn), EINVAL)
   }
-  assert.equal(calls.setGdt(mfn), EINVAL)
+  assert.equal(m.setGdt(512, mfn), EINVAL)
   assert.equal(m.xen.refusal?.facts.mfn, mfn)
   store.store.serve()
   assert.equal(m.vcpu.load32(m.data + 1024), XS.READ)
@@ -108,25 +65,24 @@ test('dom0 holds the page of a guest’s xenstore: it becomes no table and no pa
 test('a guest may give such a page back: it stays as long as dom0 has it, and is nobody else’s', () => {
   const store = new StoreClient()
   const { m } = store
-  const calls = new Calls(m)
   const mfn = m.mfnOf(m.data)
-  assert.equal(calls.map(m.data, mfn, 0), 0)
-  assert.equal(calls.exchange(mfn), EINVAL)
+  assert.equal(m.map(PFN, 0), 0)
+  assert.equal(m.exchange(mfn, PFN).rc, EINVAL)
   const { totPages } = m.domain
-  assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
+  assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 1)
   assert.equal(m.domain.totPages, totPages)
   assert.equal(m.xen.heap.has(mfn), false)
   assert.deepEqual(holders(m, mfn), ['dom0, which has it mapped for the xenstore'])
   // Twice is once too often only if nothing holds it: the allocation is given up, and dom0's reference is not the guest's.
-  assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
-  assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
+  assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 1)
+  assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 1)
   m.domain.maxPages += 16
   for (let i = 0; i < 8; i++) {
-    assert.notEqual(calls.reserve(MEMORY_OP.populate_physmap, 0x200).frame, mfn)
+    assert.notEqual(m.reserve(MEMORY_OP.populate_physmap, 0x200).frame, mfn)
   }
   store.store.serve()
   // The guest may map it again, as it is still its own.
-  assert.equal(calls.map(m.data, mfn, RW), 0)
+  assert.equal(m.map(PFN, RW), 0)
   assert.equal(store.ask(XS.READ, 'name\0'), '2 me')
   assert.deepEqual(auditMachine(m.xen), [])
 })
@@ -142,9 +98,8 @@ test('the console’s page is held, too, and both may be one', () => {
     'dom0, which has it mapped for the xenstore',
     'the allocation',
   ])
-  const calls = new Calls(m)
-  assert.equal(calls.map(m.data, mfn, RO), 0)
-  assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), EINVAL)
+  assert.equal(m.map(PFN, RO), 0)
+  assert.equal(m.mmuext(MMUEXT.PIN_L1_TABLE, mfn), EINVAL)
   ring.type(Uint8Array.of(3, 3, 3, 3))
   assert.deepEqual(auditMachine(m.xen), [])
 })
@@ -173,23 +128,21 @@ test('a guest that closes its end of the channel gets no events from there on wh
 
 test('the page of the vcpu_info is held for ever, and who holds it is said', () => {
   const m = new PvMachine()
-  const calls = new Calls(m)
   const mfn = m.mfnOf(m.data)
   const { rc } = m.op(HYPERCALL.vcpu_op, VCPUOP.register_vcpu_info, [])
   assert.notEqual(rc, 0)
-  for (const [i, word] of [mfn, 0, 64, 0].entries()) m.vcpu.store32(m.data + PAGE + 256 + i * 4, word)
+  m.setWords(m.data + PAGE + 256, [mfn, 0, 64, 0])
   assert.equal(m.call(HYPERCALL.vcpu_op, VCPUOP.register_vcpu_info, 0, m.data + PAGE + 256), 0)
   assert.deepEqual(holders(m, mfn), ['Xen, for the vcpu_info of d1', 'the allocation'])
-  assert.equal(calls.map(m.data, mfn, 0), 0)
-  assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), EINVAL)
-  assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
+  assert.equal(m.map(PFN, 0), 0)
+  assert.equal(m.mmuext(MMUEXT.PIN_L1_TABLE, mfn), EINVAL)
+  assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 1)
   assert.equal(m.xen.heap.has(mfn), false)
   assert.deepEqual(auditMachine(m.xen), [])
 })
 
 test('the run state is written by its address: not into a page that has become a table', () => {
   const m = new PvMachine()
-  const calls = new Calls(m)
   const mfn = m.mfnOf(m.data)
   m.vcpu.clearPage(m.data)
   m.vcpu.store64(m.data + PAGE, m.data >>> 0, 0xffff_ffff)
@@ -200,8 +153,8 @@ test('the run state is written by its address: not into a page that has become a
   updateRunstate(m.xen, m.pv)
   assert.notEqual(m.vcpu.load32(m.data + 8), 0)
   m.vcpu.clearPage(m.data)
-  assert.equal(calls.map(m.data, mfn, RO), 0)
-  assert.equal(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
+  assert.equal(m.map(PFN, RO), 0)
+  assert.equal(m.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
   updateRunstate(m.xen, m.pv)
   assert.deepEqual(m.words(m.data, 12), Array(12).fill(0))
   assert.deepEqual(auditMachine(m.xen), [])
@@ -210,12 +163,10 @@ test('the run state is written by its address: not into a page that has become a
 test('what Xen shares of its own is never given out as memory, though a guest may give it up', () => {
   for (const version of ['4.17', 'seed', '4.17-release']) {
     const m = new PvMachine(version)
-    const calls = new Calls(m)
     const list = m.data + 512
     // {u16 domain, u32 frames, s16 status, u64 list*}
     m.op(HYPERCALL.grant_table_op, GNTTABOP.setup_table, [])
-    for (const [i, word] of [0x7ff0, 2, 0, 0, list >>> 0, 0xffff_ffff].entries())
-      m.vcpu.store32(m.data + i * 4, word)
+    m.setWords(m.data, [0x7ff0, 2, 0, 0, list >>> 0, 0xffff_ffff])
     assert.equal(m.call(HYPERCALL.grant_table_op, GNTTABOP.setup_table, m.data, 1), 0)
     const grants = [m.vcpu.load32(list), m.vcpu.load32(list + 8)]
     assert.deepEqual(holders(m, grants[0]), ['Xen, for the grant table of d1'])
@@ -224,14 +175,14 @@ test('what Xen shares of its own is never given out as memory, though a guest ma
     m.domain.maxPages += 64
     for (const mfn of [shared, ...grants]) {
       const { totPages } = m.domain
-      assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 1)
+      assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 1)
       assert.equal(m.domain.totPages, totPages)
       assert.equal(m.xen.heap.has(mfn), false)
       // Now it is nobody's: it cannot be mapped or given up again.
-      assert.notEqual(calls.map(m.data, mfn, RW), 0)
-      assert.notEqual(calls.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
-      assert.equal(calls.reserve(MEMORY_OP.decrease_reservation, mfn).done, 0)
-      assert.notEqual(calls.reserve(MEMORY_OP.populate_physmap, 0x300).frame, mfn)
+      assert.notEqual(m.map(PFN, RW, mfn), 0)
+      assert.notEqual(m.mmuext(MMUEXT.PIN_L1_TABLE, mfn), 0)
+      assert.equal(m.reserve(MEMORY_OP.decrease_reservation, mfn).rc, 0)
+      assert.notEqual(m.reserve(MEMORY_OP.populate_physmap, 0x300).frame, mfn)
       const record = m.xen.memory.record(mfn)
       assert.equal(m.xen.memory.u32[record] >>> TYPE_SHIFT, TYPE_CODE.writable)
     }
@@ -324,15 +275,14 @@ path:   .text "error/xy"
 `
 
 test('a guest that pins its xenstore page as a table and lets a reply write into it is refused', () => {
-  const { bytes } = assemble(PINS_ITS_STORE, { at: Number(BigInt.asUintN(48, BASE + TEXT)) })
-  const spec = { kernel: { name: 'k', bytes: tinyKernel(bytes) }, memory: 4096 }
+  const spec = { kernel: { name: 'k', bytes: kernelOf(PINS_ITS_STORE) }, memory: 4096 }
   const { outcome, wrong } = auditGuest(spec, 100_000)
   assert.deepEqual(wrong, [])
   assert.equal(outcome, 'poweroff')
 })
 
 test('a machine that a snapshot held has dom0’s mappings once, not twice', () => {
-  const kernel = { name: 'k', bytes: tinyKernel(assemble('here: jmp here').bytes) }
+  const kernel = { name: 'k', bytes: kernelOf('here: jmp here') }
   const run = new KernelRun({ kernel, memory: 4096, name: 'held' })
   run.step(100)
   const again = new KernelRun({ restore: { name: 's', bytes: run.snapshot() } })
@@ -348,7 +298,7 @@ test('a machine that a snapshot held has dom0’s mappings once, not twice', () 
 })
 
 /** Asks xenstore to remove a node, and powers off. */
-function removing(path: string): Uint8Array {
+function removing(path: string): Buffer {
   const bytes = path.length + 1
   const source = `
         mov rbx, rsi
@@ -374,12 +324,12 @@ function removing(path: string): Uint8Array {
 over:   jmp over
 path:   .text "${path}"
         .zero 1`
-  return assemble(source, { at: Number(BigInt.asUintN(48, BASE + TEXT)) }).bytes
+  return kernelOf(source)
 }
 
 test('nothing that a guest removes from xenstore is needed by anybody else', () => {
   for (const path of ['/local/domain/1', 'name', 'control', 'control/shutdown', 'data']) {
-    const kernel = { name: 'k', bytes: tinyKernel(removing(path)) }
+    const kernel = { name: 'k', bytes: removing(path) }
     const { name, outcome } = bootKernel({ kernel, memory: 4096, name: 'kept' })
     assert.deepEqual([name, outcome], ['kept', 'poweroff'], path)
   }
@@ -402,7 +352,7 @@ test('who: dom0 has the page mapped, and the vcpu_info lies in a page since the 
         mov eax, 29
         syscall
 over:   jmp over`
-  const spec = { kernel: { name: 'k', bytes: tinyKernel(assemble(source).bytes) }, memory: 4096 }
+  const spec = { kernel: { name: 'k', bytes: kernelOf(source) }, memory: 4096 }
   const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
   const held = (mfn: number): string[] => {
     const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)

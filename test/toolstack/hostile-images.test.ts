@@ -12,11 +12,11 @@ import { unfilterX86 } from '../../src/toolstack/image/payload/x86-filter.ts'
 import { parseXlConfig } from '../../src/toolstack/xl-config.ts'
 import { Random } from '../tools/random.ts'
 import { manyMarkers } from '../tools/tiny-kallsyms.ts'
-import { BASE, bzImage, TEXT, tinyKernel, word } from '../tools/tiny-kernel.ts'
+import { BASE, bzImage, kernelCode, TEXT, tinyKernel, word } from '../tools/tiny-kernel.ts'
 
 /** Files that are made to take for ever, or all memory: most of these tests would not end without the limit that they are about. */
 
-const CODE = Buffer.from('ebfe', 'hex')
+const CODE = kernelCode('stay: jmp stay')
 
 /** An ELF file with these program headers behind a good one's code and notes. */
 function withHeaders(count: number, header: (n: number) => Buffer): Buffer {

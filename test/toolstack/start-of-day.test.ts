@@ -9,7 +9,7 @@ import { auditMachine } from '../../src/run/check/audit.ts'
 import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
 import { layoutDomU } from '../../src/toolstack/layouts/domu.ts'
-import { BASE, TEXT, type TinyOptions, tinyKernel, word } from '../tools/tiny-kernel.ts'
+import { BASE, kernelOf, TEXT, type TinyOptions, tinyKernel, word } from '../tools/tiny-kernel.ts'
 
 const VA = Number(BigInt.asUintN(48, BASE))
 const PAGES = 8192
@@ -20,7 +20,7 @@ const MODERN = { 15: word(P2M), 16: word(1n) }
 const machineOf = (options: TinyOptions, initrd: Uint8Array | null, memory = PAGES) => {
   const { xen, start, layout } = buildKernelMachine(
     {
-      kernel: { name: 'k', bytes: tinyKernel(Buffer.from('ebfe', 'hex'), options) },
+      kernel: { name: 'k', bytes: kernelOf('stay: jmp stay', options) },
       ...(initrd === null ? {} : { ramdisk: { name: 'i', bytes: initrd } }),
       memory,
       append: 'console=hvc0 quiet',

@@ -136,7 +136,7 @@ test('where a vcpu_info may lie, and when it is too late, is said in another num
 
 /** vcpu_op takes the vCPU before the structure. */
 function registerAt(m: PvMachine, mfn: number, offset: number): number {
-  for (const [i, word] of [mfn, 0, offset, 0].entries()) m.vcpu.store32(m.data + i * 4, word)
+  m.setWords(m.data, [mfn, 0, offset, 0])
   return m.call(vcpu_op, VCPUOP.register_vcpu_info, 0, m.data)
 }
 
@@ -147,7 +147,7 @@ test('4.20 shares the run state and the time by physical address, and holds the 
   const mfn = m.mfnOf(page)
   const register = (command: number, address: number): number => {
     const [lo, hi] = [address >>> 0, Math.floor(address / 2 ** 32) >>> 0]
-    for (const [i, word] of [lo, hi].entries()) m.vcpu.store32(m.data + i * 4, word)
+    m.setWords(m.data, [lo, hi])
     return m.call(vcpu_op, command, 0, m.data)
   }
   const NOTHING = -1

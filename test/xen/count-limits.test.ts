@@ -18,10 +18,8 @@ test('a table may be used by others of its level 32768 times, and no more', () =
   // The test's pages are neighbours, in memory as in addresses.
   const mfn = (n: number): number => first + n
   const pin = (n: number): number => {
-    assert.equal(m.call(HYPERCALL.update_va_mapping, page(n), mfn(n) * PAGE + RO, 2), 0)
-    for (const [i, word] of [MMUEXT.PIN_L2_TABLE, 0, mfn(n), 0, 0, 0].entries())
-      m.vcpu.store32(page(0) + i * 4, word)
-    return m.call(HYPERCALL.mmuext_op, page(0), 1, 0, 0x7ff0)
+    assert.equal(m.map(0x200 + n, RO), 0)
+    return m.mmuext(MMUEXT.PIN_L2_TABLE, mfn(n))
   }
   assert.equal(m.mfnOf(page(70)), mfn(70))
   m.vcpu.clearPage(page(1))
@@ -44,14 +42,10 @@ test('a table whose type count is full cannot be locked, so none of its entries 
   const first = m.mfnOf(m.data)
   const page = m.data + PAGE
   m.vcpu.clearPage(page)
-  assert.equal(m.call(HYPERCALL.update_va_mapping, page, (first + 1) * PAGE + RO, 2), 0)
-  const put = (words: readonly number[]): void => {
-    for (const [i, word] of words.entries()) m.vcpu.store32(m.data + i * 4, word)
-  }
-  put([MMUEXT.PIN_L1_TABLE, 0, first + 1, 0, 0, 0])
-  assert.equal(m.call(HYPERCALL.mmuext_op, m.data, 1, 0, 0x7ff0), 0)
+  assert.equal(m.map(0x201, RO), 0)
+  assert.equal(m.mmuext(MMUEXT.PIN_L1_TABLE, first + 1), 0)
   const update = (): number => {
-    put([(first + 1) * PAGE + 8, 0, (first + 2) * PAGE + RO, 0])
+    m.setSlots(0x200, [(first + 1) * PAGE + 8, (first + 2) * PAGE + RO])
     return m.call(HYPERCALL.mmu_update, m.data, 1, 0, 0x7ff0)
   }
   const record = m.xen.memory.record(first + 1)

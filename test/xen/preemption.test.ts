@@ -5,7 +5,6 @@ import { entryLo } from '../../src/bits/pte.ts'
 import { Abandoned, StopFlag } from '../../src/machine/stop-flag.ts'
 import { recountMachine } from '../../src/run/check/recount.ts'
 import { CALLBACK, HYPERCALL, MEMORY_OP, MMUEXT, VIRQ } from '../../src/xen/abi.ts'
-import { code } from '../tools/assemble.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 
 /** Far more requests than Xen carries out at a time. */
@@ -96,7 +95,7 @@ test('a multicall is put off between its calls, and inside them', () => {
   fill(seed, [0x4141_4141])
   const entry = seed.stack - 256
   const words = [HYPERCALL.console_io, 0, 1, 1, 0, 0, 400_000, 0, long >>> 0, vaHigh(long)]
-  for (const [i, word] of [...words, 0, 0, 0, 0, 0, 0].entries()) seed.vcpu.store32(entry + i * 4, word)
+  seed.setWords(entry, [...words, 0, 0, 0, 0, 0, 0])
   const inside = parts(seed, () => assert.equal(seed.call(HYPERCALL.multicall, entry, 1), 0))
   assert.ok(inside > 2, `${inside} parts`)
   // The entry had the rest of the text in it; the result is that of the last part.
@@ -111,7 +110,7 @@ test('reservations, exchanges, grants and trap tables are put off, too', () => {
   const list = window(m)
   const reservation = (count: number, at: number): void => {
     const words = [at >>> 0, vaHigh(at), count, 0, 0, 0, 0x7ff0, 0]
-    for (const [i, word] of words.entries()) m.vcpu.store32(m.stack - 256 + i * 4, word)
+    m.setWords(m.stack - 256, words)
   }
   // Frames that nobody has: none is done.
   fill(m, [0xffff_ffff, 0])
@@ -147,13 +146,13 @@ test('code is led back to its instruction, and takes its events in between', () 
   m.pv.timers.period = 0
   m.pv.timers.singleshot = m.xen.clock.now + 1500
   m.pv.callbacks.set(CALLBACK.event, { flags: 0, address: m.code + 0x100 })
-  const program = code(
-    `      mov eax, ${HYPERCALL.mmu_update}
+  const guest = m.load(
+    `       mov eax, ${HYPERCALL.mmu_update}
             mov rdi, list
             mov esi, ${MANY}
             xor edx, edx
             mov r10d, 0x7ff0
-            syscall
+     long:  syscall
      over:  jmp over
             .at 0x100
             mov rbx, [rsp + 16]
@@ -161,11 +160,10 @@ test('code is led back to its instruction, and takes its events in between', () 
      event: jmp event`,
     { list },
   )
-  const guest = m.load(...program)
   m.xen.memory.u8[m.xen.memory.frameWords(m.domain.sharedInfo) * 4 + 1] = 0
   guest.run(100)
   const [low, high] = [guest.cpu.register(3), guest.cpu.registerHigh(3)]
-  assert.deepEqual([low, high], [(m.code + program.lastIndexOf(0x0f, 0x100)) >>> 0, 0xffff_ffff])
+  assert.deepEqual([low, high], [m.label('long') >>> 0, 0xffff_ffff])
   // What is left of the list, with Xen's own bit.
   assert.ok(guest.cpu.register(5) > GOES_ON && guest.cpu.register(5) < GOES_ON + MANY)
 })
@@ -175,15 +173,13 @@ test('who asks for the end gets it between two parts, and the machine can go on 
   const list = window(m)
   fill(m, [entryLo(m.mfnOf(m.data), 1), 0, 0x200, 0])
   const guest = m.load(
-    ...code(
-      `mov eax, ${HYPERCALL.mmu_update}
+    `mov eax, ${HYPERCALL.mmu_update}
        mov rdi, list
        mov esi, 0x7fffffff
        xor edx, edx
        mov r10d, 0x7ff0
        syscall`,
-      { list },
-    ),
+    { list },
   )
   const stop = new StopFlag()
   guest.obey(stop)
@@ -198,7 +194,7 @@ test('who asks for the end gets it between two parts, and the machine can go on 
 
 test('a slow instruction hears of it, too, and does not wait for the end of its slice', () => {
   const m = new PvMachine()
-  const guest = m.load(...code('again: cpuid\n jmp again'))
+  const guest = m.load('again: cpuid\n jmp again')
   const stop = new StopFlag()
   const { cpuid } = guest.cpu
   guest.cpu.cpuid = (leaf, subleaf) => {
@@ -217,21 +213,16 @@ test('a tree of tables is checked in one go, which can only be abandoned', () =>
   stop.stop()
   window(m)
   stop.abandon()
-  assert.throws(() => window(new PvMachineWith(stop)), Abandoned)
+  const other = new PvMachine()
+  other.xen.work.stop = stop
+  assert.throws(() => window(other), Abandoned)
 })
-
-class PvMachineWith extends PvMachine {
-  constructor(stop: StopFlag) {
-    super()
-    this.xen.work.stop = stop
-  }
-}
 
 test('work beyond what its price covers moves the clock of a guest', () => {
   const m = new PvMachine()
   const list = window(m)
   fill(m, [MMUEXT.TLB_FLUSH_LOCAL])
-  const program = code(
+  const guest = m.load(
     `again: mov eax, ${HYPERCALL.mmuext_op}
             mov rdi, list
             mov esi, 1000
@@ -241,7 +232,6 @@ test('work beyond what its price covers moves the clock of a guest', () => {
             jmp again`,
     { list },
   )
-  const guest = m.load(...program)
   const CALLS = 1000
   const before = m.xen.clock.now
   guest.run(7 * CALLS)

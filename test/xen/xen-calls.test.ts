@@ -1,140 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PAGE, REGION } from '../../src/bits/address.ts'
-import { Memory } from '../../src/machine/memory.ts'
-import { ARGUMENTS, DomainCrash, GuestTrap, RSP, type Vcpu } from '../../src/machine/vcpu/vcpu.ts'
-import { buildDomain } from '../../src/toolstack/build-domain.ts'
-import { layoutFor, modelStartOfDay } from '../../src/toolstack/layouts/model.ts'
+import { DomainCrash, RSP } from '../../src/machine/vcpu/vcpu.ts'
 import { HYPERCALL, MEMORY_OP, MMUEXT } from '../../src/xen/abi.ts'
-import type { Domain } from '../../src/xen/domain.ts'
-import type { Hypervisor } from '../../src/xen/hypervisor.ts'
 import { eventsMasked } from '../../src/xen/sched/vcpu-info.ts'
-import { xenVersion } from '../../src/xen/versions/index.ts'
-import { Xen } from '../../src/xen/xen.ts'
+import { PvMachine } from '../tools/pv-machine.ts'
 
 const RW = 0x8010000000000067n
 const RO = 0x8010000000000065n
 
-/** A guest of 32 MiB on a machine of 256 MiB; pages are named by their pfn, from 0x200 on as in the recordings. */
-class Guest {
-  readonly xen: Hypervisor
-  readonly domain: Domain
-  readonly vcpu: Vcpu
-  private readonly layout = layoutFor(0x40_0000, 0, 0x2000)
-  private read = 0
+const dom0 = (version = '4.17'): PvMachine => new PvMachine(version, true)
 
-  constructor(version = '4.17', id = 0) {
-    const ram = [{ start: 0x100, end: 0x1_0000 }]
-    this.xen = new Xen(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
-    const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(this.layout), {
-      id,
-      privileged: id === 0,
-      nrPages: 0x2000,
-    })
-    this.domain = domain
-    this.vcpu = vcpu
-  }
-
-  /** Where the boot tables map a page, as a 48-bit address, and as the guest writes it. */
-  at(pfn: number): number {
-    return REGION.kernelMap + pfn * PAGE
-  }
-  va(pfn: number): bigint {
-    return 0xffff_0000_0000_0000n + BigInt(this.at(pfn))
-  }
-
-  mfn(pfn: number): number {
-    return this.vcpu.load64(REGION.kernelMap + this.layout.mfnList + pfn * 8)
-  }
-
-  words(pfn: number): string {
-    return this.wordsOf(this.mfn(pfn))
-  }
-  wordsOf(mfn: number): string {
-    const record = this.xen.memory.record(mfn)
-    const { u32 } = this.xen.memory
-    return `${this.xen.refsText(u32[record + 1])}/${this.xen.typeText(u32[record])}`
-  }
-
-  store(pfn: number, slot: number, value: bigint): void {
-    this.vcpu.store64(this.at(pfn) + slot * 8, Number(value & 0xffffffffn), Number(value >> 32n))
-  }
-  load(pfn: number, slot: number): bigint {
-    const lo = this.vcpu.load64(this.at(pfn) + slot * 8)
-    return (BigInt(this.vcpu.hi) << 32n) | BigInt(lo)
-  }
-
-  call(nr: number, ...args: (number | bigint)[]): number {
-    for (const [i, arg] of args.entries()) {
-      const bits = BigInt.asUintN(64, BigInt(arg))
-      this.vcpu.set(ARGUMENTS[i], Number(bits & 0xffffffffn), Number(bits >> 32n))
-    }
-    return this.vcpu.hypercall(nr)
-  }
-
-  /** Change the boot mapping of a page. */
-  map(pfn: number, flags: bigint): number {
-    return this.call(HYPERCALL.update_va_mapping, this.va(pfn), (BigInt(this.mfn(pfn)) << 12n) | flags, 2)
-  }
-
-  /** One mmuext operation, its arguments in page 0x1ff. */
-  ext(command: number, arg1: number | bigint, arg2: number | bigint = 0, domain = 0x7ff0): number {
-    this.put(0x1ff, [command, arg1, arg2])
-    return this.call(HYPERCALL.mmuext_op, this.va(0x1ff), 1, 0, domain)
-  }
-
-  put(pfn: number, values: readonly (number | bigint)[]): void {
-    for (const [i, value] of values.entries()) this.store(pfn, i, BigInt.asUintN(64, BigInt(value)))
-  }
-
-  setGdt(entries: number, ...mfns: number[]): number {
-    this.put(0x1fe, mfns)
-    return this.call(HYPERCALL.set_gdt, this.va(0x1fe), entries)
-  }
-
-  /** A memory operation on one extent of one frame; the extent's value after it. */
-  reserve(command: number, value: number): { rc: number; value: number } {
-    this.put(0x1fd, [value])
-    this.put(0x1fe, [this.va(0x1fd), 1, 0, 0x7ff0])
-    const rc = this.call(HYPERCALL.memory_op, command, this.va(0x1fe))
-    return { rc, value: this.vcpu.load64(this.at(0x1fd)) }
-  }
-
-  exchange(mfn: number, pfn: number): { rc: number; done: number; mfn: number } {
-    this.put(0x1fd, [mfn, pfn])
-    this.put(0x1fe, [this.va(0x1fd), 1, 0, 0x7ff0, this.va(0x1fd) + 8n, 1, 0, 0x7ff0, 0])
-    const rc = this.call(HYPERCALL.memory_op, MEMORY_OP.exchange, this.va(0x1fe))
-    return { rc, done: Number(this.load(0x1fe, 8)), mfn: Number(this.load(0x1fd, 1)) }
-  }
-
-  /** What `run` makes Xen print, without `(XEN) `. */
-  lines(run: () => unknown): string[] {
-    this.read = this.xen.console.lines.length
-    run()
-    return this.xen.console.lines.slice(this.read).map((line) => line.text.replace('(XEN) ', ''))
-  }
-
-  loadSegment(selector: number): string {
-    try {
-      this.vcpu.loadSegment(selector)
-      return 'loaded'
-    } catch (trap) {
-      if (!(trap instanceof GuestTrap)) throw trap
-      return `${trap.vector}:${trap.error.toString(16)}:${trap.va.toString(16)}`
-    }
-  }
-
-  /** Handlers for #GP and #PF, so that a trap is not the guest's end. */
-  trap(): void {
-    this.put(0x1fc, [13n | (0xe033n << 16n), this.va(1), 14n | (0xe033n << 16n), this.va(1), 0, 0])
-    assert.equal(this.call(HYPERCALL.set_trap_table, this.va(0x1fc)), 0)
-  }
+/** Handlers for #GP and #PF, so that a trap is not the guest's end. */
+function handleTraps(guest: PvMachine): void {
+  for (const vector of [13, 14]) guest.handle(vector, 0)
 }
 
 const hex5 = (n: number): string => n.toString(16).padStart(5, '0')
 
 test('a GDT of a page that is mapped writable is refused; a read-only one is corrected in place', () => {
-  const guest = new Guest()
+  const guest = dom0()
   const g = guest.mfn(0x200)
   assert.deepEqual(
     guest.lines(() => assert.equal(guest.setGdt(512, g), -22)),
@@ -142,27 +26,27 @@ test('a GDT of a page that is mapped writable is refused; a read-only one is cor
       `arch/x86/mm.c:2940:d0v0 Bad type (saw e400000000000001 != exp a000000000000000) for mfn ${hex5(g)} (pfn 00200)`,
     ],
   )
-  guest.store(0x200, 1, 0x00cf9a000000ffffn)
-  guest.store(0x200, 2, 0x00cff2000000ffffn)
-  guest.store(0x200, 4, 0x0000ec00e0330000n)
+  guest.setSlot(0x200, 1, 0x00cf9a000000ffffn)
+  guest.setSlot(0x200, 2, 0x00cff2000000ffffn)
+  guest.setSlot(0x200, 4, 0x0000ec00e0330000n)
   assert.equal(guest.map(0x200, RO), 0)
   assert.equal(guest.setGdt(512, g), 0)
-  assert.equal(guest.words(0x200), '8000000000000003/a400000000000001')
-  assert.equal(guest.load(0x200, 1), 0x00cffa000000ffffn)
-  assert.equal(guest.load(0x200, 4), 0x00008c00e0330000n)
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000003/a400000000000001')
+  assert.equal(guest.slot(0x200, 1), 0x00cffa000000ffffn)
+  assert.equal(guest.slot(0x200, 4), 0x00008c00e0330000n)
   assert.equal(guest.map(0x200, RW), -16)
 
   assert.equal(guest.loadSegment(0x13), 'loaded')
   assert.equal(guest.loadSegment(0xe02b), 'loaded')
   assert.equal(guest.setGdt(0), 0)
-  assert.equal(guest.words(0x200), '8000000000000002/a400000000000000')
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000002/a400000000000000')
   assert.equal(guest.setGdt(7169, g), -22)
 })
 
 test('a GDT is taken whole or not at all', () => {
-  const guest = new Guest()
-  for (const pfn of [0x200, 0x201, 0x202]) guest.store(pfn, 0, 0n)
-  guest.store(0x202, 2, 0x00008b0000000000n)
+  const guest = dom0()
+  for (const pfn of [0x200, 0x201, 0x202]) guest.setSlot(pfn, 0, 0n)
+  guest.setSlot(0x202, 2, 0x00008b0000000000n)
   for (const pfn of [0x200, 0x201, 0x202]) guest.map(pfn, RO)
   assert.equal(guest.setGdt(512, guest.mfn(0x200)), 0)
   const bad = guest.mfn(0x202)
@@ -172,9 +56,9 @@ test('a GDT is taken whole or not at all', () => {
       `arch/x86/mm.c:2649:d0v0 Error while validating mfn ${hex5(bad)} (pfn 00202) for type a000000000000000: caf=8000000000000003 taf=a000000000000001`,
     ],
   )
-  assert.equal(guest.words(0x200), '8000000000000003/a400000000000001')
-  assert.equal(guest.words(0x201), '8000000000000002/a400000000000000')
-  assert.equal(guest.words(0x202), '8000000000000002/0000000000000000')
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000003/a400000000000001')
+  assert.equal(guest.counts(guest.mfn(0x201)), '8000000000000002/a400000000000000')
+  assert.equal(guest.counts(guest.mfn(0x202)), '8000000000000002/0000000000000000')
   assert.deepEqual(
     guest.lines(() => assert.equal(guest.setGdt(1024, guest.mfn(0x201), 0), -22)),
     ['d0v0 Error mfn 00000: rd=d0 od=d[IO] caf=8000000000000001 taf=e400000000000001'],
@@ -182,11 +66,11 @@ test('a GDT is taken whole or not at all', () => {
 })
 
 test('an LDT page becomes a page of descriptors when a selector of it is first loaded', () => {
-  const guest = new Guest()
-  guest.trap()
+  const guest = dom0()
+  handleTraps(guest)
   const d = guest.mfn(0x200)
-  guest.store(0x200, 0, 0x00cff2000000ffffn)
-  assert.equal(guest.ext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
+  guest.setSlot(0x200, 0, 0x00cff2000000ffffn)
+  assert.equal(guest.mmuext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
   assert.deepEqual(
     guest.lines(() => assert.equal(guest.loadSegment(7), `14:0:${guest.at(0x200).toString(16)}`)),
     [
@@ -194,9 +78,9 @@ test('an LDT page becomes a page of descriptors when a selector of it is first l
     ],
   )
   guest.map(0x200, RO)
-  assert.equal(guest.words(0x200), '8000000000000002/e400000000000000')
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000002/e400000000000000')
   assert.equal(guest.loadSegment(7), 'loaded')
-  assert.equal(guest.words(0x200), '8000000000000003/a400000000000001')
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000003/a400000000000001')
 
   const machine = (BigInt(d) << 12n) + 16n
   assert.equal(guest.call(HYPERCALL.update_descriptor, machine, 0x00cff2000000ffffn), 0)
@@ -204,49 +88,49 @@ test('an LDT page becomes a page of descriptors when a selector of it is first l
   assert.equal(guest.call(HYPERCALL.update_descriptor, machine, 0x00008b0000000000n), -22)
   assert.equal(guest.call(HYPERCALL.update_descriptor, machine + 4n, 0n), -22)
 
-  assert.equal(guest.ext(MMUEXT.SET_LDT, guest.va(0x200), 2), 0)
-  assert.equal(guest.words(0x200), '8000000000000002/a400000000000000')
+  assert.equal(guest.mmuext(MMUEXT.SET_LDT, guest.va(0x200), 2), 0)
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000002/a400000000000000')
   assert.equal(guest.loadSegment(0x17), '13:14:0')
   assert.deepEqual(
-    guest.lines(() => assert.equal(guest.ext(MMUEXT.SET_LDT, 0xffff800000000000n, 10), -22)),
+    guest.lines(() => assert.equal(guest.mmuext(MMUEXT.SET_LDT, 0xffff800000000000n, 10), -22)),
     ['arch/x86/mm.c:3837:d0v0 Bad args to SET_LDT: ptr=ffff800000000000, ents=a'],
   )
 })
 
 test('the seed takes the first page of an LDT at once, and drops it when the page is unmapped', () => {
-  const guest = new Guest('seed')
+  const guest = dom0('seed')
   guest.map(0x200, RO)
-  assert.equal(guest.ext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
-  assert.equal(guest.words(0x200), '8000000000000003/5400000000000001')
-  guest.call(HYPERCALL.update_va_mapping, guest.va(0x200), 0, 2)
-  assert.equal(guest.words(0x200), '8000000000000001/5400000000000000')
+  assert.equal(guest.mmuext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000003/5400000000000001')
+  guest.map(0x200, 0)
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000001/5400000000000000')
 })
 
 test('a new root drops the pages of the LDT', () => {
-  const guest = new Guest()
+  const guest = dom0()
   guest.map(0x200, RO)
-  assert.equal(guest.ext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
+  assert.equal(guest.mmuext(MMUEXT.SET_LDT, guest.va(0x200), 512), 0)
   guest.vcpu.store64(guest.at(0x201), 0, 0)
   const old = guest.vcpu.root
   const at = guest.xen.memory.frameWords(old) + 511 * 2
   const l3 = (BigInt(guest.xen.memory.u32[at + 1]) << 32n) | BigInt(guest.xen.memory.u32[at])
-  guest.store(0x201, 511, l3)
+  guest.setSlot(0x201, 511, l3)
   guest.map(0x201, RO)
-  guest.trap()
+  handleTraps(guest)
   assert.equal(guest.loadSegment(4), '13:4:0')
-  assert.equal(guest.words(0x200), '8000000000000003/a400000000000001')
-  assert.equal(guest.ext(MMUEXT.NEW_BASEPTR, guest.mfn(0x201)), 0)
-  assert.equal(guest.words(0x200), '8000000000000002/a400000000000000')
-  assert.equal(guest.words(0x201), '8000000000000003/8400000000000001')
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000003/a400000000000001')
+  assert.equal(guest.mmuext(MMUEXT.NEW_BASEPTR, guest.mfn(0x201)), 0)
+  assert.equal(guest.counts(guest.mfn(0x200)), '8000000000000002/a400000000000000')
+  assert.equal(guest.counts(guest.mfn(0x201)), '8000000000000003/8400000000000001')
 })
 
 test('a frame that goes is the next to come, with its contents and without a type', () => {
-  const guest = new Guest()
+  const guest = dom0()
   const a = guest.mfn(0x200)
-  guest.store(0x200, 0, 0x55n)
+  guest.setSlot(0x200, 0, 0x55n)
   assert.equal(guest.reserve(MEMORY_OP.decrease_reservation, a).rc, 1)
-  assert.equal(guest.wordsOf(a), '00000001/e400000000000001')
-  guest.call(HYPERCALL.update_va_mapping, guest.va(0x200), 0, 2)
+  assert.equal(guest.counts(a), '00000001/e400000000000001')
+  guest.map(0x200, 0)
   assert.deepEqual(
     guest.lines(() => assert.equal(guest.reserve(MEMORY_OP.decrease_reservation, a).rc, 0)),
     [
@@ -254,11 +138,11 @@ test('a frame that goes is the next to come, with its contents and without a typ
       `common/memory.c:404:d0v0 Bad page free for Dom0 GFN ${a.toString(16)}`,
     ],
   )
-  assert.deepEqual(guest.reserve(MEMORY_OP.populate_physmap, 0x200), { rc: 1, value: a })
-  assert.equal(guest.wordsOf(a), '8000000000000001/0000000000000000')
+  assert.deepEqual(guest.reserve(MEMORY_OP.populate_physmap, 0x200), { rc: 1, frame: a })
+  assert.equal(guest.counts(a), '8000000000000001/0000000000000000')
   assert.equal(guest.xen.m2p.get(a), 0x200)
   assert.equal(guest.map(0x200, RW), 0)
-  assert.equal(guest.load(0x200, 0), 0x55n)
+  assert.equal(guest.slot(0x200, 0), 0x55n)
   assert.deepEqual(
     guest.lines(() => guest.reserve(MEMORY_OP.decrease_reservation, 0x1000000)),
     ['common/memory.c:370:d0v0 Domain 0 page number 1000000 invalid'],
@@ -266,11 +150,11 @@ test('a frame that goes is the next to come, with its contents and without a typ
 })
 
 test('a recorded choice of frames can be given; a domU stops at its limit', () => {
-  const guest = new Guest()
+  const guest = dom0()
   guest.xen.heap.wishes = [0x4321]
-  assert.deepEqual(guest.reserve(MEMORY_OP.increase_reservation, 0), { rc: 1, value: 0x4321 })
+  assert.deepEqual(guest.reserve(MEMORY_OP.increase_reservation, 0), { rc: 1, frame: 0x4321 })
 
-  const domU = new Guest('4.17', 1)
+  const domU = new PvMachine('4.17')
   assert.deepEqual(
     domU.lines(() => assert.equal(domU.reserve(MEMORY_OP.populate_physmap, 0x3000).rc, 0)),
     ['common/memory.c:277:d1v0 Could not allocate order=0 extent: id=1 memflags=0 (0 of 1)'],
@@ -278,7 +162,7 @@ test('a recorded choice of frames can be given; a domU stops at its limit', () =
 })
 
 test('only a frame that nobody uses can be exchanged', () => {
-  const guest = new Guest()
+  const guest = dom0()
   const a = guest.mfn(0x200)
   assert.deepEqual(
     guest.lines(() => assert.deepEqual(guest.exchange(a, 0x200), { rc: -22, done: 0, mfn: 0x200 })),
@@ -287,27 +171,27 @@ test('only a frame that nobody uses can be exchanged', () => {
     ],
   )
   const pages = guest.domain.totPages
-  guest.call(HYPERCALL.update_va_mapping, guest.va(0x200), 0, 2)
+  guest.map(0x200, 0)
   const { rc, done, mfn } = guest.exchange(a, 0x200)
   assert.deepEqual([rc, done, mfn === a], [0, 1, false])
-  assert.equal(guest.wordsOf(mfn), '8000000000000001/0000000000000000')
-  assert.equal(guest.wordsOf(a), '00000000/0000000000000000')
+  assert.equal(guest.counts(mfn), '8000000000000001/0000000000000000')
+  assert.equal(guest.counts(a), '00000000/0000000000000000')
   assert.equal(guest.xen.m2p.get(mfn), 0x200)
   assert.equal(guest.domain.totPages, pages)
 })
 
 test('pages are cleared and copied only where they can be writable', () => {
-  const guest = new Guest()
-  guest.store(0x200, 5, 0x55n)
-  assert.equal(guest.ext(MMUEXT.COPY_PAGE, guest.mfn(0x201), guest.mfn(0x200)), 0)
-  assert.equal(guest.load(0x201, 5), 0x55n)
-  assert.equal(guest.ext(MMUEXT.CLEAR_PAGE, guest.mfn(0x200)), 0)
-  assert.equal(guest.load(0x200, 5), 0n)
+  const guest = dom0()
+  guest.setSlot(0x200, 5, 0x55n)
+  assert.equal(guest.mmuext(MMUEXT.COPY_PAGE, guest.mfn(0x201), guest.mfn(0x200)), 0)
+  assert.equal(guest.slot(0x201, 5), 0x55n)
+  assert.equal(guest.mmuext(MMUEXT.CLEAR_PAGE, guest.mfn(0x200)), 0)
+  assert.equal(guest.slot(0x200, 5), 0n)
   guest.map(0x202, RO)
   const p = guest.mfn(0x202)
-  assert.equal(guest.ext(MMUEXT.PIN_L1_TABLE, p), 0)
+  assert.equal(guest.mmuext(MMUEXT.PIN_L1_TABLE, p), 0)
   assert.deepEqual(
-    guest.lines(() => assert.equal(guest.ext(MMUEXT.CLEAR_PAGE, p), -22)),
+    guest.lines(() => assert.equal(guest.mmuext(MMUEXT.CLEAR_PAGE, p), -22)),
     [
       `arch/x86/mm.c:2940:d0v0 Bad type (saw 2c00000000000001 != exp e000000000000000) for mfn ${hex5(p)} (pfn 00202)`,
       `arch/x86/mm.c:3865:d0v0 Error clearing mfn ${hex5(p)}`,
@@ -316,31 +200,31 @@ test('pages are cleared and copied only where they can be writable', () => {
 })
 
 test('flushes: what dom0 may, a domU may not', () => {
-  const answers = (guest: Guest): number[] => [
-    guest.ext(MMUEXT.TLB_FLUSH_MULTI, 0, guest.va(0x200)),
-    guest.ext(MMUEXT.TLB_FLUSH_MULTI, 0, 0),
-    guest.ext(MMUEXT.FLUSH_CACHE, 0),
-    guest.ext(MMUEXT.FLUSH_CACHE_GLOBAL, 0),
-    guest.ext(MMUEXT.MARK_SUPER, guest.mfn(0x200)),
-    guest.ext(14, 0),
+  const answers = (guest: PvMachine): number[] => [
+    guest.mmuext(MMUEXT.TLB_FLUSH_MULTI, 0, guest.va(0x200)),
+    guest.mmuext(MMUEXT.TLB_FLUSH_MULTI, 0, 0),
+    guest.mmuext(MMUEXT.FLUSH_CACHE, 0),
+    guest.mmuext(MMUEXT.FLUSH_CACHE_GLOBAL, 0),
+    guest.mmuext(MMUEXT.MARK_SUPER, guest.mfn(0x200)),
+    guest.mmuext(14, 0),
   ]
-  assert.deepEqual(answers(new Guest()), [0, -22, 0, 0, -95, -38])
-  assert.deepEqual(answers(new Guest('4.17', 1)), [0, -22, -13, -22, -95, -38])
-  const seed = new Guest('seed', 1)
+  assert.deepEqual(answers(dom0()), [0, -22, 0, 0, -95, -38])
+  assert.deepEqual(answers(new PvMachine('4.17')), [0, -22, -13, -22, -95, -38])
+  const seed = new PvMachine('seed')
   assert.deepEqual(
-    seed.lines(() => assert.equal(seed.ext(MMUEXT.FLUSH_CACHE, 0), -22)),
+    seed.lines(() => assert.equal(seed.mmuext(MMUEXT.FLUSH_CACHE, 0), -22)),
     ['mm.c:3177:d1 Non-physdev domain tried to FLUSH_CACHE.'],
   )
 })
 
 test('a root of the caller is not set in the name of another domain', () => {
-  const guest = new Guest()
-  assert.equal(guest.ext(MMUEXT.NEW_BASEPTR, guest.mfn(0x200), 0, 0x7ff1), -1)
-  assert.equal(guest.ext(MMUEXT.TLB_FLUSH_LOCAL, 0, 0, 0x7ff1), -1)
+  const guest = dom0()
+  assert.equal(guest.mmuext(MMUEXT.NEW_BASEPTR, guest.mfn(0x200), 0, 0x7ff1), -1)
+  assert.equal(guest.mmuext(MMUEXT.TLB_FLUSH_LOCAL, 0, 0, 0x7ff1), -1)
 })
 
 test('iret takes rax and the stack pointer from the frame; without user tables it cannot leave the kernel', () => {
-  const guest = new Guest()
+  const guest = dom0()
   const frame = (cs: number): (number | bigint)[] => [
     7,
     8,
@@ -352,21 +236,21 @@ test('iret takes rax and the stack pointer from the frame; without user tables i
     guest.va(0x300),
     0xe02b,
   ]
-  guest.put(0x200, frame(0xe030))
+  guest.setSlots(0x200, frame(0xe030))
   guest.vcpu.setVa(RSP, guest.at(0x200))
   assert.equal(guest.call(HYPERCALL.iret), 7)
   assert.equal(guest.vcpu.regs[RSP * 2], Number(guest.va(0x300) & 0xffffffffn))
   assert.equal(eventsMasked(guest.xen, guest.xen.vcpuOf(guest.vcpu)), false)
-  guest.put(0x200, frame(0xe033))
+  guest.setSlots(0x200, frame(0xe033))
   guest.vcpu.setVa(RSP, guest.at(0x200))
   const lines = guest.lines(() => assert.throws(() => guest.call(HYPERCALL.iret), DomainCrash))
   assert.equal(lines[0], 'd0v0 Guest switching to user mode with no user page tables')
 })
 
 test('the words on the stack are printed up to the end of its block', () => {
-  const guest = new Guest()
-  guest.put(0x207, [0, 1, 2, 3, 4, 5])
-  guest.store(0x207, 507, 0xabcn)
+  const guest = dom0()
+  guest.setSlots(0x207, [0, 1, 2, 3, 4, 5])
+  guest.setSlot(0x207, 507, 0xabcn)
   guest.vcpu.setVa(RSP, guest.at(0x207) + 507 * 8)
   const lines = guest.lines(() => assert.throws(() => guest.vcpu.undefinedInstruction(), DomainCrash))
   const trace = lines.indexOf(`Guest stack trace from rsp=${guest.va(0x207).toString(16).slice(0, -3)}fd8:`)
@@ -378,7 +262,7 @@ test('the words on the stack are printed up to the end of its block', () => {
 })
 
 test('a frame for which there is no stack: 4.17 walks to where its first word would be', () => {
-  const guest = new Guest()
+  const guest = dom0()
   guest.vcpu.set(RSP, 0x1000, 0)
   const lines = guest.lines(() => assert.throws(() => guest.vcpu.undefinedInstruction(), DomainCrash))
   assert.deepEqual(lines.slice(0, 4), [
@@ -391,8 +275,8 @@ test('a frame for which there is no stack: 4.17 walks to where its first word wo
 })
 
 test('a domain that shuts itself down is over', () => {
-  const guest = new Guest('4.17', 1)
-  guest.put(0x200, [1])
+  const guest = new PvMachine('4.17')
+  guest.setSlots(0x200, [1])
   assert.equal(guest.call(HYPERCALL.sched_op, 0, 0), 0)
   assert.throws(() => guest.call(HYPERCALL.sched_op, 2, guest.va(0x200)), /domain 1 shut down, reason 1/)
   assert.throws(() => guest.call(HYPERCALL.sched_op, 0, 0), DomainCrash)

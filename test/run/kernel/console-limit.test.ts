@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { printJson } from '../../../src/cli/json.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
-import { assemble } from '../../tools/assemble.ts'
 import { listeningIo } from '../../tools/listening-io.ts'
-import { BASE, speakingCode, TEXT, tinyKernel } from '../../tools/tiny-kernel.ts'
+import { kernelOf, speaking as speakingText } from '../../tools/tiny-kernel.ts'
 import { xenolith } from '../../tools/tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-limit-'))
@@ -20,8 +19,7 @@ function kernel(source: string): {
   readonly bytes: Uint8Array
   readonly file: string
 } {
-  const { bytes } = assemble(source, { at: Number(BigInt.asUintN(48, BASE + TEXT)) })
-  const elf = tinyKernel(bytes)
+  const elf = kernelOf(source)
   const file = join(folder, `kernel${made++}`)
   writeFileSync(file, elf)
   return { name: 'k', bytes: elf, file }
@@ -146,7 +144,7 @@ test('a console that is kept has a largest limit; one that is only printed has n
     /^xenolith: a console that is kept has at most 64M; give a --console-limit up to that/,
   )
   const speaking = join(folder, 'speaking')
-  writeFileSync(speaking, tinyKernel(speakingCode('Hello\n', 0)))
+  writeFileSync(speaking, kernelOf(speakingText('Hello\n', 0)))
   const printed = xenolith(['boot', '--kernel', speaking, '--memory', '16M', '--console-limit', '100G'])
   assert.deepEqual([printed.status, printed.stdout], [0, 'Hello\n'])
   const wrong = xenolith([...words, 'much'])

@@ -8,7 +8,7 @@ import { junitReport } from '../../../src/cli/junit.ts'
 import { hostMemory } from '../../../src/cli/verbs/boot/host-memory.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { StopFlag } from '../../../src/run/kernel/stop.ts'
-import { bzImage, speakingCode, tinyKernel } from '../../tools/tiny-kernel.ts'
+import { bzImage, delay, kernelOf, speaking } from '../../tools/tiny-kernel.ts'
 import { needs, root, xenolith } from '../../tools/tools.ts'
 import { windowKernel } from '../../tools/window-kernel.ts'
 
@@ -20,7 +20,15 @@ const file = (name: string, content: string | Uint8Array): string => {
   return path
 }
 
-const kernel = (reason: number): Buffer => tinyKernel(speakingCode('Hello\r\nfrom a <guest>\n', reason))
+/** Waits for events that do not come. */
+const BLOCKING = `
+again:  mov edi, 1              ; SCHEDOP_block
+        xor esi, esi
+        mov eax, sched_op
+        syscall
+        jmp again`
+
+const kernel = (reason: number): Buffer => kernelOf(speaking('Hello\r\nfrom a <guest>\n', reason))
 const good = file('good', kernel(0))
 
 test('a kernel speaks and powers off', () => {
@@ -45,8 +53,7 @@ for (const [reason, status, word] of [
 }
 
 test('what Xen says of a guest that faults, and with --explain where it was', () => {
-  // mov rax, [0x1000]
-  const fault = file('fault', tinyKernel(Buffer.from('488b042500100000', 'hex')))
+  const fault = file('fault', kernelOf('mov rax, [0x1000]'))
   const map = file('System.map', 'ffffffff80100000 T startup\nffffffff80100008 T next\n')
   const words = ['boot', '--kernel', fault, '--memory', '16M', '--explain', '--system-map', map]
   const { status, stdout } = xenolith(words)
@@ -58,15 +65,27 @@ test('what Xen says of a guest that faults, and with --explain where it was', ()
 })
 
 /** Pins its boot stack, which is mapped writable, as an L1, and powers off. */
-const pinning = tinyKernel(
-  Buffer.from(
-    // mov rax, [rsi + 0x68]: the p2m list; rbx: the stack's page from the virtual base on, which is its index there.
-    `488b4668 4889e3 4881eb08000080 48c1eb0c 488b04d8 50 6a00
-     4889e7 be01000000 31d2 41baf07f0000 b81a000000 0f05
-     6a00 bf02000000 4889e6 b81d000000 0f05 ebfe`.replace(/\s/g, ''),
-    'hex',
-  ),
-)
+const pinning = kernelOf(`
+        mov rax, [rsi + 0x68]         ; the list of frames
+        mov rbx, rsp
+        mov rcx, base
+        sub rbx, 8                    ; the page below the top of the stack
+        sub rbx, rcx
+        shr rbx, 12
+        push qword [rax + rbx*8]
+        push 0                        ; MMUEXT_PIN_L1_TABLE
+        mov rdi, rsp
+        mov esi, 1
+        xor edx, edx
+        mov r10d, 0x7ff0
+        mov eax, mmuext_op
+        syscall
+        push 0
+        mov edi, 2                    ; SCHEDOP_shutdown
+        mov rsi, rsp
+        mov eax, sched_op
+        syscall
+stay:   jmp stay`)
 
 test('a refused request is explained: the frame, its holder, the calls', () => {
   const result = bootKernel({ kernel: { name: 'k', bytes: pinning }, memory: 4096, explain: true })
@@ -212,24 +231,19 @@ test('the same kernel, command line and seed: the same run', () => {
 
 test('a guest that waits for nothing ends; one that goes on for ever ends with its time', () => {
   // sched_op(block)
-  const idle = file(
-    'idle',
-    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
-  )
+  const idle = file('idle', kernelOf(BLOCKING))
   const waits = xenolith(['boot', '--kernel', idle, '--memory', '16M'])
   assert.equal(waits.status, 7)
   assert.match(waits.stderr, /waits for input that does not come/)
-  const loop = file('loop', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const loop = file('loop', kernelOf('stay: jmp stay'))
   const late = xenolith(['boot', '--kernel', loop, '--memory', '16M', '--timeout', '0'])
   assert.equal(late.status, 7)
   assert.match(late.stderr, /had no more time/)
 })
 
 test('a snapshot in the middle changes nothing', () => {
-  // A long loop, then the message: mov r12d, 500000; dec r12d; jnz.
-  const code = Buffer.concat([Buffer.from('41bc20a1070041ffcc75fb', 'hex'), speakingCode('late\n', 1)])
   const options = {
-    kernel: { name: 'k', bytes: tinyKernel(code) },
+    kernel: { name: 'k', bytes: kernelOf(delay(500_000) + speaking('late\n', 1)) },
     memory: 4096,
     append: 'x',
     name: 'looper',
@@ -251,10 +265,7 @@ test('a snapshot in the middle changes nothing', () => {
 })
 
 test('on a terminal ^] leaves', { skip: needs('script') }, () => {
-  const idle = file(
-    'waits',
-    tinyKernel(Buffer.from('bf01000000 31f6 b81d000000 0f05 ebf0'.replaceAll(' ', ''), 'hex')),
-  )
+  const idle = file('waits', kernelOf(BLOCKING))
   const command = `${process.execPath} ${root}bin/xenolith.js boot --kernel ${idle} --memory 16M`
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
     input: '\x1d',
@@ -268,7 +279,7 @@ test('on a terminal ^] leaves', { skip: needs('script') }, () => {
 
 test('snapshots on the command line, and what is none', () => {
   const snapshot = join(folder, 'machine.snap')
-  const loop = file('looping', tinyKernel(Buffer.from('ebfe', 'hex')))
+  const loop = file('looping', kernelOf('stay: jmp stay'))
   const made = xenolith([
     'boot',
     '--kernel',

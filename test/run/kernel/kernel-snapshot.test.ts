@@ -6,14 +6,14 @@ import { recountMachine } from '../../../src/run/check/recount.ts'
 import { KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { contentIn, forge, recordIn, type Taken, takeApart } from '../../tools/forged-snapshot.ts'
 import { Random } from '../../tools/random.ts'
-import { speakingCode, tinyKernel } from '../../tools/tiny-kernel.ts'
+import { delay, kernelOf, speaking } from '../../tools/tiny-kernel.ts'
 
 /** Guests whose snapshots are attacked: one at its first instructions, one that has spoken. */
-const CODE = Buffer.concat([Buffer.from('41bc20a1070041ffcc75fb', 'hex'), speakingCode('late\n', 1)])
+const KERNEL = kernelOf(delay(500_000) + speaking('late\n', 1))
 const PAGES = 1200
 
 function snapshotAfter(instructions: number): { run: KernelRun; bytes: Uint8Array } {
-  const run = new KernelRun({ kernel: { name: 'k', bytes: tinyKernel(CODE) }, memory: PAGES })
+  const run = new KernelRun({ kernel: { name: 'k', bytes: KERNEL }, memory: PAGES })
   run.step(instructions)
   return { run, bytes: run.snapshot() }
 }
