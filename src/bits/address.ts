@@ -73,6 +73,8 @@ export const REGION = {
   m2pEnd: 0x8040_0000_0000,
   /** Linux's direct map of 2.6.27 to 4.19: PAGE_OFFSET. */
   directMap: 0x8800_0000_0000,
+  /** Linux's array of `struct page`s, mapped page by page where there is memory: VMEMMAP_START. */
+  vmemmap: 0xea00_0000_0000,
   /** Linux's kernel image: __START_KERNEL_map, and the virtual base of the initial mapping. */
   kernelMap: 0xffff_8000_0000,
 } as const

@@ -38,4 +38,10 @@ export type Generation = {
   readonly cutRamUnusable: boolean
   /** Gaps and non-RAM are identity frames in the p2m (68df0da7f42b). */
   readonly identityP2m: boolean
+  /**
+   * How the kernel is configured to keep its `struct page`s: in sections, with a virtually mapped array over them, which is what
+   * distributions had; in sections with arrays of their own; or as one array, which no x86-64 kernel of the time can be built
+   * with, and which shows what the sections change.
+   */
+  readonly memoryModel: 'sparsemem-vmemmap' | 'sparsemem' | 'flatmem'
 }

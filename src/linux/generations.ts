@@ -18,6 +18,7 @@ const A: Generation = {
   ramEndAligned: true,
   cutRamUnusable: false,
   identityP2m: false,
+  memoryModel: 'sparsemem-vmemmap',
 }
 
 const B: Generation = {

@@ -25,6 +25,14 @@ export type MappingCall = {
   readonly endByte: number
 }
 
+/** The steps of setup_arch() from the direct map to the run-time operations, by the functions of the kernel. */
+export type KernelStage =
+  | 'setup_node_bootmem'
+  | 'memblock_find_dma_reserve'
+  | 'sparse_init'
+  | 'free_area_init_nodes'
+  | 'xen_post_allocator_init'
+
 /** What the kernel reports to whoever watches: nothing is built when nobody does. */
 export type KernelTrace = (what: string, args: Record<string, unknown>) => void
 
@@ -67,6 +75,8 @@ export type Kernel = {
   mappingDone: boolean
   /** Where the node's own structure is, bytes; null before it is placed. */
   nodeData: { readonly base: number; readonly end: number } | null
+  /** What runs after the direct map is done; null before that. */
+  stage: KernelStage | null
   /** The run-time operations are installed: xen_post_allocator_init is past. */
   postAllocator: boolean
   readonly trace: KernelTrace | null
@@ -111,6 +121,7 @@ export function newKernel(start: KernelStart): Kernel {
     mark: newMarkState(),
     mappingDone: false,
     nodeData: null,
+    stage: null,
     postAllocator: false,
     earlyConsole: /(?:^|\s)earlyprintk=xen/.test(start.commandLine),
   }

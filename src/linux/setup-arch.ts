@@ -13,6 +13,7 @@ import { ramLimits, trimBiosRange } from './memory/e820.ts'
 import { applyMapOptions } from './memory/memory-map-options.ts'
 import { type MemorySetupInput, type PfnRange, pages, xenMemorySetup } from './memory/xen-memory-setup.ts'
 import { xenMemorySetupRepopulating } from './memory/xen-memory-setup-repopulate.ts'
+import { pagingInit } from './paging-init.ts'
 import { directVa, SYMBOLS } from './symbols.ts'
 import { initMemoryMapping } from './tables/early-tables.ts'
 import { earlyIoremap, earlyIoremapInit, earlyIounmap } from './tables/fixmap.ts'
@@ -56,6 +57,7 @@ export function setupArch(kernel: Kernel): void {
   }
   if (dom0 && !/(?:^|\s)acpi=off/.test(kernel.commandLine)) acpiBootTableInit(kernel)
   initmemInit(kernel)
+  pagingInit(kernel)
   postAllocatorInit(kernel)
 }
 
@@ -150,6 +152,7 @@ function setupTrampolines(kernel: Kernel): void {
  * tables were, and the first that is written to. Where the tail of a buffer is still read-only it faults here.
  */
 function initmemInit(kernel: Kernel): void {
+  kernel.stage = 'setup_node_bootmem'
   const { memblock } = kernel
   const MAX_DMA = bytesOf(0x1000)
   const end = bytesOf(kernel.maxPfn)
@@ -170,8 +173,12 @@ function bytes16(n: number): string {
   return n.toString(16).padStart(16, '0')
 }
 
-/** xen_post_allocator_init(): the run-time operations replace the early ones. The workaround's last call is here. */
+/**
+ * xen_post_allocator_init(): the run-time operations replace the early ones. The workaround's last call is here, and it wants
+ * the last tail writable, with whatever has become of its pages.
+ */
 function postAllocatorInit(kernel: Kernel): void {
+  kernel.stage = 'xen_post_allocator_init'
   if (kernel.generation.release === 'mark') markRwPastPgt(kernel, 'xen_post_allocator_init', 1)
   flushMarkReport(kernel)
   kernel.postAllocator = true

@@ -70,7 +70,7 @@ test('side by side B and C part where the tail is mapped, and go on in step', { 
     await press(page, 'ArrowLeft')
     assert.match(await differs.innerText(), /\b0\b/)
     await press(page, 'End')
-    assert.match(await moments.nth(1).innerText(), /68,420 of 68,420/)
+    assert.match(await moments.nth(1).innerText(), /140,156 of 140,156/)
     await press(page, 'x')
     assert.equal(await eventOf(page), 22259)
     // The shades of difference are on both maps.

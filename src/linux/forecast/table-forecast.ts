@@ -1,7 +1,10 @@
-import { PAGE, TWO_32 } from '../../bits/address.ts'
+import { PAGE, slotAt, TWO_32 } from '../../bits/address.ts'
 import type { E820Entry } from '../../xen/abi.ts'
+import type { KernelStage } from '../kernel.ts'
+import type { BootMemory } from '../memory/bootmem.ts'
 import { anyMapped } from '../memory/e820.ts'
 import type { Memblock } from '../memory/memblock.ts'
+import { findDmaReserve, initZones, sparseInit } from '../memory/sparse-init.ts'
 import { type PfnRange, xenMemorySetup } from '../memory/xen-memory-setup.ts'
 import { NODE_DATA_PAGES } from '../setup-arch.ts'
 import { SYMBOLS } from '../symbols.ts'
@@ -24,7 +27,8 @@ export type Forecast =
   | { readonly end: 'booted' }
   | { readonly end: 'pin-refused'; readonly pfn: number; readonly call: number }
   | { readonly end: 'live-table'; readonly pfn: number; readonly call: number }
-  | { readonly end: 'node-data'; readonly pfn: number }
+  | { readonly end: 'read-only'; readonly pfn: number; readonly stage: KernelStage }
+  | { readonly end: 'taken-back'; readonly pfn: number }
   | { readonly end: 'panic'; readonly message: string }
 
 /** Ends the forecast where the boot would end. */
@@ -82,6 +86,9 @@ class TableForecast {
   private openL3 = -1
   /** Tails [from, to) that are mapped read-only and free. */
   private tails: PfnRange[] = []
+  /** Pages that are tables of the vmemmap. */
+  private mapTables: readonly number[] = []
+  private stage: KernelStage = 'setup_node_bootmem'
 
   constructor(input: ForecastInput) {
     this.input = input
@@ -114,6 +121,8 @@ class TableForecast {
     this.initMemoryMapping(0, maxLowPfn, first)
     if (maxPfn > maxLowPfn) this.initMemoryMapping(TWO_32 / PAGE, maxPfn, maxLowPfn)
     this.nodeData()
+    this.paging()
+    this.postAllocator()
   }
 
   /** One call of init_memory_mapping, in frames. */
@@ -234,10 +243,53 @@ class TableForecast {
     if (dom0 && !/(?:^|\s)acpi=off/.test(commandLine)) this.callMark()
     const base = nodeDataPlace(memblock, maxPfn)
     if (base === null) panic(`Cannot find ${NODE_DATA_PAGES * PAGE} bytes in node 0`)
-    for (let pfn = base / PAGE; pfn < base / PAGE + NODE_DATA_PAGES; pfn++) {
-      if (this.tails.some((tail) => pfn >= tail.start && pfn < tail.end))
-        throw new Ended({ end: 'node-data', pfn })
+    this.clear(base, NODE_DATA_PAGES * PAGE)
+    memblock.reserve(base, base + NODE_DATA_PAGES * PAGE)
+  }
+
+  /** memset() of physical bytes: it ends at the first page that is mapped read-only. */
+  private clear(base: number, bytes: number): void {
+    const from = Math.floor(base / PAGE)
+    const to = Math.ceil((base + bytes) / PAGE)
+    const pages = this.tails
+      .filter(({ start, end }) => start < to && end > from)
+      .map(({ start }) => Math.max(start, from))
+    if (pages.length > 0) throw new Ended({ end: 'read-only', pfn: Math.min(...pages), stage: this.stage })
+  }
+
+  /** From there to the run-time operations: the kernel's own allocations, and the tables of the vmemmap. */
+  private paging(): void {
+    const memory: BootMemory = {
+      memblock: this.memblock,
+      limit: this.maxPfn * PAGE,
+      nodeEnd: this.maxPfn * PAGE,
+      clear: (base, bytes) => this.clear(base, bytes),
+      outOfMemory: () => panic('Out of memory'),
     }
+    const { memoryModel } = this.input.generation
+    this.stage = 'memblock_find_dma_reserve'
+    findDmaReserve(memory)
+    this.stage = 'sparse_init'
+    const tables = new Map<number, number>()
+    if (memoryModel !== 'flatmem')
+      sparseInit(memory, memoryModel, {
+        root: 0,
+        below: (table, level, va) => tables.get(table + slotAt(va, level)) ?? null,
+        link: (table, level, va, page) => tables.set(table + slotAt(va, level), page),
+        map: () => {},
+      })
+    this.stage = 'free_area_init_nodes'
+    initZones(memory, memoryModel)
+    this.mapTables = [...tables.values()].map((page) => page / PAGE)
+  }
+
+  /** The workaround's last call: a page of the tail that has become a table cannot be made writable any more. */
+  private postAllocator(): void {
+    if (this.input.generation.release !== 'mark') return
+    const { release } = markStep(this.mark, this.memblock, this.buffer)
+    if (release === null) return
+    const taken = this.mapTables.filter((pfn) => pfn >= release.from && pfn < release.to)
+    if (taken.length > 0) throw new Ended({ end: 'taken-back', pfn: Math.min(...taken) })
   }
 }
 

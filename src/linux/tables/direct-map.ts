@@ -190,7 +190,7 @@ function closeTable(kernel: Kernel, table: OpenTable): void {
 }
 
 /** Physical address of the table that an entry points to, or null when the entry is empty. */
-function tableIn(kernel: Kernel, tableVa: number, slot: number): number | null {
+export function tableIn(kernel: Kernel, tableVa: number, slot: number): number | null {
   const lo = kernel.vcpu.load64(tableVa + slot * 8)
   if ((lo & P) === 0) return null
   return bytesOf(mfnToPfn(kernel.vcpu, entryFrame(lo, kernel.vcpu.hi)))

@@ -1,4 +1,4 @@
-import { slotAt } from '../../bits/address.ts'
+import { PAGE, slotAt } from '../../bits/address.ts'
 import { entryFrame, entryHi, entryLo, P, PSE, RW } from '../../bits/pte.ts'
 import type { Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { MMUEXT } from '../../xen/abi.ts'
@@ -55,6 +55,14 @@ export function allocPteInit(kernel: Kernel, table: number): void {
 /** xen_alloc_pmd_init(): a page becomes an L2 or L3: only read-only; Xen validates it when it is linked. */
 export function allocPmdInit(kernel: Kernel, table: number): void {
   makeLowmemPageReadonly(kernel, directVa(table))
+}
+
+/** vmemmap_pte_populate() of `count` pages in a row, which one L1 maps: xen_set_pte_at(), which the read-only mask does not see. */
+export function mapVmemmap(kernel: Kernel, va: number, page: number, count: number): void {
+  for (let at = 0; at < count * PAGE; at += PAGE) {
+    const { lo, hi } = makeEntry(kernel, pfnOf(page + at), PAGE_KERNEL)
+    if (updateVaMapping(kernel.vcpu, va + at, lo, hi) !== 0) bug(kernel.vcpu, 'xen_set_pte_at')
+  }
 }
 
 /**

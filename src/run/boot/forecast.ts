@@ -9,7 +9,7 @@ import type { BootOptions } from './boot.ts'
 import { type BootPlan, planBoot } from './boot-plan.ts'
 import { isLaidOutToday } from './layout-outcome.ts'
 import { impossible, type Outcome } from './outcome.ts'
-import { faulted, IN_NODE_DATA, inCall, PINNING, panicked, refused, STORING } from './signature.ts'
+import { faulted, GIVING_BACK, inCall, inStage, PINNING, panicked, refused, STORING } from './signature.ts'
 
 /** Entries of a map that the model kernel asks Xen for at most. */
 const MOST_ENTRIES = 128
@@ -92,8 +92,14 @@ function outcomeOf(forecast: Forecast): Outcome {
         signature: refused(STORING, inCall(forecast.call)),
         pfn: hex(forecast.pfn),
       }
-    case 'node-data':
-      return { outcome: 'fault', signature: faulted(IN_NODE_DATA), pfn: hex(forecast.pfn) }
+    case 'read-only':
+      return { outcome: 'fault', signature: faulted(inStage(forecast.stage)), pfn: hex(forecast.pfn) }
+    case 'taken-back':
+      return {
+        outcome: 'refused',
+        signature: refused(GIVING_BACK, inStage('xen_post_allocator_init')),
+        pfn: hex(forecast.pfn),
+      }
     case 'panic':
       return { outcome: 'fault', signature: panicked(forecast.message) }
   }

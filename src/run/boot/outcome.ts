@@ -6,7 +6,7 @@ import type { BootOptions, BootResult } from './boot.ts'
 import { planBoot } from './boot-plan.ts'
 import { type BootRun, runBoot } from './boot-run.ts'
 import { isLaidOutToday, layoutOutcome } from './layout-outcome.ts'
-import { faulted, IN_NODE_DATA, inCall, PINNING, panicked, refused, STORING } from './signature.ts'
+import { faulted, GIVING_BACK, inCall, inStage, PINNING, panicked, refused, STORING } from './signature.ts'
 
 /** How a boot ended, in short: what is left of it where thousands are compared. */
 export type Outcome = {
@@ -49,6 +49,7 @@ const STEPS: Readonly<Record<string, string>> = {
   pin_pagetable_pfn: PINNING,
   xen_set_pmd_hyper: 'linking a table',
   xen_set_domain_pte: 'mapping a frame of the machine',
+  make_lowmem_page_readwrite: GIVING_BACK,
 }
 
 function signatureOf({ xen, vcpu, kernel, ending }: BootRun): string {
@@ -78,7 +79,7 @@ function levelOf({ refusal, version }: BootRun['xen']): string {
 /** How far the kernel was. */
 function placeOf(kernel: BootRun['kernel']): string {
   if (kernel === null) return 'before the kernel ran'
-  if (kernel.mappingDone) return kernel.nodeData === null ? 'after the direct map' : IN_NODE_DATA
+  if (kernel.mappingDone) return kernel.stage === null ? 'after the direct map' : inStage(kernel.stage)
   if (kernel.mappingCall > 0) return inCall(kernel.mappingCall)
   return kernel.tablesTaken > 0 ? 'in init_mem_mapping' : 'before the direct map'
 }

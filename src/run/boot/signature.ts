@@ -1,3 +1,5 @@
+import type { KernelStage } from '../../linux/kernel.ts'
+
 /**
  * How boots end, in words that boots which end alike share: the signatures of `bootOutcome` and of `forecastOutcome`.
  */
@@ -7,7 +9,10 @@ export function inCall(call: number): string {
   return `call ${call} of init_memory_mapping`
 }
 
-export const IN_NODE_DATA = 'in NODE_DATA'
+/** Between the direct map and the run-time operations. */
+export function inStage(stage: KernelStage): string {
+  return stage === 'setup_node_bootmem' ? 'in NODE_DATA' : `in ${stage}`
+}
 
 /** @param what was to be done, as in `pinning a table (L1)` */
 export function refused(what: string, where: string): string {
@@ -15,6 +20,7 @@ export function refused(what: string, where: string): string {
 }
 
 export const PINNING = 'pinning a table'
+export const GIVING_BACK = 'giving the write permission back'
 export const STORING = 'a store to a live table'
 
 /** The guest touched a page that it must not touch. */
