@@ -1,4 +1,5 @@
 import type { Memory } from '../../machine/memory.ts'
+import { EntryMarks, shareMark } from '../../machine/vcpu/entry-marks.ts'
 import {
   CODE_TLB,
   CODE_TLB_BYTES,
@@ -11,6 +12,8 @@ import {
 } from '../state.ts'
 
 const PAGE = 4096
+/** In place of an entry: the slot has no translation that could be forgotten. */
+const NO_ENTRY = 0xffff_ffff
 
 /**
  * The interpreter's TLB, in the machine's memory: one direct-mapped table for loads and stores, whose write half holds only
@@ -22,6 +25,7 @@ export class SoftTlb {
   readonly code: number
   private readonly words: Uint32Array
   private isFilled = true
+  private readonly marks = new EntryMarks()
 
   constructor(memory: Memory) {
     this.words = memory.u32
@@ -38,6 +42,7 @@ export class SoftTlb {
     set(w, at + (TLB.write >> 2), writable, lo, hi)
     w[at + (TLB.host >> 2)] = page * PAGE
     w[at + (TLB.entry >> 2)] = entry
+    this.marks.set(entry)
     this.isFilled = true
   }
 
@@ -46,6 +51,7 @@ export class SoftTlb {
     set(this.words, at + (CODE_TLB.tag >> 2), true, lo, hi)
     this.words[at + (CODE_TLB.map >> 2)] = map
     this.words[at + (CODE_TLB.entry >> 2)] = entry
+    this.marks.set(entry)
     this.isFilled = true
   }
 
@@ -58,6 +64,7 @@ export class SoftTlb {
   flush(): void {
     if (!this.isFilled) return
     this.isFilled = false
+    this.marks.clearAll()
     this.words.fill(0xffff_ffff, this.data >> 2, (this.data + TLB_BYTES) >> 2)
     this.flushCode()
   }
@@ -75,14 +82,41 @@ export class SoftTlb {
 
   /** Forget what was translated by the entry of a page table at a word index of the machine's memory. */
   flushEntry(entry: number): void {
-    if (!this.isFilled) return
+    if (!this.isFilled || !this.marks.has(entry)) return
+    const inData = this.forget(entry, this.data >> 2, TLB_ENTRIES, TLB_ENTRY_BYTES >> 2, TLB.entry >> 2, 4)
+    const inCode = this.forget(
+      entry,
+      this.code >> 2,
+      CODE_TLB_ENTRIES,
+      CODE_TLB_ENTRY_BYTES >> 2,
+      CODE_TLB.entry >> 2,
+      2,
+    )
+    if (!inData && !inCode) this.marks.clear(entry)
+  }
+
+  /**
+   * Forget an entry in one of the tables, whose slots begin with their tags. Returns whether another one is there that shares
+   * its mark.
+   */
+  private forget(
+    entry: number,
+    first: number,
+    slots: number,
+    slotWords: number,
+    entryWord: number,
+    tagWords: number,
+  ): boolean {
     const w = this.words
-    for (let i = 0, at = this.data >> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
-      if (w[at + (TLB.entry >> 2)] === entry) w.fill(0xffff_ffff, at, at + 4)
+    let isShared = false
+    for (let i = 0, at = first; i < slots; i++, at += slotWords) {
+      const other = w[at + entryWord]
+      if (other === entry) {
+        w.fill(0xffff_ffff, at, at + tagWords)
+        w[at + entryWord] = NO_ENTRY
+      } else if (other !== NO_ENTRY && shareMark(other, entry)) isShared = true
     }
-    for (let i = 0, at = this.code >> 2; i < CODE_TLB_ENTRIES; i++, at += CODE_TLB_ENTRY_BYTES >> 2) {
-      if (w[at + (CODE_TLB.entry >> 2)] === entry) w.fill(0xffff_ffff, at, at + 2)
-    }
+    return isShared
   }
 
   /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */

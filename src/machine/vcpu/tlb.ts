@@ -1,3 +1,5 @@
+import { EntryMarks, shareMark } from './entry-marks.ts'
+
 /**
  * The TLB: for a page of virtual addresses, the place of its bytes. It has a read half and a write half; the write half
  * holds only pages that may be stored to with no further question, which makes it the machine's only write barrier.
@@ -21,6 +23,7 @@ export class Tlb {
   readonly words = new Uint32Array(SLOTS)
   /** Word index of the entry that a translation came from, so that it can be forgotten when that entry changes. */
   readonly entries = new Uint32Array(SLOTS)
+  private readonly marks = new EntryMarks()
   /**
    * What the CPU has of the hypervisor's own linear map of the tables in use: by 2 MiB of addresses, the frame of the L1 that
    * maps them. Only versions that forget to flush it look here; src/xen/mm/linear-map.ts.
@@ -34,6 +37,7 @@ export class Tlb {
     this.writeTag[slot] = writable ? page : -1
     this.words[slot] = words
     this.entries[slot] = entry
+    this.marks.set(entry)
     this.filled = true
   }
 
@@ -62,18 +66,22 @@ export class Tlb {
   /** Forget what was translated by the entry at a word index. */
   flushEntry(entry: number): void {
     this.follower?.flushEntry(entry)
-    if (!this.filled) return
+    if (!this.filled || !this.marks.has(entry)) return
+    let isShared = false
     for (let slot = 0; slot < SLOTS; slot++) {
-      if (this.entries[slot] !== entry) continue
-      this.readTag[slot] = -1
-      this.writeTag[slot] = -1
+      if (this.entries[slot] === entry) {
+        this.readTag[slot] = -1
+        this.writeTag[slot] = -1
+      } else if (this.readTag[slot] !== -1 && shareMark(this.entries[slot], entry)) isShared = true
     }
+    if (!isShared) this.marks.clear(entry)
   }
 
   flush(): void {
     this.follower?.flush()
     if (!this.filled) return
     this.tags.fill(-1)
+    this.marks.clearAll()
     this.linear.clear()
     this.filled = false
   }

@@ -6,7 +6,6 @@ import {
   OWNER_NONE,
   OWNER_WORD,
   RECORD_WORDS,
-  REF_ALLOCATED,
   REF_XEN_HEAP,
   REFS_WORD,
   TYPE_COUNT,
@@ -109,7 +108,9 @@ function frameFault(
     return isLeft ? null : wrong
   }
   if ((owner & ~OWNER_BITS) !== 0 || (owner & OWNER_MASK) !== domain.owner) return wrong
-  if ((refs & REF_XEN_HEAP) !== heap || (heap !== 0 && (refs & REF_ALLOCATED) === 0)) return wrong
+  // A guest may give back a frame that Xen shares with it: put_page_alloc_ref() drops what its allocation holds, and the last
+  // put_page() frees nothing of Xen's heap, whose frame stays the guest's by name, with its type, and with no reference at all.
+  if ((refs & REF_XEN_HEAP) !== heap) return wrong
   if ((type & TYPE_COUNT) !== 0 && (type & TYPE_VALIDATED) === 0) return wrong
   const code = type >>> TYPE_SHIFT
   if ((type & TYPE_PINNED) !== 0 && (code < TYPE_CODE.l1 || code > TYPE_CODE.l4)) return wrong

@@ -1,0 +1,43 @@
+/** Marks of entries: many times what a TLB holds, so that few entries share one. */
+const MARKS = 2 ** 14
+
+/**
+ * Of which entries of page tables a TLB may hold translations. Xen has a TLB forget every entry that it changes, and nearly
+ * none of them is there: a guest that changes entries by the million must not have all of the TLB looked through for each.
+ * An entry is named by its word index in the machine's memory, and may share its mark with others.
+ */
+export class EntryMarks {
+  /** The round in which the mark was set last. */
+  private readonly rounds = new Uint32Array(MARKS)
+  private round = 1
+
+  /** A translation by this entry is there from now on. */
+  set(entry: number): void {
+    this.rounds[markOf(entry)] = this.round
+  }
+
+  /** Whether a translation by this entry may be there. */
+  has(entry: number): boolean {
+    return this.rounds[markOf(entry)] === this.round
+  }
+
+  /** No translation is there by any entry that has the mark of this one. */
+  clear(entry: number): void {
+    this.rounds[markOf(entry)] = 0
+  }
+
+  /** No translation is there at all. A round that comes again finds marks that are too many, never too few. */
+  clearAll(): void {
+    this.round = this.round === 0xffff_ffff ? 1 : this.round + 1
+  }
+}
+
+/** Entries of one table, and of tables next to each other, have different marks. */
+function markOf(entry: number): number {
+  return (entry >>> 1) & (MARKS - 1)
+}
+
+/** Whether two entries have the same mark. */
+export function shareMark(a: number, b: number): boolean {
+  return markOf(a) === markOf(b)
+}
