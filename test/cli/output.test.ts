@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
+import { sampled } from '../tools/sample.ts'
 import { kernelOf, speaking } from '../tools/tiny-kernel.ts'
 import { needs, root } from '../tools/tools.ts'
 
@@ -32,29 +33,32 @@ function shell(line: string) {
   })
 }
 
-const VERBS: readonly string[] = [
-  '--help',
-  '--version',
-  'help boot',
-  'completion bash',
-  'maps',
-  'maps --json',
-  `explain ${log}`,
-  `explain --json ${log}`,
-  `explain --sarif ${log}`,
-  'boot --memory 512M',
-  'boot --memory 512M --json',
-  `boot --memory 512M --trace ${trace}`,
-  `boot --kernel ${kernel} --memory 64M --batch`,
-  `boot --kernel ${kernel} --memory 64M --batch --raw`,
-  `boot --kernel ${kernel} --memory 64M --json`,
-  `script ${script}`,
-  `script --json ${script}`,
-  'sweep --map msi-h61m-p23-8g --linux B --memory 512M --v-end 0x2000000 --threads 1',
-  'sweep --map msi-h61m-p23-8g --linux B --memory 512M --v-end 0x2000000 --threads 1 --jsonl',
-  'explore --pages 1 --depth 1 --walks 1 --threads 1',
-  'explore --pages 1 --depth 1 --walks 1 --threads 1 --json',
-]
+const VERBS: readonly string[] = sampled(
+  [
+    '--help',
+    '--version',
+    'help boot',
+    'completion bash',
+    'maps',
+    'maps --json',
+    `explain ${log}`,
+    `explain --json ${log}`,
+    `explain --sarif ${log}`,
+    'boot --memory 512M',
+    'boot --memory 512M --json',
+    `boot --memory 512M --trace ${trace}`,
+    `boot --kernel ${kernel} --memory 64M --batch`,
+    `boot --kernel ${kernel} --memory 64M --batch --raw`,
+    `boot --kernel ${kernel} --memory 64M --json`,
+    `script ${script}`,
+    `script --json ${script}`,
+    'sweep --map msi-h61m-p23-8g --linux B --memory 512M --v-end 0x2000000 --threads 1',
+    'sweep --map msi-h61m-p23-8g --linux B --memory 512M --v-end 0x2000000 --threads 1 --jsonl',
+    'explore --pages 1 --depth 1 --walks 1 --threads 1',
+    'explore --pages 1 --depth 1 --walks 1 --threads 1 --json',
+  ],
+  3,
+)
 
 test('a full disk is one line and status 2, for every verb', () => {
   for (const words of VERBS) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { howMany } from '../tools/sample.ts'
 import type { CpuResult, Subject } from './case.ts'
 import { RSP } from './cases/draft.ts'
 import { FORM_NAMES, GROUP_NAMES, generateCases } from './cases/generate.ts'
@@ -10,7 +11,7 @@ import { createSubject } from './subject.ts'
 const unfit = hostUnfit()
 const SEED = 2026
 /** `npm run judge` takes twenty times as many; CI runs that. */
-const CASES = 100_000
+const CASES = howMany({ all: 100_000, few: 40_000 })
 const BATCH = 10_000
 
 test("the core does what the host's processor does", { skip: unfit }, () => {
@@ -35,7 +36,7 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
 test('the core does the same when it is stopped after every instruction', { skip: unfit }, () => {
   const host = new Host()
   const judge = new Judge(() => createSubject(1))
-  const cases = [...generateCases(SEED + 2, 0, 20_000)]
+  const cases = [...generateCases(SEED + 2, 0, howMany({ all: 20_000, few: 6_000 }))]
   judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
   host.close()
   assert.equal(judge.report(), '')
@@ -47,7 +48,7 @@ test('cases stay within their own memory, and the processor gives the same resul
   const host = new Host(true)
   try {
     for (const group of GROUP_NAMES) {
-      const cases = [...generateCases(SEED + 1, 0, 1500, [group])]
+      const cases = [...generateCases(SEED + 1, 0, howMany({ all: 1500, few: 500 }), [group])]
       const [once, again] = [host.run(cases), host.run(cases)]
       for (const [i, one] of cases.entries()) assert.deepEqual(once[i], again[i], one.form)
     }

@@ -12,7 +12,7 @@ import { type BootOptions, type BootResult, boot } from '../../src/run/boot/boot
 import { mapLines } from '../../src/run/maps/map-text.ts'
 import { findMap } from '../../src/run/maps/maps.ts'
 import { recorded } from '../tools/recordings.ts'
-import { sampled } from '../tools/sample.ts'
+import { howMany, sampled } from '../tools/sample.ts'
 
 /** What a reader of logs makes of a console: its lines, the refusal if Xen printed one, and whether it crashed. */
 function input(lines: readonly string[], suspects?: string[]): ConfirmInput {
@@ -170,7 +170,7 @@ type Raw = {
 test('recorded boots: the lines name the generation, though every kernel prints one version', () => {
   const { boots } = JSON.parse(recorded('real-boots/boots.json')) as { boots: Raw[] }
   assert.equal(boots.length, 72)
-  for (const raw of sampled(boots, 6)) {
+  for (const raw of sampled(boots, 10)) {
     const dies = raw.refused !== null || raw.generation === 'C0'
     const hex = (text: string) => Number(text).toString(16).padStart(16, '0')
     const { verdict, ran } = said(
@@ -422,7 +422,7 @@ test('a cut or garbled log is never confirmed as something that it does not say'
       assert.equal(Number(result.ran!.pfn), Number.parseInt(log.refused!.pfn, 16))
       assert.equal(result.ran!.tableLines.same, result.ran!.tableLines.inLog)
     }),
-    { seed: 20110429, numRuns: 60 },
+    { seed: 20110429, numRuns: howMany({ all: 60, few: 20 }) },
   )
 })
 

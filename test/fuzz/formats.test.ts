@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fuzz } from '../../fuzz/fuzz.ts'
 import { TARGETS } from '../../fuzz/targets.ts'
+import { howMany } from '../tools/sample.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-formats-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 const REGISTRY = new URL('../../fuzz/targets.ts', import.meta.url).href
-const CASES = 6
+const CASES = howMany({ all: 6, few: 3 })
 
 /** The first of the inputs that fuzzing goes on with for hours: the same ones each time. */
 test('whatever is in a file of any format, it is read, or refused in one line', async () => {

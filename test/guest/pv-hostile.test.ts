@@ -8,8 +8,9 @@ import { CALLBACK, HYPERCALL } from '../../src/xen/abi.ts'
 import { code } from '../tools/assemble.ts'
 import { PvMachine } from '../tools/pv-machine.ts'
 import { Random } from '../tools/random.ts'
+import { howMany } from '../tools/sample.ts'
 
-const RUNS = 200
+const RUNS = howMany({ all: 200, few: 60 })
 const CODE_BYTES = 1500
 const INSTRUCTIONS = 3000
 const VECTORS = [0, 1, 3, 6, 7, 11, 12, 13, 14, 0x40]

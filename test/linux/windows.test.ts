@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type BootOptions, type BootResult, boot } from '../../src/run/boot/boot.ts'
 import { ending, mib } from '../tools/boot-tools.ts'
+import { howMany, sampled } from '../tools/sample.ts'
 
 /** A domU whose toolstack gives it no map: RAM from 0 to the end of its memory, and 8 MiB of slack. */
 function domU(memory: number, options: BootOptions = {}): BootResult {
@@ -38,7 +39,7 @@ test('a buffer directly below the end crashes iff 1 <= pages mod 512 <= u, from 
       assert.equal(crashes(result), inWindow, `0x${pages.toString(16)} pages, v_end ${vEnd} MiB`)
       if (inWindow) assert.equal(ending(result), `pin 0x${(pages - u - 1).toString(16)} in call 1`)
     }),
-    { seed: 20110501, numRuns: 60 },
+    { seed: 20110501, numRuns: howMany({ all: 60, few: 20 }) },
   )
 })
 
@@ -53,7 +54,7 @@ test('memory of whole MiB, up to 4 GiB, never crashes', () => {
     fc.property(fc.integer({ min: 64, max: 4096 }), (size) => {
       assert.equal(ending(domU(mib(size))), 'booted', `${size} MiB`)
     }),
-    { seed: 20110502, numRuns: 15, examples: [[4095], [4096]] },
+    { seed: 20110502, numRuns: howMany({ all: 15, few: 6 }), examples: [[4095], [4096]] },
   )
 })
 
@@ -74,7 +75,7 @@ test('above 4 GiB only 4097-4104, 5127-5128, 6151-6152 and 7175-7176 MiB do not 
       assert.equal(crashes(result), true, `${size} MiB`)
       assert.equal(result.call, 2, `${size} MiB`)
     }),
-    { seed: 20110503, numRuns: 6 },
+    { seed: 20110503, numRuns: howMany({ all: 6, few: 2 }) },
   )
 })
 
@@ -95,7 +96,7 @@ test('rc1 to rc4 put the extra region right above memory: nearly every size abov
       assert.equal(crashes(result), true, `${size} MiB`)
       assert.equal(result.call, 1, `${size} MiB`)
     }),
-    { seed: 20110504, numRuns: 10 },
+    { seed: 20110504, numRuns: howMany({ all: 10, few: 4 }) },
   )
 })
 
@@ -123,7 +124,7 @@ test('the workaround: a domU from 4104 MiB on faults in the second tail, others 
     fc.property(fc.integer({ min: 256, max: 6000 }), (size) => {
       assert.equal(ending(domU(mib(size), { linux: 'D' })), 'booted', `${size} MiB`)
     }),
-    { seed: 20110505, numRuns: 12, examples: [[7680], [9216]] },
+    { seed: 20110505, numRuns: howMany({ all: 12, few: 4 }), examples: [[7680], [9216]] },
   )
 })
 
@@ -135,7 +136,7 @@ const islands: [map: string, boots: number[], crashes: number[], pfn: string][] 
   ['dell-latitude-e6420-16g', [3136, 3200], [3264, 3328, 4096], '0xca5fe'],
 ]
 
-for (const [map, boots, refused, pfn] of islands) {
+for (const [map, boots, refused, pfn] of sampled(islands, 2)) {
   test(`islands push the buffer down: ${map} crashes once dom0 has the memory below them`, () => {
     for (const size of boots) assert.equal(ending(boot({ map, memory: mib(size) })), 'booted', `${size} MiB`)
     for (const size of refused) {

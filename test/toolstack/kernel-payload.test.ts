@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { BadInput } from '../../src/bits/bad-input.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import { Random } from '../tools/random.ts'
+import { howMany } from '../tools/sample.ts'
 import { bzImage, tinyKernel } from '../tools/tiny-kernel.ts'
 import { needs } from '../tools/tools.ts'
 
@@ -23,7 +24,9 @@ function content(): Buffer {
   const random = new Random(7)
   const noise = Buffer.from(Array.from({ length: 70_000 }, () => random.between(0, 255)))
   const text = Buffer.from('the quick brown fox '.repeat(4000))
-  return tinyKernel(Buffer.concat([realCode(3 << 20), noise, Buffer.alloc(300_000), text, noise]))
+  return tinyKernel(
+    Buffer.concat([realCode(howMany({ all: 3, few: 1 }) << 20), noise, Buffer.alloc(300_000), text, noise]),
+  )
 }
 
 const packed = (command: string, words: readonly string[], input: Uint8Array): Buffer => {

@@ -17,7 +17,7 @@ const boots: Record<string, BootOptions> = {
   'a domU': { linux: 'D', domain: 'domU', memory: 0x48000 },
 }
 
-for (const [name, options] of sampled(Object.entries(boots), 2)) {
+for (const [name, options] of sampled(Object.entries(boots), 4)) {
   test(`counts after a boot: ${name}`, () => {
     const { xen } = runBoot(planBoot(options))
     assert.deepEqual(recountMachine(xen), [])

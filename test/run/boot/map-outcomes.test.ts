@@ -42,7 +42,7 @@ const rows: Row[] = [
   { map: 'amd-8g-2009', B: 'pin 0x1ff478 in call 2', C0: 'fault 0x1ffef7' },
 ]
 
-for (const { map, B, C0, C } of sampled(rows, 3)) {
+for (const { map, B, C0, C } of sampled(rows, 6)) {
   test(`${map}: A, B, C0, C and D`, () => {
     const run = (linux: string): BootResult => boot({ map, linux })
     assert.equal(ending(run('A')), 'booted', 'A')

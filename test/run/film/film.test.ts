@@ -28,7 +28,7 @@ const BOOTS: readonly BootOptions[] = [
   { linux: 'E', map: 'msi-h61m-p23-8g', memory: GIB },
 ]
 
-for (const options of sampled(BOOTS, 2)) {
+for (const options of sampled(BOOTS, 3)) {
   test(`a film of ${JSON.stringify(options)} is what happened`, () => {
     const film = new Film(makeFilm(options))
     const lines: string[] = []

@@ -38,7 +38,7 @@ function assertAgreement(
 
 for (const { folder, xen } of RECORDED) {
   /** Scripts by hand, one rule each, are all taken; of the random ones a part. */
-  const fuzz = sampled([...recordings(`${folder}/fuzz`), ...recordings(`${folder}/fuzz-domu`)], 4)
+  const fuzz = sampled([...recordings(`${folder}/fuzz`), ...recordings(`${folder}/fuzz-domu`)], 10)
   const hand = [...recordings(`${folder}/hand`), ...recordings(`${folder}/hand-domu`)]
   const expected = fuzz.length * 300
 
