@@ -10,6 +10,7 @@ import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snap
 import { tableFor } from '../../src/toolstack/layouts/start-of-day.ts'
 import { traceLine } from '../../src/trace/export.ts'
 import type { Hypervisor } from '../../src/xen/hypervisor.ts'
+import { HOLES } from '../../src/xen/versions/holes.ts'
 import { framesOf } from '../../test/tools/pv-machine.ts'
 import { BASE, TEXT, tinyKernel } from '../../test/tools/tiny-kernel.ts'
 import { Wrong } from '../target.ts'
@@ -305,10 +306,15 @@ function prepare(machine: KernelMachine, program: Program): void {
   start.vcpu.setVa(4, Number((names(STACK_TOP) ?? 0n) & 0xffff_ffff_ffffn))
 }
 
-/** Everything that is wrong with a machine; the Xen of 2011 has holes that break its safety, but none that breaks its counts. */
+/**
+ * Everything that is wrong with a machine. A Xen with a hole by which guests write their own tables promises nothing: XSA-148's
+ * large page has the tables among its memory, and a store there changes who holds what behind Xen's back.
+ */
 function wrongs(xen: Hypervisor): string[] {
+  const open = HOLES.filter(({ advisory }) => xen.version.holes.includes(advisory))
+  if (open.some(({ property }) => property === 'writable-table')) return []
   const all = auditMachine(xen)
-  return xen.version.holes.length === 0 ? all : all.filter((says) => says.startsWith('count'))
+  return open.length === 0 ? all : all.filter((says) => says.startsWith('count'))
 }
 
 export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
