@@ -40,7 +40,8 @@ test('a wrong name or option is one line, with the nearest, and measures nothing
 test('what a bench needs and is not here is one line', () => {
   const empty = mkdtempSync(join(tmpdir(), 'xenolith-bench-'))
   try {
-    const { status, stdout, stderr } = bench(['debian'], { TMPDIR: empty, CI: '' })
+    // No program of the system is found, so that nothing is downloaded.
+    const { status, stdout, stderr } = bench(['debian'], { TMPDIR: empty, PATH: empty, CI: '' })
     assert.deepEqual([status, stdout], [2, ''])
     // Before it stands which QEMU there is.
     assert.match(stderr, /^(?:debian: .*\n)?bench: debian: [^\n]+\n$/)
