@@ -11,7 +11,15 @@ import { type DomULayout, layoutDomU } from './layouts/domu.ts'
 export type DomUPlan = Required<
   Pick<
     DomainSource,
-    'id' | 'nrPages' | 'image' | 'imageName' | 'initrd' | 'commandLine' | 'storePort' | 'consolePort'
+    | 'id'
+    | 'nrPages'
+    | 'image'
+    | 'imageName'
+    | 'initrd'
+    | 'commandLine'
+    | 'storePort'
+    | 'consolePort'
+    | 'memoryMap'
   >
 >
 

@@ -91,6 +91,8 @@ const DomainForm = v.strictObject({
   ports: listOf(PortForm, MAX_PORTS),
   /** How many frames its grant table has. */
   grants: whole(0, 64),
+  /** Where the map ends that it was given; null where it was given none. */
+  mapPages: v.nullable(whole(1, MAX_FRAMES)),
 })
 
 const RangesForm = listOf(v.strictObject({ start: Frame, end: whole(0, MAX_FRAMES) }), 2 ** 21)
