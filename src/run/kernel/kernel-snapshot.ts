@@ -6,6 +6,7 @@ import { restoreCpu, saveCpu } from '../../cpu/saved-cpu.ts'
 import { checkedJson } from '../../files/checked.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
+import { portLimit } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain, Port } from '../../xen/domain.ts'
@@ -70,7 +71,7 @@ function headOf(
 ): Written {
   const { domain, storeMfn, consoleMfn } = start
   const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
-  const { sharedInfo, memoryMap, grantFrames, backendPages, ...rest } = more
+  const { sharedInfo, memoryMap, grantFrames, backendPages, maxPort, ...rest } = more
   return {
     xen: xen.version.name,
     name,
@@ -135,6 +136,7 @@ export function restoreSnapshot(
   const domain = xen.addDomain(DOMAIN_ID, false)
   const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
+  domain.maxPort = portLimit(xen.version)
   grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
   const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
