@@ -385,6 +385,12 @@ export abstract class Hypervisor implements Host {
 
   // ---- messages ----
 
+  /** A guest that ends has written to Xen's console all it will: what it has begun there is a line. */
+  endConsoleLine(domain: Domain): void {
+    if (domain.consoleLine !== '') this.console.guest(domain.consoleLine)
+    domain.consoleLine = ''
+  }
+
   /** Print one of Xen's lines about the current vCPU, which is told the facts that its wordings name. */
   log<Id extends MessageId>(id: Id, ...[facts]: Facts<Id>): void {
     this.print(id, facts ?? {})

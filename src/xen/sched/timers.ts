@@ -50,6 +50,7 @@ export function fireTimers(xen: Hypervisor, vcpu: PvVcpu): void {
 
 /** The guest has not fed its watchdog: that is its end. Xen: domain_watchdog_timeout(). */
 function watchdogFired(xen: Hypervisor, domain: Domain): never {
+  xen.endConsoleLine(domain)
   xen.console.xen(`Watchdog timer fired for domain ${domain.id}`)
   domain.shutdown = domain.shutdownCode ?? SHUTDOWN.watchdog
   throw new DomainCrash(`domain ${domain.id} shut down by its watchdog`)
