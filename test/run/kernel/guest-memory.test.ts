@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { PAGE, REGION } from '../../../src/bits/address.ts'
-import { kernelSpec } from '../../../src/cli/verbs/boot/kernel-spec.ts'
+import { kernelHeader, kernelOfHeader, kernelSpec } from '../../../src/cli/verbs/boot/kernel-spec.ts'
 import { ARGUMENTS } from '../../../src/machine/vcpu/vcpu.ts'
 import { KernelRun, type KernelSpec } from '../../../src/run/kernel/kernel-boot.ts'
 import { buildKernelMachine, type KernelMachine } from '../../../src/run/kernel/kernel-machine.ts'
@@ -57,6 +57,18 @@ test('maxmem of a configuration, and --no-e820', () => {
   assert.deepEqual(pagesOf('maxmem=32'), [0x2000, 0x2000, undefined])
   assert.deepEqual(pagesOf('memory=16'), [0x1000, undefined, undefined])
   assert.deepEqual(pagesOf('memory=16\nmaxmem=32', { memory: '64M', noE820: true }), [0x4000, 0x4000, false])
+})
+
+test('a trace says whether there was a map, and its run is made again with or without', () => {
+  const path = join(folder, 'traced')
+  writeFileSync(path, kernel.bytes)
+  for (const flags of [{ kernel: path, noE820: true }, { kernel: path }]) {
+    const spec = kernelSpec(flags)
+    const header = JSON.stringify({ kind: 'header', schema: 1, run: kernelHeader(flags, spec) })
+    assert.deepEqual(kernelOfHeader(header, 't'), spec)
+    assert.equal('hasMap' in spec, 'noE820' in flags)
+  }
+  assert.throws(() => kernelSpec({ restore: path, noE820: true }), /leave out --no-e820/)
 })
 
 test('a snapshot keeps the map, or that there is none', () => {
