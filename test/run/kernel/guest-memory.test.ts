@@ -81,6 +81,35 @@ test('a snapshot keeps the map, or that there is none', () => {
   }
 })
 
+test('a snapshot keeps what a guest has told Xen: watchdogs, ports, where the time goes', () => {
+  const run = new KernelRun({ kernel, memory: PAGES })
+  const { domain } = run.machine.start
+  const { xen } = run.machine
+  const [vcpu] = domain.vcpus
+  domain.watchdogs[1] = xen.clock.now + 0xffff_ffff * 1e9
+  Object.assign(domain, { shutdownCode: 3, cmosIndex: 0x8f, pciAddress: 0x8000_0000 })
+  Object.assign(vcpu, {
+    ioBitmap: { at: 0x1000, ports: 0x400 },
+    nmiPending: true,
+    nmiMasked: true,
+    timeAt: 0x2000,
+  })
+  const again = new KernelRun({ restore: { name: 's', bytes: run.snapshot() } }).machine.start.domain
+  const told = (of: typeof domain): unknown => [
+    of.watchdogs,
+    [of.shutdownCode, of.cmosIndex, of.pciAddress, of.maxPort],
+    of.vcpus.map(({ ioBitmap, nmiPending, nmiMasked, timeAt, down }) => [
+      ioBitmap,
+      nmiPending,
+      nmiMasked,
+      timeAt,
+      down,
+    ]),
+  ]
+  assert.deepEqual(told(again), told(domain))
+  assert.equal(domain.maxPort, 1023)
+})
+
 test('what Xen shares with a real kernel is RAM that the M2P speaks of, and nobody is given it', () => {
   const { xen, start } = machineOf({})
   const { domain, vcpu } = start

@@ -23,6 +23,8 @@ const Frame = whole(0, MAX_FRAMES - 1)
 const Time = v.pipe(v.number(), v.minValue(-(2 ** 63)), v.maxValue(2 ** 63))
 /** A tick is due one period from now. */
 const NextTick = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 64))
+/** So many seconds from now as 32 bits say. */
+const Due = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 63))
 const Clock = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 53))
 /** A moment that may never come. */
 const Deadline = v.pipe(
@@ -88,7 +90,7 @@ const DomainForm = v.strictObject({
   maxPages: Word,
   assist: Word,
   shutdownCode: v.nullable(whole(0, 0xff)),
-  watchdogs: v.pipe(v.array(v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 54)))), v.length(2)),
+  watchdogs: v.pipe(v.array(v.nullable(Due)), v.length(2)),
   cmosIndex: whole(0, 0xff),
   pciAddress: Word,
   consoleLine: text(2 ** 16),
