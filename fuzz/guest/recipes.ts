@@ -392,7 +392,9 @@ const eventChannel: Recipe = (v) => {
         : port
   const words = [`${first}${v.once(3) ? `+0x${v.upTo(3)}00000000` : ''}`, v.once(2) ? '0' : port, '0']
   const compat = v.once(10)
-  return withList(v, compat ? [String(command), ...words] : words, (at) =>
+  // The old form has its structure four bytes behind the command.
+  const old = [`${command}+0x${v.upTo(8)}00000000`, ...words.slice(1)]
+  return withList(v, compat ? old : words, (at) =>
     compat ? `call ${H.event_channel_op_compat} ${at}` : `call ${H.event_channel_op} ${command} ${at}`,
   )
 }

@@ -117,6 +117,11 @@ export const KERNEL: readonly OptionSpec[] = [
     default: '0',
   },
   {
+    name: 'no-e820',
+    kind: 'flag',
+    help: 'give the guest no memory map: its kernel makes its own',
+  },
+  {
     name: 'batch',
     kind: 'flag',
     help: "no terminal: print the console, in the guest's own time, until it ends",
@@ -165,7 +170,17 @@ export const KERNEL: readonly OptionSpec[] = [
 ].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 /** What makes a real kernel's run what it is. */
-const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout', 'console-limit']
+const OF_A_RUN = [
+  'kernel',
+  'ramdisk',
+  'restore',
+  'name',
+  'seed',
+  'no-e820',
+  'input',
+  'timeout',
+  'console-limit',
+]
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 export const RUN: readonly OptionSpec[] = [

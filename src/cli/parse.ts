@@ -62,6 +62,8 @@ function addOptions(command: Command, specs: readonly OptionSpec[]): void {
   for (const spec of specs) {
     const flags = spec.kind === 'flag' ? `--${spec.name}` : `--${spec.name} <${spec.argument}>`
     const option = new Option(flags, spec.help)
+    // A flag that begins with `no-` is one like others, and not the opposite of an option that is on.
+    option.negate = false
     if (spec.kind === 'list') {
       option.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value])
     } else if (spec.kind === 'choice') {

@@ -2,8 +2,9 @@ import { PAGE } from '../bits/address.ts'
 import { BadInput } from '../bits/bad-input.ts'
 import type { Vcpu } from '../machine/vcpu/vcpu.ts'
 import { START_INFO } from '../xen/abi.ts'
-import type { Domain } from '../xen/domain.ts'
+import { type Domain, LAST_PORT } from '../xen/domain.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
+import type { XenVersion } from '../xen/versions/version.ts'
 import { buildDomain, type DomainSource } from './build-domain.ts'
 import { type DomULayout, layoutDomU } from './layouts/domu.ts'
 
@@ -11,7 +12,15 @@ import { type DomULayout, layoutDomU } from './layouts/domu.ts'
 export type DomUPlan = Required<
   Pick<
     DomainSource,
-    'id' | 'nrPages' | 'image' | 'imageName' | 'initrd' | 'commandLine' | 'storePort' | 'consolePort'
+    | 'id'
+    | 'nrPages'
+    | 'image'
+    | 'imageName'
+    | 'initrd'
+    | 'commandLine'
+    | 'storePort'
+    | 'consolePort'
+    | 'memoryMap'
   >
 >
 
@@ -28,6 +37,11 @@ export type StartOfDay = {
 /** What the toolstack lets a guest have beyond its memory: LIBXL_MAXMEM_CONSTANT. */
 const SPARE_PAGES = (1 << 20) / PAGE
 
+/** The highest event channel of a domU: xl's `event_channels` when nothing is said, where Xen lets it be said. */
+export function portLimit(version: XenVersion): number {
+  return version.abi.limitsPorts ? 1023 : LAST_PORT
+}
+
 /**
  * Lay out and build a domU from a kernel's image.
  *
@@ -43,6 +57,7 @@ export function buildDomU(xen: Hypervisor, plan: DomUPlan): StartOfDay {
   }
   const maxPages = nrPages + SPARE_PAGES
   const { domain, vcpu, p2m } = buildDomain(xen, layout, { ...plan, privileged: false, maxPages })
+  domain.maxPort = portLimit(xen.version)
   return {
     domain,
     vcpu,

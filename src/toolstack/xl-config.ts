@@ -7,6 +7,8 @@ export type XlConfig = {
   readonly ramdisk?: string
   /** MiB. */
   readonly memory?: number
+  /** MiB that it may come to have; `memory` when left out. */
+  readonly maxmem?: number
   readonly append?: string
   /** What it also says, and what has no meaning for a guest without devices, by name. */
   readonly ignored: readonly string[]
@@ -64,7 +66,7 @@ export function parseXlConfig(text: string, source: string): XlConfig {
   const [extra, root, commandLine] = [word('extra'), word('root'), word('cmdline')]
   const parts = [root === undefined ? undefined : `root=${root}`, extra].filter((part) => part !== undefined)
   const ignored = [...values.keys()].filter((name) => !SILENT.has(name))
-  const memory = number('memory')
+  const [memory, maxmem] = [number('memory'), number('maxmem')]
   const [name, kernel, ramdisk] = [word('name'), word('kernel'), word('ramdisk')]
   const append = commandLine ?? (parts.length > 0 ? parts.join(' ') : undefined)
   return {
@@ -72,6 +74,7 @@ export function parseXlConfig(text: string, source: string): XlConfig {
     ...(kernel === undefined ? {} : { kernel }),
     ...(ramdisk === undefined || ramdisk === '' ? {} : { ramdisk }),
     ...(memory === undefined ? {} : { memory }),
+    ...(maxmem === undefined ? {} : { maxmem }),
     ...(append === undefined ? {} : { append }),
     ignored: ignored.filter((setting) => setting !== 'vcpus' || vcpus !== 1),
   }

@@ -35,9 +35,18 @@ export type Domain = {
   crashed: boolean
   /** Why the guest shut itself down, or null while it runs: Xen's SHUTDOWN_* numbers. */
   shutdown: number | null
+  /** The reason that a shutdown will have, where the guest has said it before: SCHEDOP_shutdown_code. */
+  shutdownCode: number | null
+  /** When each of the domain's two watchdogs ends it, in nanoseconds; null for one that is not in use. */
+  readonly watchdogs: (number | null)[]
+  /** What was written last to port 0x70 and, as four bytes, to 0xcf8: a guest reads it back. */
+  cmosIndex: number
+  pciAddress: number
   /** What the guest has written to the console since its last newline. */
   consoleLine: string
   sharedInfo: number
+  /** The highest port that it may have: max_evtchn_port. */
+  maxPort: number
   /** Event channels by port. */
   readonly ports: Ports
   /** Frames of the grant table. */
@@ -47,6 +56,9 @@ export type Domain = {
   /** The memory map that the toolstack gave it, or null: then the hypercall is not there. */
   memoryMap: readonly E820Entry[] | null
 }
+
+/** The last port of the two-level layout of a 64-bit guest: 64 words of 64 ports. */
+export const LAST_PORT = 4095
 
 /** A domain with nothing in it. Its vCPUs and frames come from the builder. */
 export function emptyDomain(id: number, owner: number, privileged: boolean): Domain {
@@ -60,8 +72,13 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     assist: 0,
     crashed: false,
     shutdown: null,
+    shutdownCode: null,
+    watchdogs: [null, null],
+    cmosIndex: 0,
+    pciAddress: 0,
     consoleLine: '',
     sharedInfo: 0,
+    maxPort: LAST_PORT,
     ports: [],
     grantFrames: [],
     backendPages: [],

@@ -40,6 +40,11 @@ export type HostMemory = {
   readonly passedThrough?: readonly FrameRange[]
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
+  /**
+   * RAM that Xen keeps for its own frames: what it shares with guests, and its tables. Guests of 2011 look up the pfn of
+   * shared_info, so it has to be where the M2P has an entry. Left out, these frames lie far behind RAM.
+   */
+  readonly xenHeap?: FrameRange
 }
 
 /** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
@@ -112,6 +117,8 @@ export abstract class Hypervisor implements Host {
   /** By the number of the port. */
   private readonly calls: Call[] = []
   private nextXenHeap: number
+  /** The next frame of the host's `xenHeap`, as long as there is one. */
+  private nextInRam: number
 
   constructor(version: XenVersion, host: HostMemory, memory: Memory, frames: XenFrames = {}) {
     this.version = version
@@ -119,9 +126,10 @@ export abstract class Hypervisor implements Host {
     this.memory = memory
     this.console = new Console(() => this.sink)
     this.update = newUpdate(this.domIo)
-    this.heap = new Heap(host.ram)
+    this.heap = new Heap(host.xenHeap === undefined ? host.ram : without(host.ram, host.xenHeap))
+    this.nextInRam = host.xenHeap?.start ?? 0
     this.maxPage = Math.max(0, ...host.ram.map((r) => r.end))
-    // Xen's own frames lie far behind the machine's RAM, so that a guest may own all of it and what follows is nothing.
+    // The M2P lies far behind the machine's RAM, so that a guest may own all of it and what follows is nothing.
     const covered = Math.ceil(this.maxPage / 0x10000) * 0x10000
     const heapStart = MAX_FRAMES - 0x10000
     const tableStart = heapStart - Math.ceil(covered / 512 / 0x10000) * 0x10000
@@ -268,7 +276,9 @@ export abstract class Hypervisor implements Host {
   }
 
   private takeXenFrame(place: number | undefined): number {
-    if (place === undefined) return this.nextXenHeap++
+    if (place === undefined) {
+      return this.nextInRam < (this.host.xenHeap?.end ?? 0) ? this.nextInRam++ : this.nextXenHeap++
+    }
     this.heap.takeFrame(place)
     return place
   }
@@ -375,6 +385,12 @@ export abstract class Hypervisor implements Host {
 
   // ---- messages ----
 
+  /** A guest that ends has written to Xen's console all it will: what it has begun there is a line. */
+  endConsoleLine(domain: Domain): void {
+    if (domain.consoleLine !== '') this.console.guest(domain.consoleLine)
+    domain.consoleLine = ''
+  }
+
   /** Print one of Xen's lines about the current vCPU, which is told the facts that its wordings name. */
   log<Id extends MessageId>(id: Id, ...[facts]: Facts<Id>): void {
     this.print(id, facts ?? {})
@@ -425,4 +441,14 @@ export abstract class Hypervisor implements Host {
     const isHead = unscrubbed !== null && mfn % 2 === 0 && this.heap.isUnscrubbed(mfn + 1)
     return [freeCount, top + (isHead ? `${freeType.slice(0, -8)}00000001` : freeType)]
   }
+}
+
+/** What is left of ranges of frames when one of them is taken out. */
+function without(ranges: readonly FrameRange[], taken: FrameRange): FrameRange[] {
+  return ranges
+    .flatMap(({ start, end }) => [
+      { start, end: Math.min(end, taken.start) },
+      { start: Math.max(start, taken.end), end },
+    ])
+    .filter(({ start, end }) => end > start)
 }

@@ -28,6 +28,9 @@ function noTimers(): Timers {
 /** A record that Xen shares with a guest in a page of the guest's, which holds the page writable. */
 export type Place = { readonly mfn: number; readonly offset: number }
 
+/** Bits of ports, 0 for one that may be used: a 48-bit address of the guest's, and how many ports they are about. */
+export type IoBitmap = { readonly at: number; readonly ports: number }
+
 /**
  * A vCPU as Xen knows it: Xen's struct vcpu and its arch_vcpu. Registers, the root in use and translations are the
  * port's; what all vCPUs of a guest share is the domain's.
@@ -58,7 +61,9 @@ export type PvVcpu = {
   readonly timers: Timers
   /** It waits for an event. */
   blocked: boolean
-  /** It waits for one of these ports, or null. */
+  /** It was taken down, and does not run again: there is no other vCPU to bring it up. */
+  down: boolean
+  /** It polls these ports, or does not: null. Of one port it is told, of several or none that any of the domain's is pending. */
   polled: readonly number[] | null
   /** Where the guest wants to read for how long it ran and waited, a 48-bit address, or -1. */
   runstateAt: number
@@ -66,11 +71,18 @@ export type PvVcpu = {
   blockedNs: number
   /** Where the guest has its vcpu_info, or null while that is in shared_info. */
   vcpuInfo: Place | null
+  /** Where the guest wants to read the time as well, a 48-bit address, or -1. */
+  timeAt: number
+  /** An NMI waits for it; and its handler of NMIs has not left by iret yet. */
+  nmiPending: boolean
+  nmiMasked: boolean
   /** Where it has the run state and the time by physical address, too, or null. */
   runstateArea: Place | null
   timeArea: Place | null
   /** The I/O privilege level that the guest believes to have. */
   iopl: number
+  /** The bits, one a port, by which the guest lets itself use ports: where they are, and of how many ports. Null for none. */
+  ioBitmap: IoBitmap | null
   /** Bases of gs in the mode that does not run: the other one of kernel and processes. Two halves. */
   otherGsBase: readonly [lo: number, hi: number]
 }
@@ -94,13 +106,18 @@ export function newVcpu(domain: Domain, port: Vcpu): PvVcpu {
     ldtFrames: new Map(),
     timers: noTimers(),
     blocked: false,
+    down: false,
     polled: null,
     runstateAt: -1,
+    timeAt: -1,
+    nmiPending: false,
+    nmiMasked: false,
     blockedNs: 0,
     vcpuInfo: null,
     runstateArea: null,
     timeArea: null,
     iopl: 0,
+    ioBitmap: null,
     otherGsBase: [0, 0],
   }
 }

@@ -100,6 +100,7 @@ const SILENT = {
   boundAlready: EEXIST,
   isUp: EEXIST,
   noPortLeft: ENOSPC,
+  noWatchdog: ENOSPC,
   noRoom: ENOBUFS,
   outOfMemory: ENOMEM,
   debugRegister: 'debugRegister',

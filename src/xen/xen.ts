@@ -50,6 +50,7 @@ export class Xen extends Hypervisor {
     const rc = handler === undefined ? refuse(this, 'unknownCommand', { cmd: number }) : handler.call(call)
     if (domain.crashed) throw new DomainCrash(`domain ${domain.id} crashed`)
     if (domain.shutdown !== null) {
+      this.endConsoleLine(domain)
       throw new DomainCrash(`domain ${domain.id} shut down, reason ${domain.shutdown}`)
     }
     if (rc === PREEMPTED) {

@@ -60,6 +60,38 @@ reason: .dword 0`)
   assert.ok(linesOf(m).includes('Hi'), linesOf(m).join('\n'))
 })
 
+test('what a guest has written without a newline is not lost when it ends', () => {
+  const write = `
+        mov eax, console_io
+        xor edi, edi
+        mov esi, 3
+        lea rdx, [rip + message]
+        syscall
+        jmp go
+message: .text "Hi!"
+go:`
+  const stop = `
+        mov eax, sched_op
+        mov edi, 2
+        lea rsi, [rip + reason]
+        syscall
+reason: .dword 0`
+  // In 2011 a domU could write there, too: what earlyprintk=xen does first.
+  const m = new PvMachine('4.1')
+  assert.equal(m.load(write + stop).run(10_000), 'shutdown')
+  assert.deepEqual(linesOf(m), ['Hi!'])
+  const dying = new PvMachine('4.1')
+  assert.equal(dying.load(`${write}\n mov rax, [0]`).run(10_000), 'crash')
+  const lines = linesOf(dying)
+  assert.ok(
+    lines.indexOf('Hi!') >= 0 && lines.indexOf('Hi!') < lines.findIndex((l) => /crashed on cpu/.test(l)),
+  )
+  // Today it is refused, and the guest's own console is its ring.
+  const today = new PvMachine()
+  assert.equal(today.load(write + stop).run(10_000), 'shutdown')
+  assert.deepEqual(linesOf(today), [])
+})
+
 test('a guest without handlers dies of its fault, with a dump that knows its registers', () => {
   const m = new PvMachine('4.17', true)
   const guest = m.load(`

@@ -113,8 +113,9 @@ test('the guest moves its vcpu_info once, to a page of its own that can be writt
   assert.equal(vcpuInfoWords(m.xen, m.pv), m.xen.memory.frameWords(mfn) + 0x10)
   assert.deepEqual(m.frame(mfn, 0x40 + VCPU_INFO.pending_sel, 2), [0xffff_ffff, 0xffff_ffff])
   assert.equal(eventsMasked(m.xen, m.pv), true)
-  // What becomes pending now shows there.
+  // What becomes pending now shows there, to a guest that has looked at its events.
   m.xen.memory.u8[m.xen.memory.frameWords(mfn) * 4 + 0x40] = 0
+  m.xen.memory.u32[m.xen.memory.frameWords(mfn) + (0x40 + VCPU_INFO.pending_sel) / 4] = 0
   m.domain.ports[9] = { kind: 'ipi', vcpu: 0 }
   setPending(m.xen, m.domain, 9)
   assert.equal(m.vcpu.load8(m.data + 0x1040), 1)

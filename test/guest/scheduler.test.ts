@@ -67,6 +67,7 @@ function runTwo(): { text: string; instructions: number[]; now: number } {
       nrPages: PAGES,
       storePort: 1,
       consolePort: 2,
+      memoryMap: null,
     })
     new Xenstore(xen, start.domain, start.storeMfn, new Map())
     new ConsoleRing(xen, start.domain, start.consoleMfn, (bytes) => {

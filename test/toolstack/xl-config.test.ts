@@ -26,6 +26,7 @@ on_crash = destroy
     kernel: '/boot/vmlinuz',
     ramdisk: '/boot/initrd.img',
     memory: 512,
+    maxmem: 1024,
     append: 'root=/dev/xvda1 ro quiet init="/bin/sh"',
     ignored: ['disk', 'vif', 'on_crash'],
   })

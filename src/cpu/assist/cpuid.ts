@@ -14,6 +14,11 @@ const EXTENDED = [0, 2, 3, 4, 5, 6, 7, 8, 11, 13, 14, 15, 16, 20, 24, 29].reduce
   0,
 )
 const LAHF_IN_LONG_MODE = 1
+/** The last leaf of each range. Of the basic ones those from 2 on say nothing. */
+const LAST_LEAF = 13
+const LAST_EXTENDED = 0x8000_0008
+/** Family 15, model 107, stepping 1, as QEMU's qemu64: kernels ask the first Opterons for registers that Xen has not. */
+const SIGNATURE = 0x6_0fb1
 
 const NAME = 'Xenolith x86-64 core'
 
@@ -37,19 +42,19 @@ function text(value: string): number {
 }
 
 /**
- * The processor that the core is: x86-64 with SSE2, nothing newer, in the family of the first Opterons, so that programs
+ * The processor that the core is: QEMU's qemu64 without SSE3, which is x86-64 with SSE2 and nothing newer, so that programs
  * choose what it can do.
  */
 export function cpuid(leaf: number, _subleaf: number): CpuidValues {
   switch (leaf >>> 0) {
     case 0:
-      return [1, text('Auth'), text('cAMD'), text('enti')]
+      return [LAST_LEAF, text('Auth'), text('cAMD'), text('enti')]
     case 1:
-      return [0x0f51, (8 << 8) | (1 << 16), CX16, FEATURES]
+      return [SIGNATURE, (8 << 8) | (1 << 16), CX16, FEATURES]
     case 0x8000_0000:
-      return [0x8000_0008, text('Auth'), text('cAMD'), text('enti')]
+      return [LAST_EXTENDED, text('Auth'), text('cAMD'), text('enti')]
     case 0x8000_0001:
-      return [0x0f51, 0, LAHF_IN_LONG_MODE, EXTENDED]
+      return [SIGNATURE, 0, LAHF_IN_LONG_MODE, EXTENDED]
     case 0x8000_0002:
     case 0x8000_0003:
     case 0x8000_0004:

@@ -1,3 +1,4 @@
+import { PAGE } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
@@ -7,6 +8,7 @@ import { unpackInitrd, unpackKernel } from '../../toolstack/image/bzimage.ts'
 import { readImage } from '../../toolstack/image/image.ts'
 import type { DomULayout } from '../../toolstack/layouts/domu.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
+import type { E820Entry } from '../../xen/abi.ts'
 import type { HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
@@ -21,6 +23,10 @@ export type KernelOptions = {
   readonly ramdisk?: NamedFile
   /** Frames of 4 KiB; 512 MiB when it is left out. */
   readonly memory?: number
+  /** Frames that it may come to have one day, at least `memory`: where the map ends that it is given. As `memory` when left out. */
+  readonly maxMemory?: number
+  /** Whether the toolstack gives it a map, as xl does; without one the kernel makes its own. Default true. */
+  readonly hasMap?: boolean
   /** The kernel's command line. */
   readonly append?: string
   /** What the domain is called. */
@@ -41,6 +47,8 @@ const LEAST_FRAME_BYTES = 32
 export const DOMAIN_ID = 1
 /** The first MiB of the machine is never a guest's. */
 const FIRST_FRAME = 0x100
+/** Xen's own: shared_info, as many frames of a grant table as any version gives, and a few tables. */
+const XEN_PAGES = 0x80
 /** What a kernel may have, unpacked, however small its guest is: not all of it is loaded. */
 const LEAST_KERNEL_ROOM = 2 ** 28
 /** A prime number of nanoseconds: many seeds, many moments. */
@@ -67,9 +75,11 @@ export type KernelMachine = {
   readonly symbols: string | null
 }
 
-/** The machine under a domU: RAM enough. */
+/** The machine under a domU: RAM enough for it, and behind that for what Xen shares with it. */
 export function hostFor(nrPages: number): HostMemory {
-  return { ram: [{ start: 0, end: FIRST_FRAME + nrPages }], map: [] }
+  const end = FIRST_FRAME + nrPages
+  const xenHeap = { start: end, end: end + XEN_PAGES }
+  return { ram: [{ start: 0, end: xenHeap.end }], xenHeap, map: [] }
 }
 
 /**
@@ -86,9 +96,13 @@ export function buildKernelMachine(
 ): KernelMachine {
   const { kernel, ramdisk, append = '', name = 'guest' } = options
   const nrPages = options.memory ?? USUAL_PAGES
+  const maxPages = options.maxMemory ?? nrPages
+  if (maxPages < nrPages) {
+    throw new BadInput(`the guest's memory of ${nrPages} pages is more than the ${maxPages} that it may have`)
+  }
   const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
   progress('unpack')
-  const memoryBytes = nrPages * 4096
+  const memoryBytes = nrPages * PAGE
   const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))
   progress('read')
   const image = readImage(elf, kernel.name)
@@ -114,8 +128,10 @@ export function buildKernelMachine(
     nrPages,
     storePort: STORE_PORT,
     consolePort: CONSOLE_PORT,
+    memoryMap: options.hasMap === false ? null : guestMap(maxPages),
   })
-  const xenstore = new Xenstore(xen, start.domain, start.storeMfn, storeNodes(name, nrPages, start))
+  const nodes = storeNodes(name, { nrPages, maxPages }, start)
+  const xenstore = new Xenstore(xen, start.domain, start.storeMfn, nodes)
   const console = new ConsoleRing(xen, start.domain, start.consoleMfn, onOutput)
   // Two seeds give two moments of the first second.
   xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
@@ -123,13 +139,22 @@ export function buildKernelMachine(
   return { xen, name, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
 }
 
+/** The map that xl gives a PV guest: all that it may come to have, as one range. Xen: libxl__arch_domain_create(). */
+export function guestMap(maxPages: number): readonly E820Entry[] {
+  return [{ start: 0, end: maxPages * PAGE, type: 'usable' }]
+}
+
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */
-function storeNodes(name: string, nrPages: number, start: StartOfDay): ReadonlyMap<string, string> {
+function storeNodes(
+  name: string,
+  { nrPages, maxPages }: { readonly nrPages: number; readonly maxPages: number },
+  start: StartOfDay,
+): ReadonlyMap<string, string> {
   return new Map([
     ['name', name],
     ['domid', String(DOMAIN_ID)],
     ['vm', '/vm/00000000-0000-0000-0000-000000000001'],
-    ['memory/static-max', String(nrPages * 4)],
+    ['memory/static-max', String(maxPages * 4)],
     ['memory/target', String(nrPages * 4)],
     ['memory/videoram', '0'],
     ['cpu/0/availability', 'online'],

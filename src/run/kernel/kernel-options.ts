@@ -12,6 +12,7 @@ export type RawKernelOptions = RawBootOptions & {
   readonly timeout?: string
   readonly consoleLimit?: string
   readonly explain?: boolean
+  readonly noE820?: boolean
 }
 
 /** Options of models that have no meaning for a real kernel, as they are typed. */
@@ -47,7 +48,11 @@ export function kernelOptions(
     ...(raw.memory === undefined ? {} : { memory: raw.memory }),
     ...(raw.append === undefined ? {} : { append: raw.append }),
   })
-  const memory = typed.memory ?? (config?.memory === undefined ? undefined : config.memory * MIB)
+  // A guest of which xl is told the most only gets that at once.
+  const configured = config?.memory ?? config?.maxmem
+  const memory = typed.memory ?? (configured === undefined ? undefined : configured * MIB)
+  const maxMemory =
+    config?.maxmem === undefined ? undefined : Math.max(config.maxmem * MIB, typed.memory ?? 0)
   const append = typed.append ?? config?.append
   const name = raw.name ?? config?.name
   const timeLimit = number('--timeout', raw.timeout, 1e9)
@@ -61,6 +66,8 @@ export function kernelOptions(
   }
   return {
     ...(memory === undefined ? {} : { memory }),
+    ...(maxMemory === undefined ? {} : { maxMemory }),
+    ...(raw.noE820 === true ? { hasMap: false } : {}),
     ...(append === undefined ? {} : { append }),
     ...(name === undefined ? {} : { name }),
     ...(raw.xen === undefined ? {} : { xen: raw.xen }),

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
+import { PAGE } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import type { Cpu } from '../../cpu/cpu.ts'
 import { restoreCpu, saveCpu } from '../../cpu/saved-cpu.ts'
 import { checkedJson } from '../../files/checked.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
+import { portLimit } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain, Port } from '../../xen/domain.ts'
@@ -13,7 +15,7 @@ import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
-import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
+import { DOMAIN_ID, guestMap, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
 import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
 import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
 import { machineFault } from './snapshot/machine-fault.ts'
@@ -23,9 +25,9 @@ import { PackedReader, packed } from './snapshot/packed-stream.ts'
  * A machine in a file: what it is made of, the bytes of its frames, and what its parts keep outside of them. What can be
  * computed from that, as decoded instructions and translations, is not in it. The same machine makes the same file.
  *
- *     "xenolith snapshot 5", hash of the head | the head, a line of JSON | symbols and frames, packed
+ *     "xenolith snapshot 6", hash of the head | the head, a line of JSON | symbols and frames, packed
  */
-const MAGIC = 'xenolith snapshot 5 '
+const MAGIC = 'xenolith snapshot 6 '
 /** Free memory of a guest that was fragmented as far as can be; ordinary ones take some thousand bytes. */
 const LARGEST_HEAD = 2 ** 28
 
@@ -69,7 +71,7 @@ function headOf(
 ): Written {
   const { domain, storeMfn, consoleMfn } = start
   const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
-  const { sharedInfo, memoryMap, grantFrames, backendPages, ...rest } = more
+  const { sharedInfo, memoryMap, grantFrames, backendPages, maxPort, ...rest } = more
   return {
     xen: xen.version.name,
     name,
@@ -87,6 +89,7 @@ function headOf(
       ...rest,
       ports: Array.from(rest.ports, savedPort),
       grants: grantFrames.length,
+      mapPages: memoryMap === null ? null : memoryMap[0].end / PAGE,
     },
   }
 }
@@ -133,6 +136,7 @@ export function restoreSnapshot(
   const domain = xen.addDomain(DOMAIN_ID, false)
   const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
+  domain.maxPort = portLimit(xen.version)
   grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
   const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
@@ -177,7 +181,8 @@ function impossible(source: string, why: string): BadInput {
 
 /** What Xen knows of the domain and its vCPUs. Null, or what cannot be. */
 function restoreState(head: Head, xen: Hypervisor, domain: Domain): string | null {
-  const { ports, grants, ...fields } = head.domain
+  const { ports, grants, mapPages, ...fields } = head.domain
+  domain.memoryMap = mapPages === null ? null : guestMap(mapPages)
   Object.assign(domain, fields)
   xen.restore(head.hypervisor)
   for (const [n, { port, cpu: _cpu, ...saved }] of head.vcpus.entries()) {

@@ -26,13 +26,19 @@ function read(call: Call): OperationRequest | Refusal {
   return readOperation(call, OPERATIONS, arg32(call.port, 0), argVa(call.port, 1))
 }
 
-/** The same before 3.0.2: {u32 command, pad, structure}*. */
+/** Bytes of struct evtchn_op, by words: a command, and the largest of the structures. */
+const COMPAT_WORDS = 7
+
+/** The same before 3.0.2: {u32 command, structure}*, all of it read at once, and no command that came later. */
 export const eventChannelOpCompat = flat(readCompat, applyOperation)
 
 function readCompat(call: Call): OperationRequest | Refusal {
   const at = argVa(call.port, 0)
-  const command = wordsAt(call, at, 1)
-  return isRefusal(command) ? command : readOperation(call, OPERATIONS, command[0], at + 8)
+  const words = wordsAt(call, at, COMPAT_WORDS)
+  if (isRefusal(words)) return words
+  const [command] = words
+  if (command > EVTCHNOP.unmask) return refused(call.xen, 'unknownCommand', { cmd: command })
+  return readOperation(call, OPERATIONS, command, at + 4)
 }
 
 /** The operations, with what their structures say. */
@@ -63,13 +69,12 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [EVTCHNOP.reset, { words: 1, apply: reset }],
 ])
 
-/** Bind a port and tell the guest its number, at a word of the structure; when it cannot be told, the port is free again. */
+/** Bind a port and tell the guest its number, at a word of the structure. When it cannot be told, the port is bound all the same. */
 function bind(call: Call, { at }: OperationRequest, index: number, port: Port, domain = call.domain): number {
   const n = bindPort(domain, port)
-  if (n === -1) return refuse(call.xen, 'noPortLeft', { domid: domain.id })
-  const rc = giveWords(call, at + index * 4, [n])
-  if (rc !== 0) domain.ports[n] = undefined
-  return rc
+  return n === -1
+    ? refuse(call.xen, 'noPortLeft', { domid: domain.id })
+    : giveWords(call, at + index * 4, [n])
 }
 
 /** A domain that an operation names, and that the caller may act on. */
@@ -87,15 +92,12 @@ function bindInterdomain(call: Call, request: OperationRequest): number {
   const end = remote.ports[remotePort]
   const awaited = end?.kind !== 'unbound' ? -1 : end.remote === DOMID.SELF ? remote.id : end.remote
   if (end === undefined || awaited !== caller.id) return refuse(xen, 'badPort', { domid, port: remotePort })
-  const rc = bind(call, request, 2, { kind: 'interdomain', domain: remote, port: remotePort, vcpu: 0 })
-  if (rc !== 0) return rc
-  const port = caller.ports.findIndex(
-    (p) => p?.kind === 'interdomain' && p.domain === remote && p.port === remotePort,
-  )
+  const port = bindPort(caller, { kind: 'interdomain', domain: remote, port: remotePort, vcpu: 0 })
+  if (port === -1) return refuse(xen, 'noPortLeft', { domid: caller.id })
   remote.ports[remotePort] = { kind: 'interdomain', domain: caller, port, vcpu: end.vcpu }
   // What the other end has sent before there was anybody is told now.
   setPending(xen, caller, port)
-  return 0
+  return giveWords(call, request.at + 8, [port])
 }
 
 function bindVirq(call: Call, request: OperationRequest): number {

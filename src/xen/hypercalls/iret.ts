@@ -52,6 +52,8 @@ export function iret({ xen, domain, vcpu, port }: Call): number {
   port.code?.setSelector(SS, bySysret ? FLAT_SS : (frame[16] & 0xffff) | 3)
   port.set(RSP, ...word(7))
   if (hasOwnLevel(domain)) vcpu.iopl = (frame[12] >>> 12) & 3
+  // Whatever handler this is, NMIs may come again: async_exception_cleanup().
+  vcpu.nmiMasked = false
   setEventsMasked(xen, vcpu, (frame[12] & INTERRUPTS_ON) === 0)
   return 0
 }

@@ -1,10 +1,12 @@
 import { vaOf } from '../../bits/address.ts'
-import { PHYSDEV_OP, SCHED_OP, SHUTDOWN } from '../abi.ts'
+import { PHYSDEV_OP, SCHED_OP } from '../abi.ts'
 import type { Call } from '../call.ts'
+import { LAST_PORT } from '../domain.ts'
+import { isGuestRange } from '../mm/guest-copy.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
-import { isPending, MAX_PORTS } from '../sched/event-channels.ts'
+import { isPending } from '../sched/event-channels.ts'
 import { nanoseconds } from '../sched/timers.ts'
-import { eventsPending, setEventsMasked } from '../sched/vcpu-info.ts'
+import { eventsMasked, eventsPending, setEventsMasked } from '../sched/vcpu-info.ts'
 import { arg32, argVa, wordsAt } from './arguments.ts'
 import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
 
@@ -33,7 +35,9 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
     { words: 0, apply: ({ xen }, { command }) => refuse(xen, 'notAllowed', { cmd: command }) },
   ],
   // {u32 reason}
-  [SCHED_OP.shutdown_code, { words: 1, apply: () => 0 }],
+  [SCHED_OP.shutdown_code, { words: 1, apply: setShutdownCode }],
+  // {u32 id, u32 seconds}
+  [SCHED_OP.watchdog, { words: 2, apply: watchdog }],
 ])
 
 /** sched_op as it was before 3.0.2: sched_op(command, argument). All of it is in registers: there is nothing to read. */
@@ -59,31 +63,60 @@ function block({ xen, vcpu }: Call): number {
   return 0
 }
 
-function shutDown({ xen, domain }: Call, reason: number): number {
-  if (reason > SHUTDOWN.soft_reset) return refuse(xen, 'badArgument', { shutdown: reason })
-  domain.shutdown = reason
+/** Xen takes any byte for a reason, and the first one that it was told counts: domain_shutdown(). */
+function shutDown({ domain }: Call, reason: number): number {
+  domain.shutdown = domain.shutdownCode ?? reason & 0xff
   return 0
 }
 
-/** Wait for one of the ports while events are masked. A timeout of 0 is none. */
+function setShutdownCode({ domain }: Call, { words: [reason] }: OperationRequest): number {
+  domain.shutdownCode ??= reason & 0xff
+  return 0
+}
+
+/** The id 0 takes a watchdog that is not in use, and gives its number; no time gives it back. Xen: domain_watchdog(). */
+function watchdog({ xen, domain }: Call, { words: [id, seconds] }: OperationRequest): number {
+  const { watchdogs } = domain
+  const n = id === 0 ? watchdogs.indexOf(null) : id - 1
+  if (id > watchdogs.length || (id === 0 && seconds === 0)) return refuse(xen, 'badArgument', { id })
+  if (n === -1) return refuse(xen, 'noWatchdog', { domid: domain.id })
+  if (id !== 0 && watchdogs[n] === null) return refuse(xen, 'badArgument', { id })
+  watchdogs[n] = seconds === 0 ? null : xen.clock.now + seconds * 1e9
+  return id === 0 ? n + 1 : 0
+}
+
+/**
+ * Wait for one port, or with several or none for any, while events are masked. An event that may be delivered is a reason
+ * to go on at once; otherwise ports are looked at in order, so that one that is pending hides what is wrong with a later
+ * one. A timeout of 0 is none. Xen: do_poll().
+ */
 function poll(call: Call, { words }: OperationRequest): number {
   const { xen, domain, vcpu } = call
   const count = words[2]
   if (count > MOST_POLLED) return refuse(xen, 'badArgument', { count })
-  const list = wordsAt(call, vaOf(words[0], words[1]), count)
-  if (isRefusal(list)) return list.errno
-  const ports = [...list]
-  const beyond = ports.find((n) => n >= MAX_PORTS)
-  if (beyond !== undefined) return refuse(xen, 'badPort', { port: beyond })
-  if (ports.some((n) => isPending(xen, domain, n))) return 0
+  const list = vaOf(words[0], words[1])
+  if (!isGuestRange(list, count * 4)) return refuse(xen, 'unreadable', { va: list })
+  if (eventsPending(xen, vcpu) && !eventsMasked(xen, vcpu)) return 0
+  const ports: number[] = []
+  for (let i = 0; i < count; i++) {
+    const port = wordsAt(call, list + i * 4, 1)
+    if (isRefusal(port)) return port.errno
+    if (!mayBePolled(call, port[0])) return refuse(xen, 'badPort', { port: port[0] })
+    if (isPending(xen, domain, port[0])) return 0
+    ports.push(port[0])
+  }
   const timeout = nanoseconds(words[4], words[5])
-  vcpu.timers.poll = timeout === 0 ? Infinity : timeout
+  if (timeout !== 0) vcpu.timers.poll = timeout
   vcpu.polled = ports
   vcpu.blocked = true
   return 0
 }
 
-/** physdev_op(command, argument*): of it only the I/O privilege that every PV kernel asks for. Xen: do_physdev_op(). */
+function mayBePolled({ xen, domain }: Call, port: number): boolean {
+  return xen.version.rules.pollsBoundPorts ? domain.ports[port] !== undefined : port <= LAST_PORT
+}
+
+/** physdev_op(command, argument*): of it only the I/O privilege, by level and by port. Xen: do_physdev_op(). */
 export const physdevOp = flat(readPhysdev, applyOperation)
 
 function readPhysdev(call: Call): OperationRequest | Refusal {
@@ -93,8 +126,20 @@ function readPhysdev(call: Call): OperationRequest | Refusal {
 const PHYSDEV_OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   // {u32 level}
   [PHYSDEV_OP.set_iopl, { words: 1, apply: setIopl }],
-  [PHYSDEV_OP.set_iobitmap, { words: 1, apply: () => 0 }],
+  // {u64 bits*, u32 ports}
+  [PHYSDEV_OP.set_iobitmap, { words: 3, apply: setIoBitmap }],
 ])
+
+/** All ports that there are, and the bytes of as many bits. */
+const PORTS = 0x1_0000
+
+/** The bits stay in the guest's memory, and are looked at when it uses a port. */
+function setIoBitmap({ xen, vcpu }: Call, { words: [lo, hi, ports] }: OperationRequest): number {
+  const at = vaOf(lo, hi)
+  if (ports > PORTS || !isGuestRange(at, PORTS / 8)) return refuse(xen, 'badArgument', { ports })
+  vcpu.ioBitmap = { at, ports }
+  return 0
+}
 
 function setIopl({ xen, vcpu }: Call, { words: [level] }: OperationRequest): number {
   if (level > 3) return refuse(xen, 'badArgument', { level })

@@ -4,8 +4,9 @@ import { TYPE_CODE } from '../../bits/type-word.ts'
 import { SHUTDOWN, VCPU_INFO, VCPU_TIME, VCPUOP } from '../abi.ts'
 import type { Call } from '../call.ts'
 import { getPageType, putPageAndType } from '../mm/frame-type.ts'
+import { isGuestRange } from '../mm/guest-copy.ts'
 import { getPage, putPage } from '../mm/references.ts'
-import { addFacts, type Refusal, refuse, refused } from '../refusal.ts'
+import { addFacts, isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import { copyTime, RUNSTATE_BYTES, runstate, updateRunstate } from '../sched/time.ts'
 import { nanoseconds } from '../sched/timers.ts'
 import { moveVcpuInfo } from '../sched/vcpu-info.ts'
@@ -35,7 +36,7 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [VCPUOP.initialise, { words: 0, apply: ({ xen }) => refuse(xen, 'isUp') }],
   [VCPUOP.up, { words: 0, apply: () => 0 }],
   [VCPUOP.down, { words: 0, apply: takeDown }],
-  [VCPUOP.is_up, { words: 0, apply: () => 1 }],
+  [VCPUOP.is_up, { words: 0, apply: ({ vcpu }) => (vcpu.down ? 0 : 1) }],
   [
     VCPUOP.get_runstate_info,
     { words: 0, apply: (call, { at }) => giveWords(call, at, runstate(call.xen, call.vcpu)) },
@@ -48,6 +49,9 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   // {u64 deadline, u32 flags}
   [VCPUOP.set_singleshot_timer, { words: 3, apply: setSingleshotTimer }],
   [VCPUOP.stop_singleshot_timer, { words: 0, apply: stopSingleshotTimer }],
+  [VCPUOP.send_nmi, { words: 0, apply: sendNmi }],
+  // {u64 address}
+  [VCPUOP.register_vcpu_time_memory_area, { words: 2, apply: registerTime }],
   [VCPUOP.get_physid, { words: 0, apply: physicalId, isOffered: ({ xen }) => xen.version.abi.hasPhysicalId }],
   // {u64 address}
   [
@@ -70,15 +74,43 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [VCPUOP.register_vcpu_info, { words: 4, apply: registerVcpuInfo }],
 ])
 
-/** The last vCPU to go takes the domain with it. */
-function takeDown({ domain }: Call): number {
-  domain.shutdown = SHUTDOWN.poweroff
+/** The last vCPU to go takes the domain with it, or, in 2011, leaves a domain in which nothing runs. */
+function takeDown({ xen, domain, vcpu }: Call): number {
+  if (xen.version.rules.lastDownEndsDomain) domain.shutdown = domain.shutdownCode ?? SHUTDOWN.poweroff
+  else {
+    vcpu.down = true
+    vcpu.blocked = true
+  }
   return 0
 }
 
-function registerRunstate({ xen, vcpu }: Call, { words }: OperationRequest): number {
-  vcpu.runstateAt = vaOf(words[0], words[1])
-  updateRunstate(xen, vcpu)
+/** The argument is none; an NMI that waits already is not counted. */
+function sendNmi({ xen, port, vcpu }: Call): number {
+  if (arg32(port, 2) !== 0 || argHigh(port, 2) !== 0) return refuse(xen, 'badArgument')
+  vcpu.nmiPending = true
+  return 0
+}
+
+/** An address by which Xen is to write: anywhere but in its own range. 0 is none, which is -1 here. */
+function readArea({ xen }: Call, [lo, hi]: Uint32Array, bytes: number): { readonly va: number } | Refusal {
+  const va = vaOf(lo, hi)
+  return isGuestRange(va, bytes) ? { va: va === 0 ? -1 : va } : refused(xen, 'unwritable', { va })
+}
+
+function registerRunstate(call: Call, { words }: OperationRequest): number {
+  const area = readArea(call, words, RUNSTATE_BYTES)
+  if (isRefusal(area)) return area.errno
+  call.vcpu.runstateAt = area.va
+  updateRunstate(call.xen, call.vcpu)
+  return 0
+}
+
+/** The time, which is in the vcpu_info, by an address of the guest's as well. */
+function registerTime(call: Call, { words }: OperationRequest): number {
+  const area = readArea(call, words, VCPU_TIME.bytes)
+  if (isRefusal(area)) return area.errno
+  call.vcpu.timeAt = area.va
+  copyTime(call.xen, call.vcpu)
   return 0
 }
 

@@ -6,6 +6,7 @@ import { CR0, CR4, TASK_SWITCHED } from './control-registers.ts'
 import { type Core, stepOver } from './core.ts'
 import { aliased, storeDebugRegister } from './debug-registers.ts'
 import { hasOwnLevel } from './exceptions.ts'
+import { isGranted, readPort, writePort } from './io-ports.ts'
 import { readMsr, writeMsr } from './msr.ts'
 
 /**
@@ -32,15 +33,32 @@ function hasPorts({ domain, vcpu, port }: Call): boolean {
 /** cli and sti: the flag is Xen's and stays; the guest masks events in its vcpu_info. */
 const interruptFlag: Emulation = (call) => hasPorts(call)
 
-/** A port that no device answers at reads as ones, and forgets what is written. */
+/** The port of an `in` or `out`: a byte of the instruction, or dx. */
+function portOf(core: Core, operand: Operand): number {
+  return operand.kind === 'immediate' ? operand.lo & 0xff : core.register(RDX) & 0xffff
+}
+
 const input: Emulation = (call, core, i) => {
-  if (!hasPorts(call)) return false
-  if (i.size === 1) core.setRegister(RAX, (core.register(RAX) | 0xff) >>> 0, core.registerHigh(RAX))
-  else if (i.size === 2) core.setRegister(RAX, (core.register(RAX) | 0xffff) >>> 0, core.registerHigh(RAX))
-  else core.setRegister(RAX, 0xffff_ffff, 0)
+  const [{ size }, from] = i.operands
+  const port = portOf(core, from)
+  if (!hasPorts(call) && !isGranted(call, port, size)) return false
+  const value = readPort(call.domain, port, size)
+  // A dword clears what is above it, as all of them do; smaller ones leave the rest of rax as it was.
+  if (size === 4) core.setRegister(RAX, value, 0)
+  else {
+    const mask = 2 ** (8 * size) - 1
+    core.setRegister(RAX, ((core.register(RAX) & ~mask) | value) >>> 0, core.registerHigh(RAX))
+  }
   return true
 }
-const output: Emulation = (call) => hasPorts(call)
+
+const output: Emulation = (call, core, i) => {
+  const [to, { size }] = i.operands
+  const port = portOf(core, to)
+  if (!hasPorts(call) && !isGranted(call, port, size)) return false
+  writePort(call.domain, port, size, core.register(RAX))
+  return true
+}
 
 /** What is emulated of a kernel only. */
 function inKernel(emulation: Emulation): Emulation {

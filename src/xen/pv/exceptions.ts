@@ -202,6 +202,7 @@ export function hasOwnLevel(domain: Domain): boolean {
 export function crashDomain(xen: Hypervisor, vcpu: PvVcpu): never {
   const { domain } = vcpu
   domain.crashed = true
+  xen.endConsoleLine(domain)
   xen.console.xen(`Domain ${domain.id} (vcpu#${vcpu.id}) crashed on cpu#0:`)
   dumpGuest(xen, vcpu)
   if (domain.id === 0) xen.console.xen(xen.version.messages.dom0Crashed)

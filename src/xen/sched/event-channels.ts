@@ -1,11 +1,11 @@
 import { SHARED_INFO, VCPU_INFO } from '../abi.ts'
-import type { Domain, Port } from '../domain.ts'
+import { type Domain, LAST_PORT, type Port } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { PvVcpu } from '../pv-vcpu.ts'
 import { vcpuInfoWords } from './vcpu-info.ts'
 
-/** The two-level layout of a 64-bit guest: 64 words of 64 ports. Port 0 is never given out. */
-export const MAX_PORTS = 4096
+/** Ports that there can be. Port 0 is never given out. */
+const MAX_PORTS = LAST_PORT + 1
 
 /** Ports come in buckets, of which a domain has as many as it has ever needed: those in them are valid. */
 const BUCKET_PORTS = 64
@@ -16,9 +16,9 @@ export function isValidPort(domain: Domain, port: number): boolean {
   return port < Math.min(MAX_PORTS, buckets * BUCKET_PORTS)
 }
 
-/** The lowest free port takes a binding. -1 when there is none. */
+/** The lowest free port takes a binding. -1 when there is none, or none that the domain may have. */
 export function bindPort(domain: Domain, port: Port): number {
-  for (let n = 1; n < MAX_PORTS; n++) {
+  for (let n = 1; n <= domain.maxPort; n++) {
     if (domain.ports[n] === undefined) {
       domain.ports[n] = port
       return n
@@ -49,7 +49,12 @@ export function setPending(xen: Hypervisor, domain: Domain, port: number): void 
   u32[pending] |= bit
   if ((u32[shared + SHARED_INFO.evtchn_mask / 4 + word] & bit) === 0) select(xen, domain, port)
   // A vCPU that polls does so with its events masked.
-  for (const vcpu of domain.vcpus) if (vcpu.polled?.includes(port)) wake(vcpu)
+  for (const vcpu of domain.vcpus) if (isPolledBy(vcpu, port)) wake(vcpu)
+}
+
+/** Whether a vCPU that polls is told of a port: Xen remembers one port, and of several none: evtchn_check_pollers(). */
+function isPolledBy({ polled }: PvVcpu, port: number): boolean {
+  return polled !== null && (polled.length !== 1 || polled[0] === port)
 }
 
 /** The port was masked and is not any more: what came meanwhile is told now. Xen: evtchn_2l_unmask(). */
@@ -64,18 +69,26 @@ export function unmaskPort(xen: Hypervisor, domain: Domain, port: number): void 
   if ((u32[shared + SHARED_INFO.evtchn_pending / 4 + word] & bit) !== 0) select(xen, domain, port)
 }
 
-/** Set the bit of the port's word in the selector, and with it that events are pending. */
+/**
+ * Set the bit of the port's word in the selector, and, where it was clear, that events are pending, which wakes the vCPU the
+ * first time only: evtchn_2l_set_pending(), vcpu_mark_events_pending().
+ */
 function select(xen: Hypervisor, domain: Domain, port: number): void {
   const { u8, u32 } = xen.memory
   const vcpu = domain.vcpus[domain.ports[port]?.vcpu ?? 0]
   const info = vcpuInfoWords(xen, vcpu)
-  u32[info + VCPU_INFO.pending_sel / 4 + (port >>> 11)] |= 1 << ((port >>> 6) & 31)
+  const at = info + VCPU_INFO.pending_sel / 4 + (port >>> 11)
+  const bit = (1 << ((port >>> 6) & 31)) >>> 0
+  if ((u32[at] & bit) !== 0) return
+  u32[at] |= bit
+  if (u8[info * 4 + VCPU_INFO.upcall_pending] !== 0) return
   u8[info * 4 + VCPU_INFO.upcall_pending] = 1
   wake(vcpu)
 }
 
-function wake(vcpu: PvVcpu): void {
-  vcpu.blocked = false
+/** Let a vCPU go on that waits: vcpu_unblock(). One that is down stays so. */
+export function wake(vcpu: PvVcpu): void {
+  vcpu.blocked = vcpu.down
   vcpu.polled = null
 }
 

@@ -55,9 +55,12 @@ export function updateRunstate(xen: Hypervisor, vcpu: PvVcpu): void {
 
 /** Write the time, which never changes, where the guest wants to have it as well. */
 export function copyTime(xen: Hypervisor, vcpu: PvVcpu): void {
-  if (vcpu.timeArea === null) return
+  const { timeArea, timeAt, port } = vcpu
+  if (timeArea === null && timeAt === -1) return
   const time = vcpuInfoWords(xen, vcpu) + VCPU_INFO.time / 4
-  xen.memory.u32.copyWithin(wordOf(xen, vcpu.timeArea), time, time + VCPU_TIME.bytes / 4)
+  const words = xen.memory.u32.slice(time, time + VCPU_TIME.bytes / 4)
+  if (timeArea !== null) xen.memory.u32.set(words, wordOf(xen, timeArea))
+  if (timeAt !== -1) copyToGuest(port, timeAt, words, words.length)
 }
 
 function wordOf(xen: Hypervisor, { mfn, offset }: Place): number {

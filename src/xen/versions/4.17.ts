@@ -57,6 +57,9 @@ export const xen417: XenVersion = {
     unregisteredSyscallTraps: true,
     checksSegmentBases: true,
     limitsPeriod: true,
+    pollsBoundPorts: true,
+    lastDownEndsDomain: true,
+    ioBitmapReachesEnd: true,
     unknownMsrsPass: false,
     hidesNewMsrs: true,
   },
@@ -89,6 +92,7 @@ export const xen417: XenVersion = {
     hidesRamSize: true,
     countsMap: true,
     hasPhysicalId: true,
+    limitsPorts: true,
     hasPhysicalAreas: false,
     calls: {
       [HYPERCALL.platform_op]: [ENOSYS, EPERM],

@@ -35,6 +35,8 @@ export type Abi = {
   readonly countsMap: boolean
   /** VCPUOP_get_physid exists: dom0's vCPU is pinned, a domU's is nowhere for long (between 4.1 and 4.14). */
   readonly hasPhysicalId: boolean
+  /** How many event channels a domain may have is the toolstack's to say: XEN_DOMCTL_set_max_evtchn (4.4). */
+  readonly limitsPorts: boolean
   /** The run state and the time can be had by physical address: VCPUOP 14 and 15 (4.18). */
   readonly hasPhysicalAreas: boolean
   /** Hypercalls that are not carried out, by number; memory_op's commands likewise. What is not here either is ENOSYS. */

@@ -108,6 +108,12 @@ export type Rules = {
   readonly multicallEndsInUserMode: boolean
   /** VCPUOP_set_periodic_timer refuses a period beyond STIME_DELTA_MAX, a quarter of all times (between 4.1 and 4.14). */
   readonly limitsPeriod: boolean
+  /** SCHEDOP_poll refuses a port that is not bound; in 2011 it refused numbers that no port can have (between 4.1 and 4.14). */
+  readonly pollsBoundPorts: boolean
+  /** VCPUOP_down of the last vCPU that is up ends the domain (between 4.1 and 4.14). */
+  readonly lastDownEndsDomain: boolean
+  /** The last port that a guest's I/O bitmap speaks of may be granted by it: guest_io_okay() (between 4.1 and 4.14). */
+  readonly ioBitmapReachesEnd: boolean
   /** A domU may write to Xen's console: xsm_console_io() allows it in verbose builds only (between 4.1 and 4.14). */
   readonly consoleForAll: boolean
 

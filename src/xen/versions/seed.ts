@@ -46,6 +46,9 @@ export const seed: XenVersion = {
     unregisteredSyscallTraps: false,
     checksSegmentBases: false,
     limitsPeriod: false,
+    pollsBoundPorts: false,
+    lastDownEndsDomain: false,
+    ioBitmapReachesEnd: false,
     unknownMsrsPass: true,
     hidesNewMsrs: false,
   },
@@ -77,6 +80,7 @@ export const seed: XenVersion = {
     hidesRamSize: false,
     countsMap: false,
     hasPhysicalId: false,
+    limitsPorts: false,
     hasPhysicalAreas: false,
     calls: {
       [HYPERCALL.platform_op]: [ENOSYS, EPERM],

@@ -367,6 +367,8 @@ const WRONG: readonly (readonly [words: readonly string[], message: RegExp])[] =
     /more than the guest's memory/,
   ],
   [['--kernel', good, '--memory', '16M', '--append', 'x'.repeat(1024)], /1024 characters/],
+  [[file('less.cfg', `kernel="${good}"\nmemory=32\nmaxmem=16`)], /more than the 4096 that it may have/],
+  [['--no-e820'], /--no-e820 is for real kernels; give --kernel/],
   [['--kernel', good, '--linux', 'C'], /--linux is for model kernels/],
   [['--kernel', good, '--expect', 'booted'], /--expect is for model kernels/],
   [['--kernel', good, '--seed', '-1'], /--seed -1 is not a whole number/],

@@ -4,6 +4,7 @@ import { BadInput, bootOptions, type RawBootOptions } from '../../../run/boot/bo
 import { loadMap, withTrace } from '../../files.ts'
 import { type Io, painted } from '../../io.ts'
 import type { KernelFlags } from './boot-kernel.ts'
+import { dashed } from './kernel-spec.ts'
 
 /** What `xenolith boot` takes beside the options of a boot. */
 export type BootFlags = RawBootOptions &
@@ -47,6 +48,7 @@ const OF_KERNELS = [
   'ramdisk',
   'name',
   'seed',
+  'noE820',
   'batch',
   'raw',
   'input',
@@ -56,10 +58,6 @@ const OF_KERNELS = [
   'explain',
   'systemMap',
 ] as const
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-}
 
 /**
  * The lines to show. The seed's log was taken without an early console, on which the kernel's own log would have shown: the

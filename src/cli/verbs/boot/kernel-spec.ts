@@ -46,7 +46,22 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** What a snapshot brings along. */
-const IN_SNAPSHOT = ['config', 'kernel', 'ramdisk', 'memory', 'append', 'name', 'seed', 'xen'] as const
+const IN_SNAPSHOT = [
+  'config',
+  'kernel',
+  'ramdisk',
+  'memory',
+  'append',
+  'name',
+  'seed',
+  'noE820',
+  'xen',
+] as const
+
+/** The name of an option as it is typed. */
+export function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
 
 /** What was typed, with the files read. Throws BadInput. */
 export function kernelSpec(
@@ -58,7 +73,7 @@ export function kernelSpec(
   const options = kernelOptions(flags, config)
   if (flags.restore !== undefined) {
     const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
-    if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${set}`)
+    if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${dashed(set)}`)
     return { ...withInput(flags, reader), ...options, restore: snapshotFile(flags.restore, reader) }
   }
   const given = (typed: string | undefined, inConfig: string | undefined): NamedFile | undefined => {
@@ -102,6 +117,7 @@ const IN_HEADER = [
   'name',
   'xen',
   'seed',
+  'noE820',
   'timeout',
   'consoleLimit',
   'input',
@@ -125,19 +141,23 @@ function hashOf(spec: KernelSpec): string {
 }
 
 /** Options as `kernelHeader` writes them. */
-const HeaderForm = v.record(v.picklist([...IN_HEADER, 'sha256']), text(4096))
+const HeaderForm = v.record(v.picklist([...IN_HEADER, 'sha256']), v.union([text(4096), v.literal(true)]))
+const WordsForm = v.record(v.string(), text(4096))
 
 /** The run of a trace of a real kernel; null for a trace of something else. Throws BadInput when a file is another by now. */
 export function kernelOfHeader(header: string, file: string): KernelSpec | null {
   const kernel = v.safeParse(v.object({ run: v.object({ kernel: v.looseObject({}) }) }), parsed(header))
   if (!kernel.success) return null
   const value = kernel.output.run.kernel
+  const what = `${file}:1: the header's kernel`
+  const { noE820, ...typed } = checked({ value, schema: HeaderForm, what })
   const { sha256, ...flags }: Partial<Record<string, string>> = checked({
-    value,
-    schema: HeaderForm,
-    what: `${file}:1: the header's kernel`,
+    value: typed,
+    schema: WordsForm,
+    what,
   })
-  const spec = kernelSpec(flags, configOf(flags, readRegularFile), readRegularFile)
+  const all = { ...flags, ...(noE820 === true ? { noE820 } : {}) }
+  const spec = kernelSpec(all, configOf(flags, readRegularFile), readRegularFile)
   if (hashOf(spec) === sha256) return spec
   throw new BadInput(
     `${file}:1: the kernel, its initrd or its input are not what they were when it was traced`,

@@ -23,6 +23,8 @@ const Frame = whole(0, MAX_FRAMES - 1)
 const Time = v.pipe(v.number(), v.minValue(-(2 ** 63)), v.maxValue(2 ** 63))
 /** A tick is due one period from now. */
 const NextTick = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 64))
+/** So many seconds from now as 32 bits say. */
+const Due = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 63))
 const Clock = v.pipe(v.number(), v.minValue(0), v.maxValue(2 ** 53))
 /** A moment that may never come. */
 const Deadline = v.pipe(
@@ -87,10 +89,16 @@ const DomainForm = v.strictObject({
   totPages: Word,
   maxPages: Word,
   assist: Word,
+  shutdownCode: v.nullable(whole(0, 0xff)),
+  watchdogs: v.pipe(v.array(v.nullable(Due)), v.length(2)),
+  cmosIndex: whole(0, 0xff),
+  pciAddress: Word,
   consoleLine: text(2 ** 16),
   ports: listOf(PortForm, MAX_PORTS),
   /** How many frames its grant table has. */
   grants: whole(0, 64),
+  /** Where the map ends that it was given; null where it was given none. */
+  mapPages: v.nullable(whole(1, MAX_FRAMES)),
 })
 
 const RangesForm = listOf(v.strictObject({ start: Frame, end: whole(0, MAX_FRAMES) }), 2 ** 21)
@@ -159,10 +167,15 @@ const VcpuForm = v.strictObject({
   timeArea: placeOf(32),
   timers: v.strictObject({ period: Time, nextTick: NextTick, singleshot: Deadline, poll: Deadline }),
   blocked: v.boolean(),
+  down: v.boolean(),
   polled: v.nullable(listOf(whole(0, MAX_PORTS - 1), 128)),
   runstateAt: Address,
+  timeAt: Address,
+  nmiPending: v.boolean(),
+  nmiMasked: v.boolean(),
   blockedNs: Clock,
   iopl: Word,
+  ioBitmap: v.nullable(v.strictObject({ at: whole(0, 2 ** 48 - 1), ports: whole(0, 0x1_0000) })),
   otherGsBase: Halves,
   gdtFrames: v.pipe(v.array(Frame), v.maxLength(14)),
   gdtEntries: whole(0, 14 * 512),

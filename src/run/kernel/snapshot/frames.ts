@@ -22,9 +22,9 @@ export const FIRST_OWN_FRAME = 0x100
 /** What of a machine is in a snapshot: groups of records by their numbers, frames by theirs. */
 export type SavedFrames = { readonly groups: readonly number[]; readonly frames: Uint32Array }
 
-/** One past the last frame of RAM. */
+/** One past the last frame of RAM that a guest can have: Xen's own ones lie behind it. */
 export function endOfRam(xen: Hypervisor): number {
-  return xen.maxPage
+  return xen.host.xenHeap?.start ?? xen.maxPage
 }
 
 /** Frames of Xen's own that it shares with the domain. */
