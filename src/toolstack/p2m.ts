@@ -14,11 +14,12 @@ export class P2m {
 
   /** A p2m of frames by pfn. */
   static of(frames: readonly number[]): P2m {
-    const runs: { pfn: number; mfn: number; count: number }[] = []
-    for (const [pfn, mfn] of frames.entries()) {
-      const last = runs.at(-1)
-      if (last !== undefined && last.mfn + last.count === mfn) last.count++
-      else runs.push({ pfn, mfn, count: 1 })
+    const runs: P2mRun[] = []
+    for (let pfn = 0, end = 0; pfn < frames.length; pfn = end) {
+      const mfn = frames[pfn]
+      end = pfn + 1
+      while (end < frames.length && frames[end] === mfn + end - pfn) end++
+      runs.push({ pfn, mfn, count: end - pfn })
     }
     return new P2m(runs)
   }

@@ -67,7 +67,9 @@ export function domUFrames(xen: Hypervisor, { recorded, kept }: WantedFrames, nr
 }
 
 function p2mBy(nrPages: number, frameOf: (pfn: number) => number): P2m {
-  return P2m.of(Array.from({ length: nrPages }, (_, pfn) => frameOf(pfn)))
+  const frames: number[] = []
+  for (let pfn = 0; pfn < nrPages; pfn++) frames.push(frameOf(pfn))
+  return P2m.of(frames)
 }
 
 function take(xen: Hypervisor, mfn: number, pfn: number): number {

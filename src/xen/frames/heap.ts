@@ -44,24 +44,23 @@ export class Heap {
   }
 
   save(): SavedHeap {
-    const copy = (ranges: readonly Range[]): Range[] => ranges.map(({ start, end }) => ({ start, end }))
     return {
-      ranges: copy(this.ranges),
-      freed: copy(this.freed),
-      lastResort: copy(this.lastResort),
+      ranges: copyOf(this.ranges),
+      freed: copyOf(this.freed),
+      lastResort: copyOf(this.lastResort),
       unscrubbed: [...this.unscrubbed],
     }
   }
 
   restore({ ranges, freed, lastResort, unscrubbed }: SavedHeap): void {
-    this.ranges = [...ranges]
+    this.ranges = copyOf(ranges)
     this.freed.length = 0
     this.isFreed.clear()
     for (const { start, end } of freed) {
       this.freed.push({ start, end })
       for (let mfn = start; mfn < end; mfn++) this.isFreed.add(mfn)
     }
-    this.lastResort.splice(0, this.lastResort.length, ...lastResort)
+    this.lastResort.splice(0, this.lastResort.length, ...copyOf(lastResort))
     this.unscrubbed.clear()
     for (const mfn of unscrubbed) this.unscrubbed.add(mfn)
   }
@@ -159,15 +158,20 @@ export class Heap {
   }
 }
 
+function copyOf(ranges: readonly Range[]): Range[] {
+  return ranges.map(({ start, end }) => ({ start, end }))
+}
+
 /** Take one frame out of a list of ranges. False when none has it. */
 function takeOut(ranges: { start: number; end: number }[], mfn: number): boolean {
   const i = ranges.findIndex((r) => r.start <= mfn && mfn < r.end)
   if (i === -1) return false
-  const { start, end } = ranges[i]
-  const rest = [
-    { start, end: mfn },
-    { start: mfn + 1, end },
-  ]
-  ranges.splice(i, 1, ...rest.filter((r) => r.end > r.start))
+  const range = ranges[i]
+  const { start, end } = range
+  // Domains are built frame by frame, mostly from an end of a range.
+  if (end - start === 1) ranges.splice(i, 1)
+  else if (mfn === start) range.start++
+  else if (mfn === end - 1) range.end--
+  else ranges.splice(i, 1, { start, end: mfn }, { start: mfn + 1, end })
   return true
 }
