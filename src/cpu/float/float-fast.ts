@@ -37,6 +37,8 @@ type Lanes = {
   readonly greater: number
   readonly exponent: V128
   readonly magnitude: V128
+  /** The smallest ordinary number: what a smaller one may have been rounded to, which is an underflow. */
+  readonly smallest: V128
   readonly one: V128
   /** Splits a significand in halves: 2^27 + 1, 2^12 + 1. */
   readonly splitter: V128
@@ -62,6 +64,7 @@ const SINGLE: Lanes = {
   greater: 59,
   exponent: four(0x7f80_0000),
   magnitude: four(0x7fff_ffff),
+  smallest: four(0x0080_0000),
   one: four(0x3f80_0000),
   splitter: four(0x4580_0800),
   least: four(0x1800_0000),
@@ -82,6 +85,7 @@ const DOUBLE: Lanes = {
   greater: 217,
   exponent: pair(0, 0x7ff0_0000),
   magnitude: pair(0xffff_ffff, 0x7fff_ffff),
+  smallest: pair(0, 0x0010_0000),
   one: pair(0, 0x3ff0_0000),
   splitter: pair(0x0200_0000, 0x41a0_0000),
   least: pair(0, 0x0a00_0000),
@@ -94,6 +98,12 @@ const OR = 80
 function isOrdinary(l: Lanes, v: V128): V128 {
   const exponent = v.simd(AND, l.exponent)
   return exponent.simd(l.greater, ZERO_VECTOR).simd(AND, l.exponent.simd(l.greater, exponent))
+}
+
+/** Lanes whose result is ordinary, and was before it was rounded. */
+function isOrdinaryResult(l: Lanes, v: V128): V128 {
+  const magnitude = v.simd(AND, l.magnitude)
+  return magnitude.simd(l.greater, l.smallest).simd(AND, l.exponent.simd(l.greater, magnitude))
 }
 
 function isZero(l: Lanes, v: V128): V128 {
@@ -215,7 +225,7 @@ function arithmetic(
     const r = e.let(operation.compute(l, a, b))
     const isFine = (v: V128): V128 => isOrdinary(l, v).simd(OR, isZero(l, v))
     const operands = isUnary ? isFine(b) : isFine(a).simd(AND, isFine(b))
-    const results = isOrdinary(l, r).simd(OR, isZero(l, r).simd(AND, operation.mayBeZero(l, a, b)))
+    const results = isOrdinaryResult(l, r).simd(OR, isZero(l, r).simd(AND, operation.mayBeZero(l, a, b)))
     const isPlain = operands.simd(AND, results).bits(l.allTrue)
     e.if(hasOrdinaryControl(e).and(isPlain), () => {
       const isKnown = e.variable<I32>('i32')
@@ -321,7 +331,7 @@ function narrow(e: Emitter): void {
   // f32x4.demote_f64x2_zero
   const r = e.let(scalar(SINGLE, v.simd(94)))
   const isExact = r.simd(95).simd(DOUBLE.equal, v).lane32(0)
-  const isFine = isOrdinary(SINGLE, r).simd(AND, isOrdinary(DOUBLE, v)).lane32(0)
+  const isFine = isOrdinaryResult(SINGLE, r).simd(AND, isOrdinary(DOUBLE, v)).lane32(0)
   e.if(hasOrdinaryControl(e).and(isFine).and(knowsInexact(e).or(isExact).ne(0)), () => {
     e.writeVector(e.vector().withLane32(0, r.lane32(0)))
     e.next()

@@ -141,14 +141,14 @@ function mantissa(choice: number, bits: number): number {
 }
 
 /** Magnitudes: zero, one, infinity, quiet and signalling NaN, denormals, limits, halves, and the edges of conversions. */
-const SINGLES = [
+export const SINGLES = [
   0, 0x3f80_0000, 0x7f80_0000, 0x7fc0_0000, 0x7fc1_2345, 0x7f80_0001, 0x7fa5_4321, 1, 0x007f_ffff,
   0x0040_0000, 0x0080_0000, 0x0080_0001, 0x7f7f_ffff, 0x3f00_0000, 0x3f7f_ffff, 0x3f80_0001, 0x3fc0_0000,
   0x4020_0000, 0x4b00_0000, 0x4b80_0001, 0x4eff_ffff, 0x4f00_0000, 0x4f00_0001, 0x5eff_ffff, 0x5f00_0000,
   0x5f80_0000, 0x3380_0000, 0x2000_0000,
 ]
 
-const DOUBLES: readonly (readonly [high: number, low: number])[] = [
+export const DOUBLES: readonly (readonly [high: number, low: number])[] = [
   [0, 0],
   [0x3ff0_0000, 0],
   [0x7ff0_0000, 0],
@@ -188,7 +188,7 @@ const DOUBLES: readonly (readonly [high: number, low: number])[] = [
 ]
 
 /** Exponent, and the 64 bits of the significand. The last ones are encodings that no operation makes. */
-const EXTENDEDS: readonly (readonly [exponent: number, high: number, low: number])[] = [
+export const EXTENDEDS: readonly (readonly [exponent: number, high: number, low: number])[] = [
   [0, 0, 0],
   [0x3fff, 0x8000_0000, 0],
   [0x7fff, 0x8000_0000, 0],

@@ -145,10 +145,12 @@ export const timesLogarithm: Function2 = (env, y, x) => {
   const sign = y.sign ^ (order < 0 ? 1 : 0)
   if (x.kind === soft.INFINITE || y.kind === soft.INFINITE) return infinity(sign)
   if (y.kind === soft.ZERO || order === 0) return zero(sign)
-  // A power of two has an exact logarithm; the processor says that it rounded all the same.
+  // A power of two has an exact logarithm; the processor says that it rounded all the same, and of a denormal result more.
   const isPower = x.hi === 0x8000_0000 && x.lo === 0
   env.flags |= soft.PRECISION
-  return timesFixed(env, y, log2(significand(x), 63) + BigInt(x.exponent) * ONE, !isPower)
+  const result = timesFixed(env, y, log2(significand(x), 63) + BigInt(x.exponent) * ONE, !isPower)
+  if (result.kind === soft.NORMAL && result.exponent < soft.EXTENDED.min) env.flags |= soft.UNDERFLOW
+  return result
 }
 
 /** Negative, 0 or positive, as a positive NORMAL number is below one, one, or above. */
