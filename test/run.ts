@@ -35,6 +35,8 @@ if (files.length === 0) {
       // Every file is a process of its own, which would strip the types of all that it imports.
       env: {
         NODE_COMPILE_CACHE: fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)),
+        // Who names files wants all that is in them: tools/tools.ts.
+        ...(wanted.length > 0 ? { XENOLITH_NAMED: 'true' } : {}),
         ...process.env,
       },
     },

@@ -14,8 +14,8 @@ import { createSubject } from './subject.ts'
 type Words = readonly number[]
 type Operation = { readonly form: string; readonly code: Words; readonly loose?: Partial<Loose> }
 
-/** MXCSR: to nearest without and with the precision flag, upwards, flushed to zero, denormals taken as zero. */
-const SSE_CONTROLS = [0x1f80, 0x1fa0, 0x5f80, 0x9fa0, 0x1fe0]
+/** MXCSR: to nearest with and without the precision flag, upwards, flushed to zero, denormals taken as zero. */
+const SSE_CONTROLS = [0x1fa0, 0x1f80, 0x5f80, 0x9fa0, 0x1fe0]
 /** x87's control word: of 64 bits to nearest, of 53 upwards, of 24 downwards, all masked. */
 const X87_CONTROLS = [0x37f, 0xa7f, 0x47f]
 
@@ -76,7 +76,7 @@ function edges(
   set: (state: CpuState, mode: number, pair: readonly [Words, Words]) => void,
 ): readonly CpuCase[] {
   const signed = [...numbers, ...numbers.map(negative)]
-  const some = modes.slice(0, howMany({ all: modes.length, few: 2 }))
+  const some = modes.slice(0, howMany({ all: modes.length, few: 1 }))
   return operations.flatMap((operation) =>
     some.flatMap((mode) =>
       numbers.flatMap((a) => signed.map((b) => edge(operation, (state) => set(state, mode, [a, b])))),

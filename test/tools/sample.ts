@@ -3,6 +3,9 @@ import { randomNumbers } from '../../src/bits/random.ts'
 /** Whether everything is judged, however long it takes: under CI. Else `npm test` takes samples, and stays quick. */
 const IN_FULL = process.env.CI === 'true'
 
+/** The `skip` of a test of which a quicker one shows the same but for its size. */
+export const notInFull: string | false = IN_FULL ? false : 'CI=true judges it, too'
+
 /**
  * A part of what is judged, the same one every time.
  * @param of one in so many is taken

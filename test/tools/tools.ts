@@ -13,6 +13,15 @@ export function needs(tool: string): string | false {
   return found ? false : missing(`${tool} is not installed`)
 }
 
+/**
+ * Real Xen, real packages and a browser take minutes: they are tried under CI, and when somebody names a test file. False
+ * when they are, else the reason to skip.
+ */
+export const notAsked: string | false =
+  process.env.CI === 'true' || process.env.XENOLITH_NAMED === 'true'
+    ? false
+    : 'takes long: CI=true runs it, and so does naming its file, as in npm test -- page'
+
 /** The reason to skip; under CI an error. */
 export function missing(reason: string): string {
   if (process.env.CI === 'true') throw new Error(`${reason}, and under CI no test may be skipped`)
