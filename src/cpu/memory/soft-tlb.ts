@@ -15,6 +15,26 @@ const PAGE = 4096
 /** In place of an entry: the slot has no translation that could be forgotten. */
 const NO_ENTRY = 0xffff_ffff
 
+/** The slots of a table, in words: how many, how long, where the entry stands, and how long the tags are, which come first. */
+type Slots = {
+  readonly count: number
+  readonly words: number
+  readonly entry: number
+  readonly tags: number
+}
+const DATA_SLOTS: Slots = {
+  count: TLB_ENTRIES,
+  words: TLB_ENTRY_BYTES >> 2,
+  entry: TLB.entry >> 2,
+  tags: 4,
+}
+const CODE_SLOTS: Slots = {
+  count: CODE_TLB_ENTRIES,
+  words: CODE_TLB_ENTRY_BYTES >> 2,
+  entry: CODE_TLB.entry >> 2,
+  tags: 2,
+}
+
 /**
  * The interpreter's TLB, in the machine's memory: one direct-mapped table for loads and stores, whose write half holds only
  * pages that may be stored to with no further question, and one for pages that code runs in. Pages are named by their
@@ -83,37 +103,23 @@ export class SoftTlb {
   /** Forget what was translated by the entry of a page table at a word index of the machine's memory. */
   flushEntry(entry: number): void {
     if (!this.isFilled || !this.marks.has(entry)) return
-    const inData = this.forget(entry, this.data >> 2, TLB_ENTRIES, TLB_ENTRY_BYTES >> 2, TLB.entry >> 2, 4)
-    const inCode = this.forget(
-      entry,
-      this.code >> 2,
-      CODE_TLB_ENTRIES,
-      CODE_TLB_ENTRY_BYTES >> 2,
-      CODE_TLB.entry >> 2,
-      2,
-    )
+    const inData = this.forget(entry, this.data, DATA_SLOTS)
+    const inCode = this.forget(entry, this.code, CODE_SLOTS)
     if (!inData && !inCode) this.marks.clear(entry)
   }
 
   /**
-   * Forget an entry in one of the tables, whose slots begin with their tags. Returns whether another one is there that shares
-   * its mark.
+   * Forget an entry in the table at an address of the machine's memory. Returns whether another one is there that shares its
+   * mark.
    */
-  private forget(
-    entry: number,
-    first: number,
-    slots: number,
-    slotWords: number,
-    entryWord: number,
-    tagWords: number,
-  ): boolean {
+  private forget(entry: number, table: number, slots: Slots): boolean {
     const w = this.words
     let isShared = false
-    for (let i = 0, at = first; i < slots; i++, at += slotWords) {
-      const other = w[at + entryWord]
+    for (let i = 0, at = table >> 2; i < slots.count; i++, at += slots.words) {
+      const other = w[at + slots.entry]
       if (other === entry) {
-        w.fill(0xffff_ffff, at, at + tagWords)
-        w[at + entryWord] = NO_ENTRY
+        w.fill(0xffff_ffff, at, at + slots.tags)
+        w[at + slots.entry] = NO_ENTRY
       } else if (other !== NO_ENTRY && shareMark(other, entry)) isShared = true
     }
     return isShared
