@@ -9,27 +9,9 @@ import { CodeCache, LEAST_CODE_BYTES, STRADDLES } from './interpreter/code-cache
 import { instantiate } from './interpreter/interpreter.ts'
 import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
 import { SoftTlb } from './memory/soft-tlb.ts'
-import { flagsFromWords, wordsFromFlags } from './semantics/flags.ts'
+import { Registers } from './registers.ts'
 import type { Site } from './site.ts'
-import {
-  AC,
-  DF,
-  EXIT,
-  FIELD,
-  GENERAL,
-  ID,
-  IF,
-  MAX_VCPUS,
-  NT,
-  RECORD_BYTES,
-  RF,
-  SELECTORS,
-  STATE_BYTES,
-  stateAt,
-  TF,
-  X87,
-  XMM,
-} from './state.ts'
+import { EXIT, FIELD, IF, MAX_VCPUS, RECORD_BYTES, RF, STATE_BYTES, stateAt, TF } from './state.ts'
 
 /**
  * Why the core came back. Its owner carries out what is not its own: system calls, privileged instructions, loads of
@@ -59,9 +41,6 @@ const SYSCALL: Exit = { reason: 'syscall' }
  */
 const SLICE = 200_000
 
-/** Bits of rflags that are kept as they are; the others are arithmetic's, or fixed. */
-const OTHER_FLAGS = TF | DF | NT | RF | AC | ID
-
 export const VECTOR_DB = 1
 const VECTOR_GP = 13
 const VECTOR_PF = 14
@@ -78,7 +57,7 @@ export type CpuOptions = {
  * executes until the budget of instructions is used up or something is its owner's. A reset of the memory, or a restore, ends
  * its life.
  */
-export class Cpu {
+export class Cpu extends Registers {
   readonly memory: Memory
   readonly port: MemoryPort
   readonly tlb: SoftTlb
@@ -89,10 +68,6 @@ export class Cpu {
   tscOffset = 0
   /** What cpuid answers. */
   cpuid: (leaf: number, subleaf: number) => CpuidValues = cpuid
-  /** Address of the registers in the machine's memory: state.ts has their places. */
-  readonly state: number
-  readonly words: Uint32Array
-  readonly bytes: Uint8Array
   /** Pages of the machine's memory that are the core's own, for its tables: nothing that a guest could see. */
   readonly ownPages: FrameRange
   private readonly cache: CodeCache
@@ -107,10 +82,8 @@ export class Cpu {
   constructor(memory: Memory, options: CpuOptions = {}) {
     const id = options.id ?? 0
     if (id < 0 || id >= MAX_VCPUS) throw new RangeError(`a machine has at most ${MAX_VCPUS} vCPUs`)
+    super(memory, stateAt(id))
     this.memory = memory
-    this.words = memory.u32
-    this.bytes = memory.u8
-    this.state = stateAt(id)
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
     const firstPage = memory.used / PAGE
     this.tlb = new SoftTlb(memory)
@@ -154,112 +127,6 @@ export class Cpu {
       },
       effort: () => this.obey(),
     })
-  }
-
-  // ---- the state ----
-
-  word(field: number): number {
-    return this.words[(this.state + field) >> 2]
-  }
-
-  setWord(field: number, value: number): void {
-    this.words[(this.state + field) >> 2] = value
-  }
-
-  /** General register `n`: the low half. `registerHigh` is the other. */
-  register(n: number): number {
-    return this.word(GENERAL + n * 8)
-  }
-
-  registerHigh(n: number): number {
-    return this.word(GENERAL + n * 8 + 4)
-  }
-
-  setRegister(n: number, lo: number, hi: number): void {
-    this.setWord(GENERAL + n * 8, lo)
-    this.setWord(GENERAL + n * 8 + 4, hi)
-  }
-
-  get ripLow(): number {
-    return this.word(FIELD.rip)
-  }
-
-  get ripHigh(): number {
-    return this.word(FIELD.rip + 4)
-  }
-
-  setRip(lo: number, hi: number): void {
-    this.setWord(FIELD.rip, lo)
-    this.setWord(FIELD.rip + 4, hi)
-  }
-
-  /** rflags; bit 1 and IF are always set, and IOPL is 0. */
-  getFlags(): number {
-    const { result, carries, otherFlags } = FIELD
-    const arithmetic = flagsFromWords(this.word(result), this.word(result + 4), this.word(carries))
-    return arithmetic | this.word(otherFlags) | IF | 2
-  }
-
-  /** What cannot be changed in ring 3 is ignored. */
-  setFlags(flags: number): void {
-    const words = wordsFromFlags(flags)
-    this.setWord(FIELD.result, words.result)
-    this.setWord(FIELD.result + 4, 0)
-    this.setWord(FIELD.carries, words.carries)
-    this.setWord(FIELD.otherFlags, flags & OTHER_FLAGS)
-  }
-
-  /** The four words of an xmm register, lowest first: a view. */
-  xmm(n: number): Uint32Array {
-    const at = (this.state + XMM + n * 16) >> 2
-    return this.words.subarray(at, at + 4)
-  }
-
-  /** The ten bytes of a physical x87 register, with six behind them that are not used: a view. */
-  x87(n: number): Uint8Array {
-    return this.bytes.subarray(this.state + X87 + n * 16, this.state + X87 + n * 16 + 16)
-  }
-
-  get mxcsr(): number {
-    return this.word(FIELD.mxcsr)
-  }
-
-  set mxcsr(value: number) {
-    this.setWord(FIELD.mxcsr, value)
-  }
-
-  /** Whether the next use of the FPU raises #NM: the TS flag of cr0. */
-  get fpuTraps(): boolean {
-    return this.word(FIELD.fpuTraps) !== 0
-  }
-
-  set fpuTraps(value: boolean) {
-    this.setWord(FIELD.fpuTraps, value ? 1 : 0)
-  }
-
-  /** The base of fs or gs: `FIELD.fsBase` or `FIELD.gsBase`. */
-  setBase(field: number, lo: number, hi: number): void {
-    this.setWord(field, lo)
-    this.setWord(field + 4, hi)
-  }
-
-  /** The same by name. */
-  segmentBase(which: 'fs' | 'gs'): readonly [lo: number, hi: number] {
-    const field = which === 'fs' ? FIELD.fsBase : FIELD.gsBase
-    return [this.word(field), this.word(field + 4)]
-  }
-
-  setSegmentBase(which: 'fs' | 'gs', lo: number, hi: number): void {
-    this.setBase(which === 'fs' ? FIELD.fsBase : FIELD.gsBase, lo, hi)
-  }
-
-  /** Selector of a segment register, in the CPU's numbering. */
-  selector(n: number): number {
-    return this.word(SELECTORS + n * 8)
-  }
-
-  setSelector(n: number, value: number): void {
-    this.setWord(SELECTORS + n * 8, value)
   }
 
   /** Frame of the L4 in use. A new one leaves no translation. */
