@@ -81,6 +81,8 @@ export type KernelWatch = {
   readonly ready?: (xen: Hypervisor) => void
   /** Of how far it has come, very often: instructions, and nanoseconds of its time. */
   readonly pulse?: (instructions: number, nanoseconds: number) => void
+  /** Asked before the guest goes on: how many instructions it executes at most until it is asked again. */
+  readonly stride?: () => number
   /** By what somebody on another thread ends the run; the reason is the place of an outcome in `STOP_OUTCOMES`. */
   readonly stop?: StopFlag
 }
@@ -103,6 +105,8 @@ const IDLE_NS = 60_000_000_000
 const BUSY_INSTRUCTIONS = 400_000
 /** Refusals that are explained: a guest can make any number of them. */
 const MOST_EXPLANATIONS = 16
+/** Instructions that a guest executes in one go, where nobody wants to see more of it. */
+const USUAL_STRIDE = 10_000_000
 const NEWLINE = 10
 
 /** A real kernel while it runs. */
@@ -184,7 +188,7 @@ export class KernelRun {
   runToEnd(): KernelOutcome {
     const { guest } = this.machine
     while (this.outcome === null) {
-      const state = this.step(10_000_000)
+      const state = this.step(this.watch.stride?.() ?? USUAL_STRIDE)
       if (state === 'waiting') this.outcome = this.waitForDeadline()
       else if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
     }
@@ -290,6 +294,11 @@ export class KernelRun {
     this.explanations.push(explainRefusal(this.machine, kind, this.symbols(), frame))
   }
 
+  /** What the guest calls an address, as `name+0x1f/0x40`; undefined where nothing is known. */
+  nameOf(va: number): string | undefined {
+    return this.symbols().text(va)
+  }
+
   private known: ReturnType<typeof symbolsOf> | null = null
 
   private symbols(): ReturnType<typeof symbolsOf> {
@@ -307,13 +316,15 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
 
 /** A kernel's run as one that `who`, `why` and replays can have again. */
 export function guestRun(spec: KernelSpec): GuestRun {
-  return (ready, sink) => {
-    const run = new KernelRun(spec, {
-      keepsConsole: false,
-      ready: (xen) => {
-        xen.sink = sink
-        ready(xen)
-      },
+  return ({ ready, sink, returned, stride }) => {
+    const run = new KernelRun(spec, { keepsConsole: false, pulse: returned, stride })
+    const { xen, guest } = run.machine
+    xen.sink = sink
+    ready(xen, {
+      instructions: () => guest.cpu.instructions,
+      rip: () => guest.rip,
+      nameOf: (va) => run.nameOf(va),
+      isRestored: 'restore' in spec,
     })
     run.runToEnd()
   }

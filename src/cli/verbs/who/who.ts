@@ -1,4 +1,5 @@
 import { holderWords } from '../../../run/ask/holder-words.ts'
+import { sinceText } from '../../../run/ask/moment.ts'
 import { type WhoResult, who } from '../../../run/ask/who.ts'
 import { eventNumber } from '../../../run/boot/numbers.ts'
 import { type Io, type Painted, painted } from '../../io.ts'
@@ -31,8 +32,6 @@ export function whoLines(result: WhoResult, io: Io): (string | Painted)[] {
     painted(io, 'bold', 'held by'),
   ]
   for (const holder of result.holders) {
-    const { event, what } = holder.since
-    const since = event === 0 ? `since it was built` : `since event ${event}: ${what}`
     if (holder.kind === 'entry') {
       const addresses = holder.addresses ?? []
       lines.push(
@@ -43,13 +42,18 @@ export function whoLines(result: WhoResult, io: Io): (string | Painted)[] {
         `      ${addresses.length === 0 ? 'not linked: no address reaches it' : `at ${addresses.map(bare).join(', ')}`}`,
       )
     } else lines.push(`  ${holderWords(holder.kind, holder.domain, holder.as)}`)
-    lines.push(`      ${since}`)
+    lines.push(`      ${sinceText(holder.since)}`)
+    if (holder.counted !== undefined) lines.push(`      counted ${sinceText(holder.counted)}`)
   }
   if (result.more > 0) lines.push(`  and ${result.more} more entries`)
   lines.push(painted(io, 'bold', 'its type'))
   if (result.earlier > 0) lines.push(`  after ${result.earlier} changes before`)
   for (const { event, what, type } of result.history) {
     lines.push(`  ${type.padEnd(9)}${event === 0 ? 'as built' : `from event ${event}: ${what}`}`)
+  }
+  if (result.runs !== undefined) {
+    const steps = result.steps === 0 ? '' : `, ${result.steps} instructions of it one by one`
+    lines.push(`for this the guest was run ${result.runs} times${steps}`)
   }
   return lines
 }
