@@ -1,5 +1,6 @@
 import { holderWords } from '../../../run/ask/holder-words.ts'
 import { sinceText } from '../../../run/ask/moment.ts'
+import type { RunSpec } from '../../../run/ask/rerun.ts'
 import { type WhoResult, who } from '../../../run/ask/who.ts'
 import { eventNumber } from '../../../run/boot/numbers.ts'
 import { type Io, type Painted, painted } from '../../io.ts'
@@ -10,10 +11,17 @@ export type WhoFlags = RunFlags & { readonly frame?: string; readonly at?: strin
 
 /** Says what a frame of a run is, who holds it and since when. */
 export function run(options: WhoFlags, io: Io): number {
-  const result = who(runSpec(options), options.frame ?? '', eventNumber('--at', options.at))
+  const spec = runSpec(options)
+  noteRuns(spec, io)
+  const result = who(spec, options.frame ?? '', eventNumber('--at', options.at))
   if (options.json) io.json(JSON.stringify(result, null, 2))
   else for (const line of whoLines(result, io)) io.out(line)
   return 0
+}
+
+/** Say of a question about a real kernel what it takes, before it does. */
+export function noteRuns(spec: RunSpec, io: Io): void {
+  if ('guest' in spec) io.err('xenolith: the guest is run from its beginning, up to four times')
 }
 
 /** The answer as text. */
