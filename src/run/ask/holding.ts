@@ -64,11 +64,12 @@ function hasEntry(xen: Hypervisor, { table, slot, lo, hi }: EntryHolder): boolea
   return ((words[at] ^ lo) & ~NOT_STORED_LO) === 0 && ((words[at + 1] ^ hi) & ~NOT_STORED_HI) === 0
 }
 
-/** Whether a frame is a table of a level in use, whose entries hold what they name. */
-export function isTable(xen: Hypervisor, mfn: number, level: 1 | 2 | 3 | 4): boolean {
+/** The level of which a frame is a table in use, whose entries hold what they name; 0 where it is none. */
+export function tableLevel(xen: Hypervisor, mfn: number): 0 | 1 | 2 | 3 | 4 {
   const record = xen.memory.record(mfn)
-  if (record === -1) return false
+  if (record === -1) return 0
   const type = xen.memory.u32[record]
-  const isLevel = type >>> TYPE_SHIFT === TYPE_CODE[`l${level}`]
-  return isLevel && (type & TYPE_VALIDATED) !== 0 && (type & TYPE_COUNT) !== 0
+  const code = type >>> TYPE_SHIFT
+  const isInUse = (type & TYPE_VALIDATED) !== 0 && (type & TYPE_COUNT) !== 0
+  return isInUse && code >= TYPE_CODE.l1 && code <= TYPE_CODE.l4 ? (code as 1 | 2 | 3 | 4) : 0
 }

@@ -3,7 +3,7 @@ import { TYPE_SHIFT } from '../../machine/frames.ts'
 import type { TraceEvent } from '../../trace/events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { FrameHolder, FrameReport } from './frame-report.ts'
-import { holds, isTable } from './holding.ts'
+import { holds, tableLevel } from './holding.ts'
 import { BUILT, eventMoment, type Moment, RESTORED, rangeMoment } from './moment.ts'
 import { type GuestCode, type RunSpec, rerun, StopRun } from './rerun.ts'
 
@@ -68,7 +68,7 @@ export function watchFrame(spec: RunSpec, report: FrameReport, until: number): F
         const { table, level, slot } = watched.holder
         // Types change in requests, which are told of.
         const wasTable = watched.isTable
-        if (event !== null || n === 0) watched.isTable = isTable(xen, table, level)
+        if (event !== null || n === 0) watched.isTable = tableLevel(xen, table) === level
         if (watched.isTable && !wasTable) unnamed.push((moment) => (watched.tableSince = moment))
         if (event !== null && writes(event, table, slot)) {
           watched.since = eventMoment(n, event)

@@ -3,9 +3,11 @@ import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
 import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { type Refusal, type TypeInTheWay, typeInTheWay } from '../../xen/refusal.ts'
+import { tableLevel } from '../ask/holding.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
-import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
+import { explainMachine, type FrameInQuestion, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
+import { type FatalFault, fatalFault } from './kernel-fault.ts'
 import {
   buildKernelMachine,
   type KernelMachine,
@@ -43,6 +45,8 @@ export type KernelResult = {
   readonly instructions: number
   /** The guest's time at the end, in nanoseconds since the machine was switched on. */
   readonly nanoseconds: number
+  /** The page fault that the kernel died of: one that it did not come back from. Null where it died otherwise, or not at all. */
+  readonly fault: FatalFault | null
   /** What stood on the console, the guest's lines and Xen's as they came. */
   readonly console: readonly string[]
   readonly explanations: readonly KernelExplanation[]
@@ -119,6 +123,7 @@ export class KernelRun {
   /** What Xen refused when it was looked at last, and the last frame whose type stood in the way. */
   private seen: Refusal | null = null
   private refused: TypeInTheWay | null = null
+  private fault: FatalFault | null = null
   private inputAt = 0
   private quietNs = 0
   private quietSince = 0
@@ -157,12 +162,25 @@ export class KernelRun {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
-      if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
+      if (this.outcome === 'crash') this.died()
     }
     if (end === 'stopped') this.stopped()
     if (this.outcome === null && xen.clock.now >= guest.stopAt) this.outcome = 'time-limit'
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
+  }
+
+  /** Of what did it die? The fault tells, as the machine delivered it; kernels may have their own idea of the address. */
+  private died(): void {
+    const { guest, start, xen } = this.machine
+    const open = guest.faults.open(start.vcpu, xen.memory.u8)
+    if (open !== null) this.fault = fatalFault(xen, open, (va) => this.nameOf(va))
+    if (!this.options.explain) return
+    // Where Xen has refused a store to a table in use, the frame that the table was not to map is the one to explain.
+    const isTable = open?.mfn != null && tableLevel(xen, open.mfn) !== 0
+    const page: FrameInQuestion | null =
+      open?.mfn == null || isTable ? null : { mfn: open.mfn, saw: null, exp: null }
+    this.explain('crash', page)
   }
 
   /** What ends the run in the middle of something leaves a machine that cannot go on. */
@@ -251,6 +269,7 @@ export class KernelRun {
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
+      fault: this.fault,
       console: this.record.result(),
       explanations: this.explanations,
     }
@@ -287,11 +306,12 @@ export class KernelRun {
     return true
   }
 
-  private explain(kind: KernelExplanation['kind']): void {
-    if (this.explanations.length >= MOST_EXPLANATIONS) return
+  private explain(kind: KernelExplanation['kind'], page: FrameInQuestion | null = null): void {
+    // However many requests were refused before, a death is told of.
+    if (kind === 'refused' && this.explanations.length >= MOST_EXPLANATIONS) return
     // A store to a table in use may have been the last thing that was refused.
-    const frame = typeInTheWay(this.machine.xen.refusal) ?? this.refused
-    this.explanations.push(explainRefusal(this.machine, kind, this.symbols(), frame))
+    const frame = page ?? typeInTheWay(this.machine.xen.refusal) ?? this.refused
+    this.explanations.push(explainMachine(this.machine, kind, this.symbols(), frame))
   }
 
   /** What the guest calls an address, as `name+0x1f/0x40`; undefined where nothing is known. */

@@ -45,7 +45,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
   const result = kernel.result()
   return {
     result,
-    explained: result.explanations.map(explanationLines),
+    explained: result.explanations.map((explanation) => explanationLines(explanation, result.fault)),
     snapshot: writeSnapshot(kernel, flags.snapshot),
   }
 }
