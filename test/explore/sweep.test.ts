@@ -266,7 +266,17 @@ test('a baseline tells what is new; other machines are no baseline', () => {
 
 test('the command line: formats, statuses, files', () => {
   const out = join(folder, 'small.jsonl')
-  const axes = ['--map', 'none', '--memory', '0x40200p..0x4022fp+1p', '--v-end', '32M', '--linux', 'A,B,C']
+  const axes = [
+    '--map',
+    'none',
+    '--no-e820',
+    '--memory',
+    '0x40200p..0x4022fp+1p',
+    '--v-end',
+    '32M',
+    '--linux',
+    'A,B,C',
+  ]
   const swept = xenolith(['sweep', ...axes, '--threads', '1', '--out', out, '--expect', 'booted'])
   assert.equal(swept.status, 1, swept.stderr)
   assert.match(swept.stderr, /expected booted, but \d+ machines fail/)
