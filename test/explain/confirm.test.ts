@@ -250,7 +250,8 @@ test("a domU's console: its memory and the end of its initial mapping follow fro
     ['B', '2.6.39-rc5'],
     ['2.6.39-rc4', '2.6.39'],
   ] as const) {
-    const options: BootOptions = linux === 'B' ? { map: 'ec2-domu-7680m' } : { memory: 1025 * 256, hasMap: false }
+    const options: BootOptions =
+      linux === 'B' ? { map: 'ec2-domu-7680m' } : { memory: 1025 * 256, hasMap: false }
     const real = boot({ ...options, linux, domain: 'domU' })
     const result = said(input(kernelLog(real, version)))
     assert.equal(real.outcome, 'refused')
