@@ -74,8 +74,9 @@ export {
 
 // ---- Questions about a run: who holds a frame, since when, and why something was refused ----
 
+export type { Moment } from './run/ask/moment.ts'
 export type { RunSpec, ScriptRun } from './run/ask/rerun.ts'
-export { type HolderResult, type Moment, type WhoResult, who } from './run/ask/who.ts'
+export { type HolderResult, type WhoResult, who } from './run/ask/who.ts'
 export { type WhyResult, why } from './run/ask/why.ts'
 
 // ---- Searches for sequences of operations that break Xen's safety ----

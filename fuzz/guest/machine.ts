@@ -248,7 +248,11 @@ export function bootProgram(text: string): string {
   const outcome = run.runToEnd()
   checkCounts(run.machine)
   const result = run.result()
-  const told = [junitReport(result), JSON.stringify(result), ...result.explanations.flatMap(explanationLines)]
+  const told = [
+    junitReport(result),
+    JSON.stringify(result),
+    ...result.explanations.flatMap((explanation) => explanationLines(explanation, result.fault)),
+  ]
   if (result.console.join('').length > WHOLE.consoleLimit) {
     throw new Wrong('a console beyond its limit', `${result.console.join('').length} characters`)
   }

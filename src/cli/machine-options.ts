@@ -1,3 +1,4 @@
+import { MEMORY_MODELS } from '../run/boot/boot-options.ts'
 import { shippedMaps } from '../run/maps/maps.ts'
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { OptionSpec } from './verb.ts'
@@ -56,6 +57,15 @@ export const MACHINE: readonly OptionSpec[] = [
     values: xenNames,
     default: DEFAULT_XEN.model,
   },
+  {
+    name: 'config',
+    kind: 'string',
+    argument: 'NAME|FILE',
+    help: "a model's configuration, as flatmem; or xl's, of a real kernel",
+    values: () => MEMORY_MODELS,
+    files: true,
+    default: MEMORY_MODELS[0],
+  },
   HOLES_OPTION,
   {
     name: 'map',
@@ -78,6 +88,17 @@ export const MACHINE: readonly OptionSpec[] = [
     kind: 'size',
     argument: 'SIZE',
     help: '3072M, 0x60008p (pages); a plain number is KiB',
+  },
+  {
+    name: 'maxmem',
+    kind: 'size',
+    argument: 'SIZE',
+    help: "what a domU may come to have, where xl's map for it ends; its memory without it",
+  },
+  {
+    name: 'no-e820',
+    kind: 'flag',
+    help: 'give a domU no memory map: its kernel makes its own',
   },
   {
     name: 'v-end',
@@ -115,11 +136,6 @@ export const KERNEL: readonly OptionSpec[] = [
     argument: 'NUMBER',
     help: 'when its clock begins, which is all that is random to it',
     default: '0',
-  },
-  {
-    name: 'no-e820',
-    kind: 'flag',
-    help: 'give the guest no memory map: its kernel makes its own',
   },
   {
     name: 'batch',
@@ -170,17 +186,7 @@ export const KERNEL: readonly OptionSpec[] = [
 ].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 /** What makes a real kernel's run what it is. */
-const OF_A_RUN = [
-  'kernel',
-  'ramdisk',
-  'restore',
-  'name',
-  'seed',
-  'no-e820',
-  'input',
-  'timeout',
-  'console-limit',
-]
+const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout', 'console-limit']
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 export const RUN: readonly OptionSpec[] = [

@@ -15,7 +15,7 @@ const boot: Verb = {
   summary: 'Boot a model Linux, or a real kernel, and say what became of it',
   arguments: [
     {
-      name: 'config',
+      name: 'guest',
       argument: 'GUEST.cfg',
       required: false,
       help: "xl's configuration of a guest with a real kernel",

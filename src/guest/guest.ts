@@ -15,6 +15,7 @@ import type { PvVcpu } from '../xen/pv-vcpu.ts'
 import { initTime, updateRunstate } from '../xen/sched/time.ts'
 import { fireTimers, nextDeadline } from '../xen/sched/timers.ts'
 import { COST_NS } from '../xen/work.ts'
+import { KernelFaults } from './kernel-faults.ts'
 
 /**
  * How a run of a guest ended: its budget is used up, its domain is no more, its owner stopped it, or it waits for an
@@ -49,6 +50,8 @@ export class Guest {
   /** Called whenever the core has come back, to say how far it is. */
   onReturn: (() => void) | null = null
   private isStopped = false
+  /** The page faults that the guest's kernel has had. */
+  readonly faults = new KernelFaults()
   /**
    * Whether Xen has the guest, behind an exit, and what happens before it goes on is still to happen. Where a budget has cut
    * the run nothing happens: a run comes to the same however it is cut. Null before the first run.
@@ -126,6 +129,7 @@ export class Guest {
         this.cpu.port.root = this.vcpu.root
         const exit = this.cpu.run(Math.min(left, this.untilEntry(), this.stopAt - this.xen.clock.now))
         this.xen.clock.now = this.cpu.tsc
+        this.faults.look(this.vcpu)
         this.isOutside = exit.reason !== 'budget' || this.isEntryDue
         const goesOn = this.handle(exit)
         this.xen.work.charge(this.xen.clock)
@@ -248,12 +252,24 @@ export class Guest {
     // Xen clears the flag before the guest hears of it.
     if (vector === VECTOR_NM) this.cpu.fpuTraps = false
     if (vector === VECTOR_PF) {
-      this.vcpu.faultAddress = va
-      // The CPU knows ring 3 only; the guest is told whether it was a process.
-      this.deliver(vector, this.vcpu.kernelMode ? error & ~PF_USER : error)
+      this.pageFault(va, error)
     } else {
       this.deliver(vector, error)
     }
+  }
+
+  private pageFault(va: number, error: number): void {
+    const { vcpu } = this
+    vcpu.faultAddress = va
+    // The CPU knows ring 3 only; the guest is told whether it was a process.
+    if (!vcpu.kernelMode) {
+      this.deliver(VECTOR_PF, error)
+      return
+    }
+    const told = error & ~PF_USER
+    this.faults.begin(vcpu, { va, error: told, rip: this.rip, instructions: this.cpu.instructions })
+    this.deliver(VECTOR_PF, told)
+    this.faults.delivered(vcpu)
   }
 
   /** int n: the gates are Xen's, which goes by the privilege that the guest gave the vector. False: #GP it is. */

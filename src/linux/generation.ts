@@ -43,5 +43,9 @@ export type Generation = {
    * distributions had; in sections with arrays of their own; or as one array, which no x86-64 kernel of the time can be built
    * with, and which shows what the sections change.
    */
-  readonly memoryModel: 'sparsemem-vmemmap' | 'sparsemem' | 'flatmem'
+  readonly memoryModel: MemoryModel
 }
+
+/** What `memoryModel` may be. */
+export const MEMORY_MODELS = ['sparsemem-vmemmap', 'sparsemem', 'flatmem'] as const
+export type MemoryModel = (typeof MEMORY_MODELS)[number]

@@ -250,7 +250,8 @@ test("a domU's console: its memory and the end of its initial mapping follow fro
     ['B', '2.6.39-rc5'],
     ['2.6.39-rc4', '2.6.39'],
   ] as const) {
-    const options: BootOptions = linux === 'B' ? { map: 'ec2-domu-7680m' } : { memory: 1025 * 256 }
+    const options: BootOptions =
+      linux === 'B' ? { map: 'ec2-domu-7680m' } : { memory: 1025 * 256, hasMap: false }
     const real = boot({ ...options, linux, domain: 'domU' })
     const result = said(input(kernelLog(real, version)))
     assert.equal(real.outcome, 'refused')
@@ -272,6 +273,20 @@ test("the workaround's own crash: generation C in a domU above 4 GiB, cured by i
   assert.deepEqual(result.repair?.commits, ['279b706bf800'])
   assert.equal(result.repair?.boots, true)
   assert.equal(said({ ...input(lines), suspects: ['0', '1dfffb'] }).verdict, 'same-pfn')
+})
+
+test("the workaround's crash in a domU with xl's map, of any size, and its own refusal where there is none", () => {
+  const real = boot({ linux: 'C', domain: 'domU', memory: 512 * 256, vEnd: 28 << 20 })
+  assert.equal(real.outcome, 'fault')
+  const fault = said(input(kernelLog(real, '2.6.39-rc7')))
+  assert.equal(fault.verdict, 'same-outcome')
+  assert.equal(fault.ran?.nrPages, '0x20000')
+  assert.equal(fault.ran?.pfn, real.pfn)
+  const own = boot({ linux: 'C', domain: 'domU', memory: 2049 * 256, vEnd: 28 << 20, hasMap: false })
+  assert.equal(own.via, 'update_va_mapping')
+  const refused = said(input(kernelLog(own, '2.6.39-rc7')))
+  assert.equal(refused.verdict, 'same-pfn')
+  assert.equal(refused.repair?.boots, true)
 })
 
 test('what is missing is named, with how to get it', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { parseShard } from '../../src/explore/jobs/job.ts'
+import { bootCommand } from '../../src/explore/sweep/command.ts'
 import { isChecked, run as runPiece, type SweepSpec } from '../../src/explore/sweep/piece.ts'
 import { parseSweepFile, type RawSpace, readSpace } from '../../src/explore/sweep/read-space.ts'
 import {
@@ -281,7 +282,17 @@ function checkForms(merged: (format: string) => { stdout: string }) {
 
 test('the command line: formats, statuses, files', () => {
   const out = join(folder, 'small.jsonl')
-  const axes = ['--map', 'none', '--memory', '0x40200p..0x4022fp+1p', '--v-end', '32M', '--linux', 'A,B,C']
+  const axes = [
+    '--map',
+    'none',
+    '--no-e820',
+    '--memory',
+    '0x40200p..0x4022fp+1p',
+    '--v-end',
+    '32M',
+    '--linux',
+    'A,B,C',
+  ]
   const swept = xenolith(['sweep', ...axes, '--threads', '1', '--out', out, '--expect', 'booted'])
   assert.equal(swept.status, 1, swept.stderr)
   assert.match(swept.stderr, /expected booted, but \d+ machines fail/)
@@ -302,6 +313,44 @@ test('the command line: formats, statuses, files', () => {
   assert.equal(xenolith(['sweep', 'merge', join(folder, 'nosuch')]).status, 2)
   assert.equal(xenolith(['sweep', '--resume', out]).status, 2)
   assert.equal(xenolith(['sweep', ...axes, '--checkpoint', join(folder, 'no', 'such')]).status, 2)
+})
+
+test("machines without a map have xl's; --no-e820, --maxmem and --config say otherwise, for all of them", () => {
+  const sweep = (words: readonly string[]) =>
+    xenolith([
+      'sweep',
+      '--map',
+      'none',
+      '--memory',
+      '512M,2049M',
+      '--v-end',
+      '28M',
+      '--linux',
+      'C',
+      '--jsonl',
+      ...words,
+    ])
+  const outcomes = (words: readonly string[]): string[] =>
+    sweep(words)
+      .stdout.trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter((row) => row.outcome !== undefined)
+      .map((row) => row.outcome)
+  assert.deepEqual(outcomes([]), ['fault', 'fault'])
+  assert.deepEqual(outcomes(['--no-e820']), ['booted', 'refused'])
+  assert.deepEqual(outcomes(['--no-e820', '--config', 'flatmem']), ['booted', 'booted'])
+  assert.deepEqual(outcomes(['--maxmem', '2057M']), ['refused', 'refused'])
+  assert.match(
+    xenolith(['sweep', '--no-e820']).stderr,
+    /--no-e820 is for guests without a map of their own; add --map none/,
+  )
+  const [space, other] = [
+    read({ map: ['none'], memory: ['512M'], noE820: true, config: 'flatmem' }),
+    read(parseSweepFile('{"map": "none", "memory": "512M", "no-e820": true, "config": "flatmem"}', 'x')),
+  ]
+  assert.deepEqual(space, other)
+  assert.match(bootCommand(machineAt(space, 0)), / --domu --config flatmem --memory 0x20000p --no-e820$/)
 })
 
 test('the example in docs/sweep.md is what it gives', () => {

@@ -7,7 +7,7 @@ import { howMany, sampled } from '../tools/sample.ts'
 
 /** A domU whose toolstack gives it no map: RAM from 0 to the end of its memory, and 8 MiB of slack. */
 function domU(memory: number, options: BootOptions = {}): BootResult {
-  return boot({ domain: 'domU', memory, vEnd: 60 << 20, ...options })
+  return boot({ domain: 'domU', hasMap: options.map !== undefined, memory, vEnd: 60 << 20, ...options })
 }
 
 const crashes = (result: BootResult): boolean => {

@@ -14,7 +14,7 @@ const { visit, file } = pageForTests()
 const skip = noBrowser
 
 /** A small guest, for what can be seen on any. */
-const SMALL = '#v=1&linux=D&domu=1&memory=128M'
+const SMALL = '#v=2&linux=D&domu=1&memory=128M'
 /** The event at which the seed is refused, and the one that wrote the entry. */
 const REFUSED = 22525
 const WRITTEN = 22001
@@ -301,7 +301,7 @@ test('the address holds the moment; an old link opens it again', { skip }, async
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
   })
   await visit('#v=99', async ({ page }) => {
-    const line = 'the link is of version 99; this page reads links up to version 1'
+    const line = 'the link is of version 99; this page reads links up to version 2'
     assert.equal(await page.getByRole('alert').innerText(), line)
     await refusalShown(page)
   })

@@ -98,6 +98,14 @@ test('a link of an older version goes through every step up to the present one',
   assert.equal(upgraded(link, LINK_VERSION), link)
 })
 
+test("a link of version 1 to a domU without a map still has none of its toolstack's", () => {
+  const machineOf = (fragment: string) => stateOf(fragment).state.machine
+  assert.deepEqual(machineOf('#v=1&domu=1&memory=128M'), { domu: true, memory: '128M', noE820: true })
+  assert.deepEqual(machineOf('#v=1&domu=1&map=ec2-domu-7680m'), { domu: true, map: 'ec2-domu-7680m' })
+  assert.deepEqual(machineOf('#v=1&linux=C'), { linux: 'C' })
+  assert.deepEqual(machineOf('#v=2&domu=1&memory=128M'), { domu: true, memory: '128M' })
+})
+
 test('a map shows all of a machine at once, and each frame in its own cell at the end', () => {
   const sizes = fc.record({
     frames: fc.integer({ min: 1, max: 2 ** 26 }),

@@ -9,11 +9,14 @@ const VALUES: Readonly<Record<string, keyof MachineOptions>> = {
   'kernel-size': 'kernelSize',
   'initrd-size': 'initrdSize',
   append: 'append',
+  config: 'config',
+  maxmem: 'maxmem',
 }
 const FLAGS: Readonly<Record<string, keyof MachineOptions>> = {
   dom0: 'dom0',
   domu: 'domu',
   'firmware-map': 'firmwareMap',
+  'no-e820': 'noE820',
 }
 
 /** The options in a command as `explain` prints it, but for the map; a word in single quotes is one word. */

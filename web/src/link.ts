@@ -6,7 +6,7 @@ import type { MachineOptions } from './messages.ts'
  * the fragment. When a key changes its meaning the version becomes one more, and UPGRADES gets a step that turns an old
  * fragment into the next one: old links keep working.
  */
-export const LINK_VERSION = 1
+export const LINK_VERSION = 2
 
 export type View = 'boot' | 'compare' | 'explain'
 export type Theme = 'auto' | 'light' | 'dark'
@@ -49,9 +49,20 @@ export const START: PageState = {
 const LONGEST_LOG = 6000
 
 /** Options of the machine that stand in a fragment as they are. */
-const WORDS = ['linux', 'xen', 'holes', 'memory', 'vEnd', 'kernelSize', 'initrdSize', 'append'] as const
+const WORDS = [
+  'linux',
+  'xen',
+  'holes',
+  'config',
+  'memory',
+  'maxmem',
+  'vEnd',
+  'kernelSize',
+  'initrdSize',
+  'append',
+] as const
 const LISTS = ['with', 'without', 'mfn'] as const
-const FLAGS = ['dom0', 'domu', 'firmwareMap'] as const
+const FLAGS = ['dom0', 'domu', 'firmwareMap', 'noE820'] as const
 const TYPES = ['usable', 'reserved', 'ACPI data', 'ACPI NVS', 'unusable'] as const
 
 /** The fragment of a state, without the `#`; what is as at the start is left out. */
@@ -95,8 +106,13 @@ export function stateOf(fragment: string): { state: PageState; problem: string |
 
 export type Upgrades = Readonly<Record<number, (link: URLSearchParams) => URLSearchParams>>
 
-/** From each version to the next. There has been one version so far. */
-const UPGRADES: Upgrades = {}
+/** From each version to the next. In version 1 a domU without a map of its own had none of its toolstack either. */
+const UPGRADES: Upgrades = {
+  1: (link) => {
+    if (link.get('domu') === '1' && !link.has('map') && !link.has('ranges')) link.set('noE820', '1')
+    return link
+  },
+}
 
 /** A fragment's keys as the present version has them. */
 export function upgraded(

@@ -1,11 +1,21 @@
 import type { Cause } from './cause.ts'
-import { aTable, frameName, linesOf, refusedEntries, tablesMappedWritable } from './shared.ts'
+import {
+  aTable,
+  frameName,
+  linesOf,
+  refusedEntries,
+  tablesMappedWritable,
+  tailMadeWritable,
+} from './shared.ts'
 
 export const pinnedTableFreed: Cause = {
   class: 'pinned-table-freed',
   name: 'A table was freed without an unpin',
   match: (evidence) => {
-    const pinned = tablesMappedWritable(evidence).filter(({ saw }) => saw.flags.includes('pinned'))
+    // A table that is asked for with the rest of a buffer was not freed: it has come to be one meanwhile.
+    const pinned = tablesMappedWritable(evidence).filter(
+      (refused) => refused.saw.flags.includes('pinned') && tailMadeWritable(evidence, refused) === undefined,
+    )
     if (pinned.length === 0) return undefined
     const [first] = pinned
     const uses = first.saw.count - 1

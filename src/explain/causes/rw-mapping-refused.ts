@@ -11,6 +11,7 @@ import {
   refusedEntries,
   SETS_ENTRY,
   saysWhy,
+  tailMadeWritable,
 } from './shared.ts'
 
 export const rwMappingRefused: Cause = {
@@ -22,6 +23,18 @@ export const rwMappingRefused: Cause = {
     )
     if (refused.length > 0) {
       const [first] = refused
+      const tail = isTable(first.saw.type) ? tailMadeWritable(evidence, first) : undefined
+      if (tail !== undefined) {
+        return {
+          score: 94,
+          title: `A writable mapping of ${frameName(first)} was refused while the kernel gave back what it had not used of its buffer for early page tables: the page is ${aTable(first.saw.type)} in use by now.`,
+          lines: linesOf([tail, ...refused.map(({ record }) => record), ...refusedEntries(evidence)]),
+          details: [
+            `The range ${tail.fields.from}-${tail.fields.to} was free memory before it was writable again. The allocator had given this page out, and it has become a table of the kernel's, most likely of its array of struct page (the vmemmap).`,
+            'Linux 2.6.39-rc6 and rc7 die so as guests, where they make the last range writable only behind that array.',
+          ],
+        }
+      }
       const pinned = first.saw.flags.includes('pinned')
       const inUse = messagesOf(evidence, 'ptwr-refused').length > 0 || (inEarlyBoot(evidence) && !pinned)
       const upper = isTable(first.saw.type) && first.saw.type !== 'l1'
@@ -78,10 +91,12 @@ export const rwMappingRefused: Cause = {
     '`Could not get page type PGT_writable_page` (Xen 4.2 and later) and `Error getting mfn ... from L1 entry ...` belong to the same refusal.',
     'Seen from the guest alone: `multicall(s) failed`, or a warning with `result=-16` (EBUSY) of an `op=1` (mmu_update) or `op=14` (update_va_mapping) whose new entry has RW set.',
     'Older Xen releases (3.x) return -22 (EINVAL) for it.',
+    'A line `xen: setting RW the range A - B` before it, with the refused page in that range: the kernel gives back what it has not used of its buffer for early page tables, and that page has become a table.',
   ],
   explanation: [
     'A writable entry needs the type writable for its frame. As long as the frame is a page table in use, or holds segment descriptors for a GDT or LDT, it has that other type, and Xen refuses the entry with EBUSY. Nothing changes: the old entry stays in place.',
     'The guest meant a page that must not be writable under Xen, and did not know it. A typical case is code that makes a range writable again as a whole, with a table or a descriptor page in its middle, or code that makes a writable alias of pages which another mapping keeps read-only.',
+    "Linux 2.6.39-rc6 and rc7 did that to themselves. Their workaround a38647837a41 gives the unused rest of a buffer for page tables its write permission back late, for the last buffer behind sparse_init(). The pages are free memory meanwhile: where the rest of the first buffer is used up, the tables of the vmemmap are taken from them, and the workaround then wants tables to be writable. Xen's refusal ends in the kernel's BUG().",
     'Code that changes permissions by 2 MiB pages is at risk too. Xen offers a PV guest no large pages by default, so the same call runs through the L1 tables of the range and meets pages that native code would not touch one by one. A module loader that makes a writable alias of its read-only, executable area fails in this way.',
   ],
   check: [
@@ -90,7 +105,20 @@ export const rwMappingRefused: Cause = {
     'Read the call trace for who changes the permission: set_memory_rw(), a module or BPF loader, text patching.',
     'Check the order of unlink and remap. A table has to be unpinned and taken out of its tree before its page becomes writable.',
   ],
-  fixes: [],
+  fixes: [
+    {
+      project: 'Linux',
+      commit: '279b706bf800',
+      release: '2.6.39',
+      what: 'Gives the unused part of a buffer for early page tables its write permission back when each mapping is done, before anybody can get its pages.',
+    },
+    {
+      project: 'Linux',
+      commit: '92bdaef7b2c5',
+      release: '2.6.39',
+      what: 'Withdraws the workaround a38647837a41, which did so too late for the last buffer.',
+    },
+  ],
   avoid: [],
 }
 

@@ -1,6 +1,6 @@
 import { readPte } from '../decode/values.ts'
 import { type BadType, type Evidence, messagesOf, recordsOf } from '../evidence.ts'
-import type { MulticallEntry, XenMessage } from '../log/records.ts'
+import type { GuestLineRecord, MulticallEntry, XenMessage } from '../log/records.ts'
 
 /** What several signatures look at. */
 
@@ -19,6 +19,18 @@ export function writableAliases(evidence: Evidence): BadType[] {
 /** A page that was to be mapped writable, and is a table. */
 export function tablesMappedWritable(evidence: Evidence): BadType[] {
   return evidence.badTypes.filter(({ saw, exp }) => isTable(saw.type) && exp.type === 'writable')
+}
+
+/**
+ * The line by which a kernel of 2011 says that it makes the unused rest of its buffer for early page tables writable again, where
+ * a refused page lies in that range; it comes before the refusal.
+ */
+export function tailMadeWritable(evidence: Evidence, refused: BadType): GuestLineRecord | undefined {
+  const at = Number.parseInt(refused.pfn, 16) * 4096
+  return recordsOf(evidence, 'mark').findLast(({ mark, line, fields }) => {
+    if (mark !== 'writable-again' || line > refused.record.line) return false
+    return at >= Number.parseInt(fields.from, 16) && at < Number.parseInt(fields.to, 16)
+  })
 }
 
 /** `an L1 page table` for l1, `a descriptor page` for segdesc. */

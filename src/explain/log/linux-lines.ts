@@ -113,6 +113,7 @@ const MARKS: readonly (readonly [mark: string, pattern: RegExp])[] = [
     'early-tables',
     /kernel direct mapping tables up to (?<upTo>[0-9a-f]+) @ (?:\[mem 0x)?(?<start>[0-9a-f]+)-(?:0x)?(?<end>[0-9a-f]+)/,
   ],
+  ['writable-again', /setting RW the range (?<from>[0-9a-f]+) - (?<to>[0-9a-f]+)/],
   ['init-memory-mapping', /init_memory_mapping: (?<range>.*)/],
   ['memory', /Memory: \d+k\/\d+k available|Memory: \d+K\/\d+K available/],
   ['freeing-kernel-memory', /Freeing unused (?:kernel|decrypted|initmem)|Write protecting the kernel/],

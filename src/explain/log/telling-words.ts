@@ -80,6 +80,7 @@ const WORDS = [
   'Booting paravirtualized',
   'Hypervisor detected',
   'kernel direct mapping tables',
+  'setting RW the range',
   'init_memory_mapping',
   'Memory: ',
   'Freeing unused',

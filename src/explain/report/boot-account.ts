@@ -90,7 +90,24 @@ function otherRefusal(result: BootResult): string[] {
           'Generation B0 reaches its existing tables through early-ioremap slots, and nothing makes those mappings read-only. Commit d8aa5ec3382e does.',
         )
       : []
-  return ['WHY XEN REFUSED', ...wrapped(what), ...why]
+  return ['WHY XEN REFUSED', ...wrapped(what), ...why, ...takenTail(result)]
+}
+
+/** The workaround's own refusal: a page of the tail that it gives back has become a table meanwhile. */
+function takenTail(result: BootResult): string[] {
+  const pfn = Number(result.pfn)
+  const tail = result.buffers.at(-1)
+  const isInTail = tail !== undefined && pfn >= Number(tail.end) && pfn < Number(tail.top)
+  if (result.via !== 'update_va_mapping' || result.marks.length === 0 || !isInTail) return []
+  return [
+    '',
+    ...wrapped(
+      `pfn ${bare(result.pfn)} lies in [${bare(tail.end)}, ${bare(tail.top)}), what was left of the last buffer for page tables. mark_rw_past_pgt() makes that range writable again when xen_post_allocator_init() calls it, behind sparse_init(). Up to there it was free memory, though read-only: when the tail of the first buffer was used up, the allocator took tables of the vmemmap from this one, and they were pinned. The workaround wants them writable all the same; Xen refuses, and the kernel's BUG() ends the domain.`,
+    ),
+    ...wrapped(
+      'Configured without a vmemmap (`--config flatmem`) the kernel takes no tables there. Where the first tail has room for all of them, which its length decides, v_end / 2 MiB + 6 pages, it boots too.',
+    ),
+  ]
 }
 
 function faultAccount(result: BootResult): string[] {
@@ -110,7 +127,20 @@ function faultAccount(result: BootResult): string[] {
     ...wrapped(
       `The page lies in the tail [${bare(tail.end)}, ${bare(tail.top)}) of the ${index === 0 ? 'first' : 'second'} buffer for page tables. The whole buffer up to its top was mapped read-only, as any of it might have become a table; only the used part was reserved. The rest went back to the allocator, still read-only: nobody gave it its write permission back in time.`,
     ),
+    ...lateRelease(result, index),
   ]
+}
+
+/** When the workaround would have given a tail back. */
+function lateRelease({ marks, buffers }: BootResult, index: number): string[] {
+  if (marks.length === 0) return []
+  const next =
+    index === 0 && buffers.length === 1
+      ? "in the next call of init_memory_mapping(), but this guest's map leads to one call alone;"
+      : 'so came the first tail back, in the second call of init_memory_mapping();'
+  return wrapped(
+    `mark_rw_past_pgt() gives a tail back at the first entry that is written after its buffer was reserved: ${next} or when a dom0 maps its ACPI tables, but a domU has none. So this tail waits for xen_post_allocator_init(), behind NODE_DATA.`,
+  )
 }
 
 function bootedAccount(result: BootResult): string[] {

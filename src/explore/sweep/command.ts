@@ -19,12 +19,19 @@ export function bootCommand(options: BootOptions): string {
   add('map', typeof options.map === 'object' ? options.map.name : options.map)
   if (options.domain !== undefined) words.push(options.domain === 'dom0' ? '--dom0' : '--domu')
   if (options.firmwareMap) words.push('--firmware-map')
-  add('memory', options.memory === undefined ? undefined : `0x${options.memory.toString(16)}p`)
+  add('config', options.memoryModel)
+  add('memory', pagesOf(options.memory))
+  add('maxmem', pagesOf(options.maxMemory))
+  if (options.hasMap === false) words.push('--no-e820')
   add('v-end', hexOf(options.vEnd))
   add('kernel-size', hexOf(options.kernelSize))
   add('initrd-size', hexOf(options.initrdSize))
   if (options.append !== '') add('append', options.append)
   return words.join(' ')
+}
+
+function pagesOf(n: number | undefined): string | undefined {
+  return n === undefined ? undefined : `0x${n.toString(16)}p`
 }
 
 function hexOf(n: number | undefined): string | undefined {

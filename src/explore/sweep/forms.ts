@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { listOf, text, whole } from '../../files/checked.ts'
+import { MEMORY_MODELS } from '../../run/boot/boot-options.ts'
 import { MapForm } from '../../run/maps/map-form.ts'
 import type { Row, SweepSpec } from './piece.ts'
 import { MOST_MACHINES, type Space } from './space.ts'
@@ -43,10 +44,14 @@ const SpaceForm = v.strictObject({
   common: v.strictObject({
     domain: v.exactOptional(v.picklist(['dom0', 'domU'])),
     firmwareMap: v.exactOptional(v.boolean()),
+    memoryModel: v.exactOptional(v.picklist(MEMORY_MODELS)),
     with: v.exactOptional(Commits),
     without: v.exactOptional(Commits),
     holes: v.exactOptional(text(200)),
   }),
+  toolstack: v.exactOptional(
+    v.strictObject({ maxMemory: v.exactOptional(whole(1, 2 ** 40)), hasMap: v.exactOptional(v.boolean()) }),
+  ),
 }) satisfies v.GenericSchema<unknown, Space>
 
 export const SpecForm = v.strictObject({

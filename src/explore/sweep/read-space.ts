@@ -25,6 +25,9 @@ export type RawSpace = {
   readonly dom0?: boolean
   readonly domu?: boolean
   readonly firmwareMap?: boolean
+  readonly config?: string
+  readonly maxmem?: string
+  readonly noE820?: boolean
 }
 
 /** What stands for several maps. */
@@ -50,7 +53,7 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
     throw new BadInput(
       "--initrd-size needs --kernel-size too: v_end follows from both; give the kernel's size",
     )
-  const { domain, firmwareMap, with: added, without, holes } = bootOptions(pick(raw))
+  const { maxMemory, hasMap, ...common } = bootOptions(pick(raw))
   const maps = (raw.map ?? ['hosts']).flatMap((one) =>
     typeof one === 'string' ? words([one]).flatMap((word) => mapsNamed(word, load)) : [one],
   )
@@ -64,13 +67,15 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
     append: raw.append === undefined ? [null] : unique(raw.append.map(checkedAppend)),
     xen: unique(raw.xen === undefined ? [DEFAULT_XEN.model] : words(raw.xen)),
     linux: unique(raw.linux === undefined ? ['B'] : words(raw.linux)),
-    common: {
-      ...(domain === undefined ? {} : { domain }),
-      ...(firmwareMap === undefined ? {} : { firmwareMap }),
-      ...(added === undefined ? {} : { with: added }),
-      ...(without === undefined ? {} : { without }),
-      ...(holes === undefined ? {} : { holes }),
-    },
+    common,
+    ...(maxMemory === undefined && hasMap === undefined
+      ? {}
+      : {
+          toolstack: {
+            ...(maxMemory === undefined ? {} : { maxMemory }),
+            ...(hasMap === undefined ? {} : { hasMap }),
+          },
+        }),
   }
   checkSpace(space)
   return space
@@ -86,6 +91,12 @@ export function checkSpace(space: Space): void {
       throw new BadInput(`--${dashed(axis)} is empty; give a value`)
   if (space.maps.includes(null) && space.common.domain === 'dom0')
     throw new BadInput('--map none with --dom0: a dom0 needs a machine; name a map')
+  const { maxMemory, hasMap } = space.toolstack ?? {}
+  const option = maxMemory !== undefined ? '--maxmem' : hasMap === false ? '--no-e820' : null
+  if (option !== null && !space.maps.includes(null))
+    throw new BadInput(`${option} is for guests without a map of their own; add --map none`)
+  if (maxMemory !== undefined && hasMap === false)
+    throw new BadInput('--no-e820 and --maxmem exclude each other; keep one of them')
   for (const map of space.maps) {
     if (typeof map === 'string') findMap(map)
     else if (map !== null) checkMap(map)
@@ -95,15 +106,21 @@ export function checkSpace(space: Space): void {
   machineCount(space)
 }
 
-function pick({ with: added, without, holes, dom0, domu, firmwareMap }: RawSpace): RawBootOptions {
-  return {
-    ...(added === undefined ? {} : { with: added }),
-    ...(without === undefined ? {} : { without }),
-    ...(holes === undefined ? {} : { holes }),
-    ...(dom0 === undefined ? {} : { dom0 }),
-    ...(domu === undefined ? {} : { domu }),
-    ...(firmwareMap === undefined ? {} : { firmwareMap }),
-  }
+/** What all machines have in common. */
+const COMMON = [
+  'with',
+  'without',
+  'holes',
+  'dom0',
+  'domu',
+  'firmwareMap',
+  'config',
+  'maxmem',
+  'noE820',
+] as const
+
+function pick(raw: RawSpace): RawBootOptions {
+  return Object.fromEntries(COMMON.filter((key) => raw[key] !== undefined).map((key) => [key, raw[key]]))
 }
 
 /** A set's maps by their names; `none` is a machine without a map; else a shipped map or a file. */
@@ -190,6 +207,9 @@ const FILE_KEYS = [
   'dom0',
   'domu',
   'firmware-map',
+  'config',
+  'maxmem',
+  'no-e820',
 ] as const
 
 const Value = v.pipe(v.union([text(4096), v.number()]), v.transform(String))
@@ -222,6 +242,9 @@ const SINGLE: Readonly<Record<string, v.GenericSchema>> = {
   dom0: Flag,
   domu: Flag,
   'firmware-map': Flag,
+  config: OneValue,
+  maxmem: OneValue,
+  'no-e820': Flag,
 }
 
 /** A sweep file: JSON with the options' names as keys. Throws BadInput, which names file and key. */

@@ -29,7 +29,9 @@ export type Space = {
   readonly xen: readonly string[]
   readonly linux: readonly string[]
   /** What all machines have in common. */
-  readonly common: Pick<BootOptions, 'domain' | 'firmwareMap' | 'with' | 'without' | 'holes'>
+  readonly common: Pick<BootOptions, 'domain' | 'firmwareMap' | 'memoryModel' | 'with' | 'without' | 'holes'>
+  /** What the toolstack gives to machines without a map: those whose map is null. */
+  readonly toolstack?: Pick<BootOptions, 'maxMemory' | 'hasMap'>
 }
 
 /** More than this many machines have no use for their numbers: they would take years. */
@@ -62,7 +64,7 @@ export function machineAt(space: Space, n: number): BootOptions {
     linux: space.linux[at.linux],
     xen: space.xen[at.xen],
     // Without a map there is no host: such a machine is a domU, whose memory is one range.
-    ...(map === null ? { domain: 'domU' as const } : { map }),
+    ...(map === null ? { domain: 'domU' as const, ...space.toolstack } : { map }),
     ...(memory === null ? {} : { memory }),
     ...(vEnd === null ? {} : { vEnd }),
     ...(kernelSize === null ? {} : { kernelSize }),

@@ -1,5 +1,5 @@
-import { PAGE } from '../../bits/address.ts'
 import { RSP, type Vcpu } from '../../machine/vcpu/vcpu.ts'
+import { GuestReader } from '../guest-reader.ts'
 import type { SymbolTable } from './symbol-table.ts'
 
 /** A place in the guest's code: where it is, and where it will return to. */
@@ -8,7 +8,6 @@ export type Frame = { readonly va: number; readonly text: string }
 /** Words of stack that are looked at, and frames that are told: Linux's stacks have 16 KiB. */
 const STACK_WORDS = 2048
 const MOST_FRAMES = 32
-const TWO_48 = 2 ** 48
 
 /**
  * The guest's call stack, the innermost place first. Kernels keep no frame pointers: a word of the stack is taken for a
@@ -40,31 +39,4 @@ function isBehindCall(reader: GuestReader, va: number): boolean {
     if (reader.byte(va - length) === 0xff && ((reader.byte(va - length + 1) >> 3) & 7) === 2) return true
   }
   return false
-}
-
-/** The guest's memory as its own tables map it; -1 where they do not. */
-class GuestReader {
-  private readonly vcpu: Vcpu
-  private readonly bytes: Uint8Array
-
-  constructor(vcpu: Vcpu, bytes: Uint8Array) {
-    this.vcpu = vcpu
-    this.bytes = bytes
-  }
-
-  byte(va: number): number {
-    const at = ((va % TWO_48) + TWO_48) % TWO_48
-    const page = this.vcpu.tryReadable(at)
-    return page === -1 ? -1 : this.bytes[page * 4 + (at % PAGE)]
-  }
-
-  word(va: number): number {
-    let value = 0
-    for (let i = 3; i >= 0; i--) {
-      const byte = this.byte(va + i)
-      if (byte === -1) return -1
-      value = value * 256 + byte
-    }
-    return value
-  }
 }

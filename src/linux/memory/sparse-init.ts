@@ -1,5 +1,5 @@
 import { PAGE, REGION } from '../../bits/address.ts'
-import type { Generation } from '../generation.ts'
+import type { MemoryModel } from '../generation.ts'
 import { activeRanges, allocBootmem, allocBootmemHigh, allocBootmemNode, type BootMemory } from './bootmem.ts'
 
 /**
@@ -36,11 +36,7 @@ export type VmemmapTables = {
 }
 
 /** paging_init() up to the zones: the sections that have memory, and their part of the memory map. */
-export function sparseInit(
-  memory: BootMemory,
-  model: Generation['memoryModel'],
-  tables: VmemmapTables,
-): void {
+export function sparseInit(memory: BootMemory, model: MemoryModel, tables: VmemmapTables): void {
   const sections = memoryPresent(memory)
   const usemapMap = allocBootmem(memory, POINTER * NR_SECTIONS)
   allocBootmemNode(memory, USEMAP * sections.length)
@@ -135,7 +131,7 @@ const BLOCK_PAGES = 1024
 const BLOCK_BITS = 3
 
 /** free_area_init_nodes(): the node's one array where there are no sections, and what each zone has. */
-export function initZones(memory: BootMemory, model: Generation['memoryModel']): void {
+export function initZones(memory: BootMemory, model: MemoryModel): void {
   const first = (activeRanges(memory.memblock)[0]?.start ?? 0) / PAGE
   const last = memory.nodeEnd / PAGE
   if (model === 'flatmem') {

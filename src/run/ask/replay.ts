@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { BadInput } from '../../bits/bad-input.ts'
 import { checked, listOf, text, whole } from '../../files/checked.ts'
+import { MEMORY_MODELS } from '../../linux/generation.ts'
 import { traceLine } from '../../trace/export.ts'
 import { validateEvent, validateHeader } from '../../trace/validate.ts'
 import type { BootOptions } from '../boot/boot.ts'
@@ -36,7 +37,10 @@ const BootForm = v.strictObject({
   map: v.exactOptional(v.union([Words, MapForm])),
   firmwareMap: v.exactOptional(v.boolean()),
   domain: v.exactOptional(v.picklist(['dom0', 'domU'])),
+  memoryModel: v.exactOptional(v.picklist(MEMORY_MODELS)),
   memory: v.exactOptional(whole(0, 2 ** 40)),
+  maxMemory: v.exactOptional(whole(0, 2 ** 40)),
+  hasMap: v.exactOptional(v.boolean()),
   vEnd: v.exactOptional(Bytes),
   kernelSize: v.exactOptional(Bytes),
   initrdSize: v.exactOptional(Bytes),

@@ -17,11 +17,34 @@ export type ScriptRun = {
   readonly frames?: Recording
 }
 
+/** A guest that executes code: how far it is, and where. */
+export type GuestCode = {
+  /** Instructions executed so far. */
+  readonly instructions: () => number
+  /** Where it is, a 48-bit address. */
+  readonly rip: () => number
+  /** What the guest calls an address, as `name+0x1f/0x40`; undefined where it has no name for it. */
+  readonly nameOf: (va: number) => string | undefined
+  /** Whether the machine comes from a snapshot: what its guest has done before is not known. */
+  readonly isRestored: boolean
+}
+
+/** Who is told while a guest runs. */
+export type GuestWatch = {
+  /** The machine, before its guest begins. */
+  readonly ready: (xen: Hypervisor, code: GuestCode) => void
+  readonly sink: Sink
+  /** The guest has come to Xen, which is done with what it came for: at the latest after 200 000 instructions. */
+  readonly returned: () => void
+  /** Asked before the guest goes on: how many instructions it may execute at most until it is asked again. */
+  readonly stride: () => number
+}
+
 /**
- * Another run, as a real kernel's: it is made each time that it is called, and tells the machine before it begins and every
- * event. It is a function, as not everybody who asks questions has what it needs.
+ * Another run, as a real kernel's: it is made each time that it is called. It is a function, as not everybody who asks
+ * questions has what it needs.
  */
-export type GuestRun = (ready: (xen: Hypervisor) => void, sink: Sink) => void
+export type GuestRun = (watch: GuestWatch) => void
 
 /** What can be run, and run again: the same every time, byte for byte. */
 export type RunSpec =
@@ -31,9 +54,16 @@ export type RunSpec =
 
 /** Somebody who watches a run. Events are numbered from 1; 0 is the machine as its builder left it. */
 export type Watch = {
-  ready?(xen: Hypervisor): void
+  /** With the guest's code, where there is any; then stores of the guest's are no events. */
+  ready?(xen: Hypervisor, code: GuestCode | null): void
   event(n: number, event: TraceEvent, xen: Hypervisor): void
+  /** As a `GuestWatch` has them, for guests with code. `n` is the last event's number. */
+  returned?(n: number, xen: Hypervisor): void
+  stride?(n: number, xen: Hypervisor): number
 }
+
+/** How far a guest goes that nobody looks at in between. */
+const USUAL_STRIDE = 10_000_000
 
 /** Thrown by a watch to end a run early. */
 export class StopRun extends Error {
@@ -44,9 +74,9 @@ export class StopRun extends Error {
 export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: number } {
   let machine: Hypervisor | null = null
   let n = 0
-  const ready = (xen: Hypervisor): void => {
+  const ready = (xen: Hypervisor, code: GuestCode | null = null): void => {
     machine = xen
-    watch.ready?.(xen)
+    watch.ready?.(xen, code)
   }
   const sink = (event: TraceEvent): void => {
     n++
@@ -54,8 +84,14 @@ export function rerun(spec: RunSpec, watch: Watch): { xen: Hypervisor; events: n
   }
   try {
     if ('boot' in spec) runBoot(planBoot(spec.boot), { sink, ready })
-    else if ('guest' in spec) spec.guest(ready, sink)
-    else runScript(spec.script.text, { ...spec.script, sink, ready })
+    else if ('guest' in spec) {
+      spec.guest({
+        ready,
+        sink,
+        returned: () => machine !== null && watch.returned?.(n, machine),
+        stride: () => (machine === null ? USUAL_STRIDE : (watch.stride?.(n, machine) ?? USUAL_STRIDE)),
+      })
+    } else runScript(spec.script.text, { ...spec.script, sink, ready })
   } catch (error) {
     if (!(error instanceof StopRun)) throw error
   }

@@ -2,18 +2,13 @@ import { hex, hex64, hexVa } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { domainName } from '../../bits/domid.ts'
 import { flagNames } from '../../bits/pte.ts'
-import { TYPE_NAMES } from '../../bits/type-word.ts'
-import { TYPE_SHIFT } from '../../machine/frames.ts'
 import { Walk, walk } from '../../machine/vcpu/mmu.ts'
-import { describeEvent } from '../../trace/describe.ts'
-import type { TraceEvent } from '../../trace/events.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
-import { recordFrames } from '../../xen/pv-vcpu.ts'
+import { findStores } from './find-stores.ts'
 import { type FrameHolder, type FrameReport, reportFrame } from './frame-report.ts'
+import type { Moment } from './moment.ts'
 import { type RunSpec, rerun, StopRun } from './rerun.ts'
-
-/** A moment of a run, and what happened then. 0 is the machine as it was built. */
-export type Moment = { readonly event: number; readonly what: string }
+import { type FrameWatch, type Watched, watchFrame } from './watch-frame.ts'
 
 /** A frame at a moment: what it is, who holds it, since when. Frames and words are `0x` strings. */
 export type WhoResult = {
@@ -36,6 +31,9 @@ export type WhoResult = {
   /** Changes of the frame's type up to then: the last of them, and how many there were before those. */
   readonly history: readonly (Moment & { readonly type: string })[]
   readonly earlier: number
+  /** Of a guest with code: how often it was run for the answer, and how many of its instructions one by one. */
+  readonly runs?: number
+  readonly steps?: number
 }
 
 export type HolderResult = {
@@ -51,11 +49,13 @@ export type HolderResult = {
   /** Of everything that is somebody's: whose, and what it is to them. */
   readonly domain?: string
   readonly as?: string
-  /** The event that made it. */
+  /** What made it. */
   readonly since: Moment
+  /**
+   * Of an entry that was there before its table was one: what made it a table. Only then the entry was checked, and held the frame.
+   */
+  readonly counted?: Moment
 }
-
-const BUILT: Moment = { event: 0, what: 'the domain builder' }
 
 /**
  * Which frame, what type, held by whom, since when: for any frame of a run, at its end or after an event.
@@ -73,8 +73,11 @@ export function who(spec: RunSpec, frame: string, at?: number): WhoResult {
   const report = reportFrame(first.xen, mfn)
   if (report === null) throw new BadInput(`${frame}: the machine has no frame ${hex(mfn)}`)
   const pfns = tablePfns(first.xen, report)
-  const watched = watchFrame(spec, report, first.events)
-  return resultOf(report, pfns, watched, first.events, at)
+  const watch = watchFrame(spec, report, first.events)
+  const result = (): WhoResult => resultOf(report, pfns, watch, first.events, at)
+  if (!('guest' in spec)) return result()
+  const steps = findStores(spec, report, watch.holders)
+  return { ...result(), runs: steps === 0 ? 2 : 3, steps }
 }
 
 function stopAt(at: number | undefined): (n: number) => void {
@@ -119,101 +122,14 @@ function tablePfns(xen: Hypervisor, report: FrameReport): Map<number, number> {
   return pfns
 }
 
-type Watched = {
-  /** By `table:slot`, the last event that wrote the entry. */
-  readonly written: Map<string, Moment>
-  readonly history: (Moment & { type: string })[]
-  earlier: number
-  pinned: Moment
-  root: Moment
-  vcpuInfo: Moment
-}
-
-/** Run again up to an event, and note who writes the holding entries, and when the frame's type changes. */
-function watchFrame(spec: RunSpec, report: FrameReport, until: number): Watched {
-  const slots = new Map<number, number[]>()
-  for (const holder of report.holders) {
-    if (holder.kind === 'entry') slots.set(holder.table, [...(slots.get(holder.table) ?? []), holder.slot])
-  }
-  const watched: Watched = {
-    written: new Map(),
-    history: [],
-    earlier: 0,
-    pinned: BUILT,
-    root: BUILT,
-    vcpuInfo: BUILT,
-  }
-  let last = -1
-  const look = (xen: Hypervisor, moment: () => Moment): void => {
-    const record = xen.memory.record(report.mfn)
-    const type = xen.memory.u32[record] >>> TYPE_SHIFT
-    if (type === last) return
-    last = type
-    watched.history.push({ ...moment(), type: TYPE_NAMES[type] })
-    if (watched.history.length >= 2 * MOST_HISTORY) forget(watched)
-  }
-  rerun(spec, {
-    ready: (xen) => look(xen, () => BUILT),
-    event: (n, event, xen) => {
-      const moment = (): Moment => ({ event: n, what: describeEvent(event) })
-      // Plain stores change no type.
-      if (event.kind !== 'fill') look(xen, moment)
-      for (const slot of slotsWritten(event, slots)) watched.written.set(slot, moment())
-      if (event.kind === 'hypercall' && event.rc === 0 && event.args.mfn === report.mfn) {
-        const command = String(event.args.command)
-        if (command.startsWith('PIN')) watched.pinned = moment()
-        if (command.endsWith('BASEPTR')) watched.root = moment()
-      }
-      if (watched.vcpuInfo === BUILT && hasVcpuInfo(xen, report.mfn)) watched.vcpuInfo = moment()
-      if (n === until) throw new StopRun()
-    },
-  })
-  forget(watched)
-  return watched
-}
-
-/** Changes of a type that are told at most: a guest can make any number of them. */
-const MOST_HISTORY = 1000
-
-function forget(watched: Watched): void {
-  const over = Math.max(0, watched.history.length - MOST_HISTORY)
-  watched.history.splice(0, over)
-  watched.earlier += over
-}
-
-/** Whether a vCPU's record lies in a frame. */
-function hasVcpuInfo(xen: Hypervisor, mfn: number): boolean {
-  return xen.owners.some((domain) => domain?.vcpus.some((vcpu) => recordFrames(vcpu).includes(mfn)))
-}
-
-/** Which of the watched entries an event wrote, as `table:slot`. */
-function slotsWritten(event: TraceEvent, watched: Map<number, number[]>): string[] {
-  let table: number
-  let from: number
-  let count = 1
-  if (event.kind === 'fill') {
-    table = event.table
-    from = event.slot
-    count = event.count
-  } else if (event.kind === 'ptwr' && !event.refused) {
-    table = event.table
-    from = event.slot
-  } else if (event.kind === 'hypercall' && event.rc === 0 && typeof event.args.slot === 'number') {
-    table = event.args.table as number
-    from = event.args.slot
-  } else return []
-  const slots = watched.get(table) ?? []
-  return slots.filter((slot) => slot >= from && slot < from + count).map((slot) => `${table}:${slot}`)
-}
-
 function resultOf(
   report: FrameReport,
   pfns: Map<number, number>,
-  watched: Watched,
+  watch: FrameWatch,
   events: number,
   at: number | undefined,
 ): WhoResult {
-  const holders = report.holders.map((holder) => holderResult(holder, pfns, watched))
+  const holders = watch.holders.map((watched) => holderResult(watched, pfns))
   return {
     schema: 1,
     at: at ?? events,
@@ -229,13 +145,13 @@ function resultOf(
     refsWord: report.refsWord,
     holders,
     more: report.more,
-    history: watched.history,
-    earlier: watched.earlier,
+    history: watch.history,
+    earlier: watch.earlier,
   }
 }
 
 /** One holder in words, with the moment that made it. */
-function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: Watched): HolderResult {
+function holderResult({ holder, since, tableSince }: Watched, pfns: Map<number, number>): HolderResult {
   switch (holder.kind) {
     case 'entry':
       return {
@@ -247,27 +163,23 @@ function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: W
         entry: `0x${hex64(holder.lo, holder.hi)}`,
         flags: flagNames(holder.lo, holder.hi),
         addresses: holder.addresses.map((va) => `0x${hexVa(va)}`),
-        since: watched.written.get(`${holder.table}:${holder.slot}`) ?? BUILT,
+        since,
+        ...(tableSince.event > since.event ? { counted: tableSince } : {}),
       }
     case 'pin':
-      return { kind: 'pin', since: watched.pinned }
+      return { kind: 'pin', since }
     case 'root':
-      return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since: watched.root }
+      return { kind: 'root', domain: domainName(holder.domain), as: holder.mode, since }
     case 'descriptors':
-      return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since: BUILT }
+      return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since }
     case 'vcpu-info':
-      return {
-        kind: 'vcpu-info',
-        domain: domainName(holder.domain),
-        as: 'vcpu_info',
-        since: watched.vcpuInfo,
-      }
+      return { kind: 'vcpu-info', domain: domainName(holder.domain), as: 'vcpu_info', since }
     case 'backend':
-      return { kind: 'backend', domain: domainName(0), as: holder.user, since: BUILT }
+      return { kind: 'backend', domain: domainName(0), as: holder.user, since }
     case 'allocation': {
       const { shared } = holder
       const use = shared === undefined ? {} : { domain: domainName(shared.domain), as: shared.as }
-      return { kind: 'allocation', ...use, since: BUILT }
+      return { kind: 'allocation', ...use, since }
     }
   }
 }

@@ -1,9 +1,9 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import { describeEvent } from '../../trace/describe.ts'
 import { typeInTheWay } from '../../xen/refusal.ts'
+import type { Moment } from './moment.ts'
 import { type RunSpec, rerun } from './rerun.ts'
-import type { Moment, WhoResult } from './who.ts'
-import { who } from './who.ts'
+import { type WhoResult, who } from './who.ts'
 
 /** Why Xen last refused something in a run: the frame whose type stood in the way, as it was at that moment. */
 export type WhyResult = {

@@ -1,9 +1,11 @@
 import { BadInput } from '../../bits/bad-input.ts'
+import { MEMORY_MODELS, type MemoryModel } from '../../linux/generation.ts'
 import type { MemoryMap } from '../maps/maps.ts'
 import type { BootOptions } from './boot.ts'
 import { parseHex, parseSize } from './numbers.ts'
 
 export { BadInput, nearest } from '../../bits/bad-input.ts'
+export { MEMORY_MODELS, type MemoryModel } from '../../linux/generation.ts'
 
 /** The options of a boot as they are typed; lists may also be commas inside one string. */
 export type RawBootOptions = {
@@ -16,7 +18,11 @@ export type RawBootOptions = {
   readonly dom0?: boolean
   readonly domu?: boolean
   readonly firmwareMap?: boolean
+  /** How the kernel is configured: a name of MEMORY_MODELS. */
+  readonly config?: string
   readonly memory?: string
+  readonly maxmem?: string
+  readonly noE820?: boolean
   readonly vEnd?: string
   readonly kernelSize?: string
   readonly initrdSize?: string
@@ -56,7 +62,10 @@ export function bootOptions(raw: RawBootOptions): BootOptions {
   if (raw.firmwareMap) options.firmwareMap = true
   if (raw.domu) options.domain = 'domU'
 
-  if (raw.memory !== undefined) options.memory = memoryPages(raw.memory)
+  if (raw.config !== undefined) options.memoryModel = memoryModel(raw.config)
+  if (raw.memory !== undefined) options.memory = memoryPages('--memory', raw.memory)
+  if (raw.maxmem !== undefined) options.maxMemory = memoryPages('--maxmem', raw.maxmem)
+  if (raw.noE820) options.hasMap = false
   if (raw.vEnd !== undefined) options.vEnd = initialMappingEnd(raw.vEnd)
   if (raw.kernelSize !== undefined) options.kernelSize = imageSize('--kernel-size', raw.kernelSize, 1)
   if (raw.initrdSize !== undefined) options.initrdSize = imageSize('--initrd-size', raw.initrdSize, 0)
@@ -82,12 +91,24 @@ function named(option: string, value: string, example: string): string {
   return value.trim()
 }
 
-function memoryPages(text: string): number {
-  const bytes = parseSize('--memory', text, 'K', '3072M, 1572896K or 0x60008p')
-  if (bytes === 0) throw new BadInput(`--memory ${text} leaves the guest no page; give it some, as in 3072M`)
+/** Whether a word is a kernel's configuration, by which models tell each other apart. */
+export function isMemoryModel(word: string): word is MemoryModel {
+  return (MEMORY_MODELS as readonly string[]).includes(word)
+}
+
+function memoryModel(word: string): MemoryModel {
+  if (isMemoryModel(word)) return word
+  throw new BadInput(
+    `--config '${word}' is no configuration of a model; there are ${MEMORY_MODELS.join(', ')}`,
+  )
+}
+
+function memoryPages(option: string, text: string): number {
+  const bytes = parseSize(option, text, 'K', '3072M, 1572896K or 0x60008p')
+  if (bytes === 0) throw new BadInput(`${option} ${text} leaves the guest no page; give it some, as in 3072M`)
   if (bytes % PAGE !== 0) {
     const near = Math.max(1, Math.floor(bytes / PAGE))
-    throw new BadInput(`--memory ${text} is not a whole number of 4 KiB pages; round it to ${near}p`)
+    throw new BadInput(`${option} ${text} is not a whole number of 4 KiB pages; round it to ${near}p`)
   }
   return bytes / PAGE
 }

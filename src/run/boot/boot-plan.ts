@@ -4,6 +4,7 @@ import type { Generation } from '../../linux/generation.ts'
 import { resolveGeneration } from '../../linux/generations.ts'
 import { DEFAULT_KERNEL_BYTES, LEAST_KERNEL_BYTES } from '../../linux/symbols.ts'
 import type { FrameRange } from '../../machine/memory.ts'
+import { guestMap } from '../../toolstack/guest-map.ts'
 import { type DomainLayout, KERNEL_WINDOW, layoutEndingAt, layoutFor } from '../../toolstack/layouts/model.ts'
 import { deniedMmio, hostMapForDom0 } from '../../toolstack/machine-map.ts'
 import type { E820Entry } from '../../xen/abi.ts'
@@ -52,13 +53,15 @@ export type BootPlan = {
 /** Decide what the options leave open. Throws BadInput, in one line, for what cannot be. */
 export function planBoot(options: BootOptions): BootPlan {
   checkNumbers(options)
-  const generation = resolveGeneration(options.linux ?? 'B', options.with, options.without)
+  const kernel = resolveGeneration(options.linux ?? 'B', options.with, options.without)
+  const generation = { ...kernel, memoryModel: options.memoryModel ?? kernel.memoryModel }
   const named = xenVersion(options.xen ?? DEFAULT_XEN.model)
   const version = withHoles(named, holesOf(named, options.holes))
   const usesSeed = options.map === undefined && options.domain !== 'domU'
   const map = chooseMap(options, usesSeed)
   const dom0 = options.domain === undefined ? map === null || map.kind === 'host' : options.domain === 'dom0'
   const nrPages = options.memory ?? (usesSeed ? SEED_SCENARIO.memory : ownPages(map))
+  checkToolstackMap(options, dom0, map, nrPages)
   const layout = chooseLayout(options, usesSeed, map, nrPages)
   if (layout.vEnd > KERNEL_WINDOW) {
     throw new BadInput(
@@ -77,15 +80,16 @@ export function planBoot(options: BootOptions): BootPlan {
     layout,
     commandLine: options.append ?? map?.append ?? '',
     host,
-    memoryMap: dom0 ? null : (map?.entries ?? null),
+    memoryMap: dom0 ? null : (map?.entries ?? toolstackMap(options, nrPages)),
     swaps: options.mfn ?? seedSwap,
   }
 }
 
 /** Options that were typed are checked where they are read; those of a program may hold any number. */
-function checkNumbers({ memory, vEnd, kernelSize, initrdSize, mfn }: BootOptions): void {
+function checkNumbers({ memory, maxMemory, vEnd, kernelSize, initrdSize, mfn }: BootOptions): void {
   const frames = mfn?.flat()
-  for (const [name, value] of Object.entries({ memory, vEnd, kernelSize, initrdSize, mfn: frames })) {
+  const numbers = { memory, maxMemory, vEnd, kernelSize, initrdSize, mfn: frames }
+  for (const [name, value] of Object.entries(numbers)) {
     const bad = [value].flat().find((n) => n !== undefined && !(Number.isSafeInteger(n) && n >= 0))
     if (bad !== undefined) throw new BadInput(`${name} ${bad} is not a whole number`)
   }
@@ -148,6 +152,31 @@ function chooseLayout(
     )
   }
   return layoutEndingAt(vEnd, DEFAULT_KERNEL_BYTES, nrPages)
+}
+
+/** The map that a domU gets of xl, as a real kernel's does; null where its toolstack gives it none. */
+function toolstackMap({ hasMap, maxMemory }: BootOptions, nrPages: number): readonly E820Entry[] | null {
+  return hasMap === false ? null : guestMap(maxMemory ?? nrPages)
+}
+
+/** What is said of a toolstack's map makes sense for a domU that has no other, which is no smaller than the guest. */
+function checkToolstackMap(
+  { hasMap, maxMemory }: BootOptions,
+  dom0: boolean,
+  map: MemoryMap | null,
+  nrPages: number,
+): void {
+  const option = maxMemory !== undefined ? '--maxmem' : hasMap === false ? '--no-e820' : null
+  if (option === null) return
+  if (dom0) throw new BadInput(`${option} is for a domU; a dom0 has its machine's map: leave it out`)
+  if (map !== null) throw new BadInput(`${option} and --map exclude each other; keep one of them`)
+  if (maxMemory === undefined) return
+  if (hasMap === false) throw new BadInput('--no-e820 and --maxmem exclude each other; keep one of them')
+  if (maxMemory < nrPages) {
+    throw new BadInput(
+      `the guest's memory of ${nrPages} pages is more than the ${maxMemory} that it may have; give a larger --maxmem`,
+    )
+  }
 }
 
 function roundDownTo(n: number, unit: number): number {

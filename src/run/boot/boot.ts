@@ -1,5 +1,6 @@
-import { hex, hex64, hexVa } from '../../bits/address.ts'
+import { hex, hex64, hexVa, PAGE } from '../../bits/address.ts'
 import { flagNames, RW } from '../../bits/pte.ts'
+import type { MemoryModel } from '../../linux/generation.ts'
 import type { Sink } from '../../trace/events.ts'
 import { typeInTheWay } from '../../xen/refusal.ts'
 import { entriesTo } from '../ask/frame-report.ts'
@@ -26,8 +27,14 @@ export type BootOptions = {
    * dom0 gets.
    */
   firmwareMap?: boolean
+  /** How the kernel keeps its `struct page`s; as distributions had it, `sparsemem-vmemmap`, when left out. */
+  memoryModel?: MemoryModel
   /** Frames of 4 KiB. */
   memory?: number
+  /** Frames that a domU without a map of its own may come to have: where xl's map for it ends. As `memory` when left out. */
+  maxMemory?: number
+  /** Whether the toolstack gives such a domU a map, as xl does; without one the kernel makes its own. Default true. */
+  hasMap?: boolean
   /** End of the initial mapping, relative to the kernel's virtual base: bytes, a multiple of 4 MiB. */
   vEnd?: number
   /** Bytes; from these two the domain builder's rule gives v_end. */
@@ -79,6 +86,9 @@ export type BootResult = {
     nrPages: string
     vEnd: string
     append: string
+    memoryModel: MemoryModel
+    /** Frames at which the toolstack's map for a domU ends; null where there is no such map. */
+    mapEnd: string | null
   }
   outcome: 'booted' | 'refused' | 'fault'
   /** How Xen said no, or what the fault was. */
@@ -136,6 +146,11 @@ function resultOf(plan: BootPlan, run: BootRun): BootResult {
       nrPages: hex(plan.nrPages),
       vEnd: hex(plan.layout.vEnd),
       append: plan.commandLine,
+      memoryModel: plan.generation.memoryModel,
+      mapEnd:
+        plan.dom0 || plan.mapName !== null || plan.memoryMap === null
+          ? null
+          : hex(plan.memoryMap[0].end / PAGE),
     },
     outcome: ending.outcome,
     via: ending.via,

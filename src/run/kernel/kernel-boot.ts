@@ -3,9 +3,11 @@ import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
 import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { type Refusal, type TypeInTheWay, typeInTheWay } from '../../xen/refusal.ts'
+import { tableLevel } from '../ask/holding.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
-import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
+import { explainMachine, type FrameInQuestion, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
+import { type FatalFault, fatalFault } from './kernel-fault.ts'
 import {
   buildKernelMachine,
   type KernelMachine,
@@ -43,6 +45,8 @@ export type KernelResult = {
   readonly instructions: number
   /** The guest's time at the end, in nanoseconds since the machine was switched on. */
   readonly nanoseconds: number
+  /** The page fault that the kernel died of: one that it did not come back from. Null where it died otherwise, or not at all. */
+  readonly fault: FatalFault | null
   /** What stood on the console, the guest's lines and Xen's as they came. */
   readonly console: readonly string[]
   readonly explanations: readonly KernelExplanation[]
@@ -81,6 +85,8 @@ export type KernelWatch = {
   readonly ready?: (xen: Hypervisor) => void
   /** Of how far it has come, very often: instructions, and nanoseconds of its time. */
   readonly pulse?: (instructions: number, nanoseconds: number) => void
+  /** Asked before the guest goes on: how many instructions it executes at most until it is asked again. */
+  readonly stride?: () => number
   /** By what somebody on another thread ends the run; the reason is the place of an outcome in `STOP_OUTCOMES`. */
   readonly stop?: StopFlag
 }
@@ -103,6 +109,8 @@ const IDLE_NS = 60_000_000_000
 const BUSY_INSTRUCTIONS = 400_000
 /** Refusals that are explained: a guest can make any number of them. */
 const MOST_EXPLANATIONS = 16
+/** Instructions that a guest executes in one go, where nobody wants to see more of it. */
+const USUAL_STRIDE = 10_000_000
 const NEWLINE = 10
 
 /** A real kernel while it runs. */
@@ -115,6 +123,7 @@ export class KernelRun {
   /** What Xen refused when it was looked at last, and the last frame whose type stood in the way. */
   private seen: Refusal | null = null
   private refused: TypeInTheWay | null = null
+  private fault: FatalFault | null = null
   private inputAt = 0
   private quietNs = 0
   private quietSince = 0
@@ -153,12 +162,25 @@ export class KernelRun {
       // Xen stops a guest that has shut itself down for a crash, too, but prints nothing of it.
       const reason = start.domain.shutdown
       this.outcome = reason === null ? 'crash' : (SHUTDOWN_OUTCOMES[reason] ?? 'crash')
-      if (this.outcome === 'crash' && this.options.explain) this.explain('crash')
+      if (this.outcome === 'crash') this.died()
     }
     if (end === 'stopped') this.stopped()
     if (this.outcome === null && xen.clock.now >= guest.stopAt) this.outcome = 'time-limit'
     if (this.outcome !== null) return this.outcome
     return end === 'idle' ? 'waiting' : 'running'
+  }
+
+  /** Of what did it die? The fault tells, as the machine delivered it; kernels may have their own idea of the address. */
+  private died(): void {
+    const { guest, start, xen } = this.machine
+    const open = guest.faults.open(start.vcpu, xen.memory.u8)
+    if (open !== null) this.fault = fatalFault(xen, open, (va) => this.nameOf(va))
+    if (!this.options.explain) return
+    // Where Xen has refused a store to a table in use, the frame that the table was not to map is the one to explain.
+    const isTable = open?.mfn != null && tableLevel(xen, open.mfn) !== 0
+    const page: FrameInQuestion | null =
+      open?.mfn == null || isTable ? null : { mfn: open.mfn, saw: null, exp: null }
+    this.explain('crash', page)
   }
 
   /** What ends the run in the middle of something leaves a machine that cannot go on. */
@@ -184,7 +206,7 @@ export class KernelRun {
   runToEnd(): KernelOutcome {
     const { guest } = this.machine
     while (this.outcome === null) {
-      const state = this.step(10_000_000)
+      const state = this.step(this.watch.stride?.() ?? USUAL_STRIDE)
       if (state === 'waiting') this.outcome = this.waitForDeadline()
       else if (guest.cpu.instructions - this.quietSince > BUSY_INSTRUCTIONS) this.quietNs = 0
     }
@@ -247,6 +269,7 @@ export class KernelRun {
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
+      fault: this.fault,
       console: this.record.result(),
       explanations: this.explanations,
     }
@@ -283,11 +306,17 @@ export class KernelRun {
     return true
   }
 
-  private explain(kind: KernelExplanation['kind']): void {
-    if (this.explanations.length >= MOST_EXPLANATIONS) return
+  private explain(kind: KernelExplanation['kind'], page: FrameInQuestion | null = null): void {
+    // However many requests were refused before, a death is told of.
+    if (kind === 'refused' && this.explanations.length >= MOST_EXPLANATIONS) return
     // A store to a table in use may have been the last thing that was refused.
-    const frame = typeInTheWay(this.machine.xen.refusal) ?? this.refused
-    this.explanations.push(explainRefusal(this.machine, kind, this.symbols(), frame))
+    const frame = page ?? typeInTheWay(this.machine.xen.refusal) ?? this.refused
+    this.explanations.push(explainMachine(this.machine, kind, this.symbols(), frame))
+  }
+
+  /** What the guest calls an address, as `name+0x1f/0x40`; undefined where nothing is known. */
+  nameOf(va: number): string | undefined {
+    return this.symbols().text(va)
   }
 
   private known: ReturnType<typeof symbolsOf> | null = null
@@ -307,13 +336,15 @@ export function bootKernel(options: KernelSpec, watch: KernelWatch = {}): Kernel
 
 /** A kernel's run as one that `who`, `why` and replays can have again. */
 export function guestRun(spec: KernelSpec): GuestRun {
-  return (ready, sink) => {
-    const run = new KernelRun(spec, {
-      keepsConsole: false,
-      ready: (xen) => {
-        xen.sink = sink
-        ready(xen)
-      },
+  return ({ ready, sink, returned, stride }) => {
+    const run = new KernelRun(spec, { keepsConsole: false, pulse: returned, stride })
+    const { xen, guest } = run.machine
+    xen.sink = sink
+    ready(xen, {
+      instructions: () => guest.cpu.instructions,
+      rip: () => guest.rip,
+      nameOf: (va) => run.nameOf(va),
+      isRestored: 'restore' in spec,
     })
     run.runToEnd()
   }

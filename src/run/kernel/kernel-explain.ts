@@ -7,19 +7,20 @@ import { readSystemMap, SymbolTable } from '../../guest/symbols/symbol-table.ts'
 import type { TypeInTheWay } from '../../xen/refusal.ts'
 import { type FrameHolder, type FrameReport, reportFrame } from '../ask/frame-report.ts'
 import { holderWords } from '../ask/holder-words.ts'
+import { type FatalFault, faultLines } from './kernel-fault.ts'
 import type { KernelMachine } from './kernel-machine.ts'
 
 /** What Xen refused a real kernel, or of what it died: the frame in question, its holders, and where the kernel was. */
 export type KernelExplanation = {
   readonly kind: 'refused' | 'crash'
-  /** Null where no frame's type stood in the way. */
+  /** The frame whose type stood in Xen's way, or the one of the page fault that the guest died of; null where there is neither. */
   readonly frame: {
     readonly mfn: string
     readonly pfn: string | null
     readonly type: string
-    /** Type and count as Xen saw them, and the type that it wanted. */
-    readonly saw: string
-    readonly exp: string
+    /** Type and count as Xen saw them, and the type that it wanted; null of a frame that the guest could not access. */
+    readonly saw: string | null
+    readonly exp: string | null
     readonly holders: readonly string[]
   } | null
   /** The innermost place first: an address and what the kernel calls it. */
@@ -33,27 +34,30 @@ export function symbolsOf({ elf, symbols }: KernelMachine, systemMap?: string): 
   return given ?? (elf === null ? null : readKallsyms(elf)) ?? new SymbolTable([])
 }
 
-/** The machine as it is right now: the frame that was refused last, where there is one, and the guest's calls. */
-export function explainRefusal(
+/** A frame in question: one whose type Xen saw and did not want, or one of which only that is known. */
+export type FrameInQuestion = TypeInTheWay | { readonly mfn: number; readonly saw: null; readonly exp: null }
+
+/** The machine as it is right now: the frame in question, where there is one, and the guest's calls. */
+export function explainMachine(
   machine: KernelMachine,
   kind: KernelExplanation['kind'],
   symbols: SymbolTable,
-  refusal: TypeInTheWay | null,
+  frame: FrameInQuestion | null,
 ): KernelExplanation {
   const { xen, start, guest } = machine
   const stack = callStack(start.vcpu, guest.rip, symbols, xen.memory.u8)
-  const report = refusal === null ? null : reportFrame(xen, refusal.mfn)
+  const report = frame === null ? null : reportFrame(xen, frame.mfn)
   return {
     kind,
     frame:
-      refusal === null || report === null
+      frame === null || report === null
         ? null
         : {
-            mfn: hex(refusal.mfn),
+            mfn: hex(frame.mfn),
             pfn: report.pfn === -1 ? null : hex(report.pfn),
             type: report.type,
-            saw: refusal.saw,
-            exp: refusal.exp,
+            saw: frame.saw,
+            exp: frame.exp,
             holders: holderTexts(report),
           },
     stack: stack.map(({ va, text }) => `${hexVa(va)} ${text}`),
@@ -91,13 +95,17 @@ function holderText(holder: FrameHolder): string {
   }
 }
 
-/** An explanation as lines of text. */
-export function explanationLines({ kind, frame, stack }: KernelExplanation): string[] {
+/** An explanation as lines of text; that of a crash with the page fault that the guest died of, if it did. */
+export function explanationLines(
+  { kind, frame, stack }: KernelExplanation,
+  fault: FatalFault | null,
+): string[] {
   const lines = [kind === 'crash' ? 'WHERE THE GUEST DIED' : 'WHAT XEN REFUSED']
+  if (kind === 'crash' && fault !== null) lines.push(...faultLines(fault))
   if (frame !== null) {
     const pfn = frame.pfn === null ? 'no pfn' : `pfn ${frame.pfn.slice(2)}`
     lines.push(`  frame mfn ${frame.mfn.slice(2)} (${pfn}), now ${frame.type}`)
-    lines.push(`  Xen saw ${frame.saw} and wanted ${frame.exp}`)
+    if (frame.saw !== null) lines.push(`  Xen saw ${frame.saw} and wanted ${frame.exp}`)
     lines.push('  held by', ...frame.holders.map((holder) => `    ${holder}`))
   }
   return [...lines, '  call stack, as far as the stack tells', ...stack.map((place) => `    ${place}`)]

@@ -4,11 +4,11 @@ import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
 import { buildDomU, type StartOfDay } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
+import { guestMap } from '../../toolstack/guest-map.ts'
 import { unpackInitrd, unpackKernel } from '../../toolstack/image/bzimage.ts'
 import { readImage } from '../../toolstack/image/image.ts'
 import type { DomULayout } from '../../toolstack/layouts/domu.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
-import type { E820Entry } from '../../xen/abi.ts'
 import type { HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
@@ -137,11 +137,6 @@ export function buildKernelMachine(
   xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
   const guest = new Guest(xen, start.vcpu, image.entry)
   return { xen, name, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
-}
-
-/** The map that xl gives a PV guest: all that it may come to have, as one range. Xen: libxl__arch_domain_create(). */
-export function guestMap(maxPages: number): readonly E820Entry[] {
-  return [{ start: 0, end: maxPages * PAGE, type: 'usable' }]
 }
 
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */

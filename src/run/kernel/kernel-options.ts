@@ -12,7 +12,6 @@ export type RawKernelOptions = RawBootOptions & {
   readonly timeout?: string
   readonly consoleLimit?: string
   readonly explain?: boolean
-  readonly noE820?: boolean
 }
 
 /** Options of models that have no meaning for a real kernel, as they are typed. */
@@ -46,13 +45,15 @@ export function kernelOptions(
   }
   const typed = bootOptions({
     ...(raw.memory === undefined ? {} : { memory: raw.memory }),
+    ...(raw.maxmem === undefined ? {} : { maxmem: raw.maxmem }),
     ...(raw.append === undefined ? {} : { append: raw.append }),
   })
   // A guest of which xl is told the most only gets that at once.
   const configured = config?.memory ?? config?.maxmem
   const memory = typed.memory ?? (configured === undefined ? undefined : configured * MIB)
   const maxMemory =
-    config?.maxmem === undefined ? undefined : Math.max(config.maxmem * MIB, typed.memory ?? 0)
+    typed.maxMemory ??
+    (config?.maxmem === undefined ? undefined : Math.max(config.maxmem * MIB, typed.memory ?? 0))
   const append = typed.append ?? config?.append
   const name = raw.name ?? config?.name
   const timeLimit = number('--timeout', raw.timeout, 1e9)

@@ -21,6 +21,9 @@ test("the seed's frame: one writable entry of an L1 that nothing reaches, writte
   assert.equal(entry.slot, 247)
   assert.deepEqual(entry.addresses, [])
   assert.match(entry.since.what, /^stores to mfn aadf6, 384 entries from slot 0 on$/)
+  // What made Xen count it is the pin of its table, which came later.
+  assert.match(entry.counted?.what ?? '', /^mmuext_op PIN_L1_TABLE mfn aadf6$/)
+  assert.ok((entry.counted?.event ?? 0) > entry.since.event)
   assert.equal(allocation.kind, 'allocation')
   assert.deepEqual(
     frame.history.map((h) => h.type),

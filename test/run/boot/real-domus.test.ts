@@ -26,6 +26,8 @@ for (const real of boots) {
       linux: real.linux,
       xen: '4.17',
       domu: true,
+      // What gave these guests their memory gave them no map.
+      noE820: true,
       memory: real.memory,
       kernelSize: real.kernel_size,
       initrdSize: String(real.initrd_size),

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { junitReport } from '../../../src/cli/junit.ts'
 import { hostMemory } from '../../../src/cli/verbs/boot/host-memory.ts'
+import { kernelSpec } from '../../../src/cli/verbs/boot/kernel-spec.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { StopFlag } from '../../../src/run/kernel/stop.ts'
 import { bzImage, delay, kernelOf, speaking } from '../../tools/tiny-kernel.ts'
@@ -350,6 +351,48 @@ test("xl's configuration, and what is typed counts more", () => {
   assert.equal(JSON.parse(stdout).memory, '0x1000')
 })
 
+test("--config names xl's configuration, too, for every verb; or, by one of a few words, a model's", () => {
+  const config = file('same.cfg', `name="a"\nkernel="${good}"\nmemory=16\n`)
+  const positional = xenolith(['boot', config, '--json'])
+  assert.equal(positional.status, 0)
+  assert.equal(xenolith(['boot', '--config', config, '--json']).stdout, positional.stdout)
+  const who = xenolith(['who', 'va:ffffffff80100000', '--config', config, '--json'])
+  assert.equal(JSON.parse(who.stdout).pfn, '0x100', who.stderr)
+  const trace = join(folder, 'config.jsonl')
+  assert.equal(xenolith(['boot', config, '--trace', trace]).status, 0)
+  assert.match(xenolith(['replay', trace]).stdout, /all the same/)
+  const model = xenolith([
+    'boot',
+    '--linux',
+    'D',
+    '--domu',
+    '--memory',
+    '128M',
+    '--config',
+    'flatmem',
+    '--json',
+  ])
+  assert.equal(JSON.parse(model.stdout).machine.memoryModel, 'flatmem')
+})
+
+test('--maxmem is where the map of a real kernel ends, too, and is in its trace', () => {
+  const mapEnd = (words: readonly string[]): number | undefined => {
+    const spec = kernelSpec(
+      words.length === 0 ? { kernel: good } : { kernel: good, memory: '16M', maxmem: words[0] },
+    )
+    return new KernelRun(spec).machine.start.domain.memoryMap?.[0].end
+  }
+  assert.equal(mapEnd([]), 512 << 20)
+  assert.equal(mapEnd(['24M']), 24 << 20)
+  const trace = join(folder, 'maxmem.jsonl')
+  assert.equal(
+    xenolith(['boot', '--kernel', good, '--memory', '16M', '--maxmem', '24M', '--trace', trace]).status,
+    0,
+  )
+  assert.match(readFileSync(trace, 'utf8'), /"maxmem":"24M"/)
+  assert.match(xenolith(['replay', trace]).stdout, /all the same/)
+})
+
 const WRONG: readonly (readonly [words: readonly string[], message: RegExp])[] = [
   [['--kernel', '/no/such'], /cannot read \/no\/such: no such file or folder/],
   [['--kernel', folder], /it is a folder/],
@@ -368,7 +411,11 @@ const WRONG: readonly (readonly [words: readonly string[], message: RegExp])[] =
   ],
   [['--kernel', good, '--memory', '16M', '--append', 'x'.repeat(1024)], /1024 characters/],
   [[file('less.cfg', `kernel="${good}"\nmemory=32\nmaxmem=16`)], /more than the 4096 that it may have/],
-  [['--no-e820'], /--no-e820 is for real kernels; give --kernel/],
+  [['--no-e820'], /--no-e820 is for a domU; a dom0 has its machine's map/],
+  [['--kernel', good, '--memory', '32M', '--maxmem', '16M'], /more than the 4096 that it may have/],
+  [['--kernel', good, '--config', 'flatmem'], /--config flatmem is for model kernels/],
+  [[good, '--config', 'flatmem'], /exclude each other/],
+  [['--config', '/no/such.cfg'], /cannot read \/no\/such.cfg/],
   [['--kernel', good, '--linux', 'C'], /--linux is for model kernels/],
   [['--kernel', good, '--expect', 'booted'], /--expect is for model kernels/],
   [['--kernel', good, '--seed', '-1'], /--seed -1 is not a whole number/],

@@ -1,6 +1,7 @@
 import { BadInput } from '../../../bits/bad-input.ts'
 import { checkWritable, writeWhole } from '../../../files/write.ts'
 import type { KernelResult } from '../../../run/kernel/kernel-boot.ts'
+import { faultText } from '../../../run/kernel/kernel-fault.ts'
 import { type Io, painted } from '../../io.ts'
 import { printJson } from '../../json.ts'
 import { junitReport } from '../../junit.ts'
@@ -87,7 +88,8 @@ function tell(result: KernelResult, explained: KernelTaskResult['explained'], io
     io.out(painted(io, 'bold', title))
     for (const line of lines) io.out(line)
   }
-  io.err(`xenolith: ${result.name} ${HOW[result.outcome]}, ${after(result)}`)
+  const fault = result.fault === null ? '' : ` on ${faultText(result.fault)}`
+  io.err(`xenolith: ${result.name} ${HOW[result.outcome]}${fault}, ${after(result)}`)
 }
 
 function after({ instructions, nanoseconds }: { instructions: number; nanoseconds: number }): string {

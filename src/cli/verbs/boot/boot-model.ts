@@ -48,7 +48,6 @@ const OF_KERNELS = [
   'ramdisk',
   'name',
   'seed',
-  'noE820',
   'batch',
   'raw',
   'input',

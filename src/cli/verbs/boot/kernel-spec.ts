@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { checked, text } from '../../../files/checked.ts'
 import { fileParts, isRegularFile, readBytes, readRegularFile, readText } from '../../../files/read.ts'
-import { BadInput } from '../../../run/boot/boot-options.ts'
+import { BadInput, isMemoryModel } from '../../../run/boot/boot-options.ts'
 import type {
   KernelRunOptions,
   KernelSpec,
@@ -14,7 +14,8 @@ import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
 
 /** By what a verb says which run of a real kernel it is about. */
 export type KernelSpecFlags = RawKernelOptions & {
-  readonly config?: string
+  /** xl's configuration of a guest, as an argument; `config` names one, too, if it is no configuration of a model. */
+  readonly guest?: string
   readonly kernel?: string
   readonly ramdisk?: string
   readonly input?: string
@@ -32,13 +33,24 @@ type Reader = (name: string, largest: number) => Uint8Array
 
 /** Whether the options are those of a real kernel. */
 export function isKernelBoot(flags: KernelSpecFlags): boolean {
-  return flags.kernel !== undefined || flags.config !== undefined || flags.restore !== undefined
+  return flags.kernel !== undefined || configFile(flags) !== undefined || flags.restore !== undefined
+}
+
+/**
+ * The file of xl's configuration that the options name. One option serves both kinds of configuration: what a model's may be is a
+ * handful of words, and a file that has the name of one is `./flatmem`. Throws BadInput for two of them.
+ */
+function configFile({ guest, config }: KernelSpecFlags): string | undefined {
+  const file = config === undefined || isMemoryModel(config) ? undefined : config
+  if (guest !== undefined && config !== undefined)
+    throw new BadInput(`${guest} and --config ${config} exclude each other; keep one of them`)
+  return guest !== undefined && isMemoryModel(guest) ? `./${guest}` : (guest ?? file)
 }
 
 /** The configuration that the options name, or null. */
 export function configOf(flags: KernelSpecFlags, reader: Reader = readBytes): XlConfig | null {
-  if (flags.config === undefined) return null
-  return parseXlConfig(textOf(reader(flags.config, LARGEST_TEXT)), flags.config)
+  const file = configFile(flags)
+  return file === undefined ? null : parseXlConfig(textOf(reader(file, LARGEST_TEXT)), file)
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -47,10 +59,12 @@ function textOf(bytes: Uint8Array): string {
 
 /** What a snapshot brings along. */
 const IN_SNAPSHOT = [
+  'guest',
   'config',
   'kernel',
   'ramdisk',
   'memory',
+  'maxmem',
   'append',
   'name',
   'seed',
@@ -70,10 +84,17 @@ export function kernelSpec(
   reader: Reader = readBytes,
 ): KernelSpec {
   const fileOf = (name: string, by = reader): NamedFile => ({ name, bytes: by(name, LARGEST_IMAGE) })
+  if (flags.config !== undefined && isMemoryModel(flags.config))
+    throw new BadInput(
+      `--config ${flags.config} is for model kernels, --kernel for a real one; keep one of them`,
+    )
   const options = kernelOptions(flags, config)
   if (flags.restore !== undefined) {
     const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
-    if (set !== undefined) throw new BadInput(`--restore has a machine already; leave out --${dashed(set)}`)
+    if (set !== undefined)
+      throw new BadInput(
+        `--restore has a machine already; leave out ${set === 'guest' ? flags.guest : `--${dashed(set)}`}`,
+      )
     return { ...withInput(flags, reader), ...options, restore: snapshotFile(flags.restore, reader) }
   }
   const given = (typed: string | undefined, inConfig: string | undefined): NamedFile | undefined => {
@@ -81,7 +102,9 @@ export function kernelSpec(
     return inConfig === undefined ? undefined : fileOf(inConfig, readRegularFile)
   }
   if ((flags.kernel ?? config?.kernel ?? '') === '') {
-    throw new BadInput(`${flags.config ?? '--kernel'}: names no kernel; give one, as in --kernel vmlinuz`)
+    throw new BadInput(
+      `${configFile(flags) ?? '--kernel'}: names no kernel; give one, as in --kernel vmlinuz`,
+    )
   }
   const kernel = given(flags.kernel, config?.kernel) as NamedFile
   const ramdisk = given(flags.ramdisk, config?.ramdisk)
@@ -113,6 +136,7 @@ const IN_HEADER = [
   'ramdisk',
   'restore',
   'memory',
+  'maxmem',
   'append',
   'name',
   'xen',
@@ -125,7 +149,8 @@ const IN_HEADER = [
 
 /** What a trace of a run says of it, for `kernelOfHeader`. */
 export function kernelHeader(flags: KernelSpecFlags, spec: KernelSpec): object {
-  const options = Object.fromEntries(IN_HEADER.map((name) => [name, flags[name]]))
+  const typed = { ...flags, config: configFile(flags) }
+  const options = Object.fromEntries(IN_HEADER.map((name) => [name, typed[name]]))
   return { kernel: { ...options, sha256: hashOf(spec) } }
 }
 

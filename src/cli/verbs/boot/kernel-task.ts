@@ -35,7 +35,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
   if (config !== null && config.ignored.length > 0) {
     const named = config.ignored.slice(0, MOST_NAMED).join(', ')
     const more = config.ignored.length > MOST_NAMED ? `, and ${config.ignored.length - MOST_NAMED} more` : ''
-    here.io.err(`xenolith: ${flags.config}: of no effect here: ${named}${more}`)
+    here.io.err(`xenolith: ${flags.guest ?? flags.config}: of no effect here: ${named}${more}`)
   }
   const spec = { ...kernelSpec(flags, config), hostMemory: hostMemory() }
   const note = memoryNote(spec, spec.hostMemory)
@@ -45,7 +45,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
   const result = kernel.result()
   return {
     result,
-    explained: result.explanations.map(explanationLines),
+    explained: result.explanations.map((explanation) => explanationLines(explanation, result.fault)),
     snapshot: writeSnapshot(kernel, flags.snapshot),
   }
 }

@@ -61,12 +61,15 @@ export function sweepVerbs(
   return [sweepVerb(axesOf(machine, mapNames)), worker]
 }
 
+/** Options that have one value for all machines of a sweep. */
+const COMMON = ['holes', 'config', 'maxmem']
+
 function axesOf(machine: readonly OptionSpec[], mapNames: () => readonly string[]): OptionSpec[] {
   return machine
     .filter(({ name }) => name !== 'mfn')
     .map((option) => {
       const { default: _, ...rest } = option
-      const kind = option.kind === 'flag' || option.name === 'holes' ? option.kind : 'list'
+      const kind = option.kind === 'flag' || COMMON.includes(option.name) ? option.kind : 'list'
       const values =
         option.name === 'map' ? () => ['all', 'hosts', 'guests', 'none', ...mapNames()] : option.values
       return { ...rest, kind, explainedIn: 'boot', ...(values === undefined ? {} : { values }) }

@@ -2,14 +2,16 @@ import { why } from '../../../run/ask/why.ts'
 import { eventNumber } from '../../../run/boot/numbers.ts'
 import { type Io, painted } from '../../io.ts'
 import { type RunFlags, runSpec } from '../../run-spec.ts'
-import { whoLines } from '../who/who.ts'
+import { noteRuns, whoLines } from '../who/who.ts'
 
 /** What `xenolith why` takes. */
 export type WhyFlags = RunFlags & { readonly at?: string; readonly json?: boolean }
 
 /** Says what Xen last refused in a run, and who held the frame that stood in the way. */
 export function run(options: WhyFlags, io: Io): number {
-  const result = why(runSpec(options), eventNumber('--at', options.at))
+  const spec = runSpec(options)
+  noteRuns(spec, io)
+  const result = why(spec, eventNumber('--at', options.at))
   if (options.json) {
     io.json(JSON.stringify(result, null, 2))
     return 0
