@@ -173,7 +173,7 @@ export const EVTCHNOP = {
 } as const
 
 /** Interrupts that Xen itself makes: Xen's public/xen.h. */
-export const VIRQ = { TIMER: 0, DEBUG: 1, XENOPROF: 7, XENPMU: 13 } as const
+export const VIRQ = { TIMER: 0, DEBUG: 1, CONSOLE: 2, XENOPROF: 7, XENPMU: 13 } as const
 
 /** Commands of vcpu_op: Xen's public/vcpu.h. */
 export const VCPUOP = {

@@ -5,6 +5,7 @@ import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { type Refusal, type TypeInTheWay, typeInTheWay } from '../../xen/refusal.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
+import { buildDom0Machine } from './dom0-machine.ts'
 import { explainRefusal, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import {
   buildKernelMachine,
@@ -133,7 +134,7 @@ export class KernelRun {
     this.machine =
       'restore' in options
         ? restoreSnapshot(options.restore, onOutput, memory)
-        : buildKernelMachine(options, onOutput, watch.progress, memory)
+        : buildMachine(options, onOutput, watch.progress, memory)
     const { guest, xen } = this.machine
     const { pulse } = watch
     guest.whenIdle = 'return'
@@ -296,6 +297,17 @@ export class KernelRun {
     this.known ??= symbolsOf(this.machine, this.options.systemMap)
     return this.known
   }
+}
+
+function buildMachine(
+  { dom0, ...options }: KernelOptions,
+  onOutput: (bytes: Uint8Array) => void,
+  progress: Progress | undefined,
+  memory: Memory,
+): KernelMachine {
+  return dom0 === undefined
+    ? buildKernelMachine(options, onOutput, progress, memory)
+    : buildDom0Machine({ ...options, dom0 }, onOutput, progress, memory)
 }
 
 /** Boot a real kernel and let it run to its end. */

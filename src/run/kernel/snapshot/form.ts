@@ -6,6 +6,8 @@ import { MAX_FRAMES } from '../../../machine/memory.ts'
 import type { SavedXen } from '../../../xen/hypervisor.ts'
 import { isGuestAddress } from '../../../xen/mm/guest-copy.ts'
 import { REASONS } from '../../../xen/refusal.ts'
+import { MapForm } from '../../maps/map-form.ts'
+import type { Dom0Board } from '../dom0-host.ts'
 import { StoreForm } from './store-form.ts'
 
 /**
@@ -188,6 +190,13 @@ const VcpuForm = v.strictObject({
   ldtFrames: mapOf(whole(0, 15), Frame, 16),
 })
 
+const Dom0Form = v.strictObject({
+  mapName: text(4096),
+  entries: MapForm.entries.entries,
+  firmwareMap: v.boolean(),
+  acpi: v.boolean(),
+}) satisfies v.GenericSchema<unknown, Dom0Board>
+
 /** The head of a snapshot. */
 export const HeadForm = v.strictObject({
   xen: text(64),
@@ -199,11 +208,13 @@ export const HeadForm = v.strictObject({
   frames: whole(0, 2 ** 20),
   /** Bytes of the kernel's symbols, as a System.map. */
   symbols: whole(0, 2 ** 28),
-  storeMfn: Frame,
-  consoleMfn: Frame,
+  /** The machine of a dom0; null for a domU, which has the pages of xenstore and console. */
+  dom0: v.nullable(Dom0Form),
+  storeMfn: v.nullable(Frame),
+  consoleMfn: v.nullable(Frame),
   console: bytes(0, 2 ** 24),
   vcpus: v.pipe(v.array(VcpuForm), v.length(VCPUS)),
-  xenstore: StoreForm,
+  xenstore: v.nullable(StoreForm),
   hypervisor: XenForm,
   domain: DomainForm,
 })
