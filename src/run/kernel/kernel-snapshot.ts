@@ -25,9 +25,9 @@ import { PackedReader, packed } from './snapshot/packed-stream.ts'
  * A machine in a file: what it is made of, the bytes of its frames, and what its parts keep outside of them. What can be
  * computed from that, as decoded instructions and translations, is not in it. The same machine makes the same file.
  *
- *     "xenolith snapshot 6", hash of the head | the head, a line of JSON | symbols and frames, packed
+ *     "xenolith snapshot 7", hash of the head | the head, a line of JSON | symbols and frames, packed
  */
-const MAGIC = 'xenolith snapshot 6 '
+const MAGIC = 'xenolith snapshot 7 '
 /** Free memory of a guest that was fragmented as far as can be; ordinary ones take some thousand bytes. */
 const LARGEST_HEAD = 2 ** 28
 
