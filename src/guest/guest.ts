@@ -6,7 +6,7 @@ import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } fr
 import type { Call } from '../xen/call.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { stepOver } from '../xen/pv/core.ts'
-import { forcedCpuid, guestCpuid } from '../xen/pv/cpuid.ts'
+import { forcedCpuid, guestCpuid, hidesApic } from '../xen/pv/cpuid.ts'
 import { emulatePrivileged } from '../xen/pv/emulate.ts'
 import { deliverEvents } from '../xen/pv/events.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
@@ -69,7 +69,7 @@ export class Guest {
     this.call = xen.callOf(vcpu)
     this.pv = this.call.vcpu
     this.cpu = new Cpu(xen.memory, { id: vcpu.id })
-    this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
+    this.cpu.cpuid = guestCpuid(this.cpu.cpuid, hidesApic(xen, this.pv.domain))
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
     this.cpu.setSelector(CS, FLAT_CS)

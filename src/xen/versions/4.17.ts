@@ -60,6 +60,7 @@ export const xen417: XenVersion = {
     pollsBoundPorts: true,
     lastDownEndsDomain: true,
     ioBitmapReachesEnd: true,
+    clockIsDirect: false,
     unknownMsrsPass: false,
     hidesNewMsrs: true,
   },

@@ -49,6 +49,7 @@ export const FIELD_TEXTS: FieldTexts = {
     pollsBoundPorts: 'only ports that are bound can be polled',
     lastDownEndsDomain: 'the last vCPU to go down ends its domain',
     ioBitmapReachesEnd: 'an I/O bitmap grants its last port, too',
+    clockIsDirect: "dom0 has the CMOS's clock itself",
     consoleForAll: "a domU writes to Xen's console",
     unregisteredSyscallTraps: 'SYSCALL without a callback is a trap, not the end',
     checksSegmentBases: 'bases of segments have to be canonical',

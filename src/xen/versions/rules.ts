@@ -114,6 +114,8 @@ export type Rules = {
   readonly lastDownEndsDomain: boolean
   /** The last port that a guest's I/O bitmap speaks of may be granted by it: guest_io_okay() (between 4.1 and 4.14). */
   readonly ioBitmapReachesEnd: boolean
+  /** dom0 has the ports of the CMOS's clock itself, and Xen keeps no index of its own for it: admin_io_okay() (until 4.14). */
+  readonly clockIsDirect: boolean
   /** A domU may write to Xen's console: xsm_console_io() allows it in verbose builds only (between 4.1 and 4.14). */
   readonly consoleForAll: boolean
 

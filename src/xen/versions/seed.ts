@@ -49,6 +49,7 @@ export const seed: XenVersion = {
     pollsBoundPorts: false,
     lastDownEndsDomain: false,
     ioBitmapReachesEnd: false,
+    clockIsDirect: true,
     unknownMsrsPass: true,
     hidesNewMsrs: false,
   },

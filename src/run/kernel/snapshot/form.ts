@@ -127,6 +127,25 @@ const RefusalForm = v.pipe(
   ),
 )
 
+/** What the devices of a dom0's board remember. */
+const BoardForm = v.strictObject({
+  wallClock: whole(0, 2 ** 40),
+  hasAcpi: v.boolean(),
+  pit: v.strictObject({
+    mode: whole(0, 5),
+    reload: whole(0, 0xffff),
+    counted: Clock,
+    since: v.nullable(Clock),
+    half: whole(-1, 0xff),
+    latched: whole(-1, 0xffff),
+    isHigh: v.boolean(),
+  }),
+  speaker: whole(0, 3),
+  cmosIndex: whole(0, 0x7f),
+  pm1Enable: whole(0, 0xffff),
+  pm1Control: whole(0, 0xffff),
+})
+
 const XenForm = v.strictObject({
   now: Clock,
   heap: v.strictObject({
@@ -138,6 +157,7 @@ const XenForm = v.strictObject({
   log: v.pipe(v.tuple([whole(0, 10), Time, whole(0, Number.MAX_SAFE_INTEGER)]), v.readonly()),
   work: v.pipe(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1e9)), Clock]), v.readonly()),
   refusal: v.nullable(RefusalForm),
+  board: v.nullable(BoardForm),
 }) satisfies v.GenericSchema<unknown, SavedXen>
 
 const CpuForm = v.strictObject({
