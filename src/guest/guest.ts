@@ -28,7 +28,7 @@ const SLICE = 200_000
 const [CS, SS] = [1, 2]
 
 /** Every run begins at the same moment, or none would be like another: 2026-01-01. */
-const WALL_CLOCK = 1_767_225_600
+export const WALL_CLOCK = 1_767_225_600
 
 /**
  * A PV guest's vCPU that executes code: the core on one side, Xen on the other. The core's general registers are the

@@ -143,8 +143,8 @@ export abstract class Hypervisor implements Host {
     this.m2p = new M2p(this, frames.m2p ?? tableStart, covered)
     this.nextXenHeap = heapStart
     const xenHeap = { start: tableStart, end: MAX_FRAMES }
-    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
+    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     this.owners[OWNER_IO] = this.domIo
     this.owners[OWNER_XEN] = this.domXen
     for (let mfn = this.m2p.firstFrame; mfn < this.m2p.end; mfn++) this.heap.takeFrame(mfn)

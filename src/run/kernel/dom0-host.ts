@@ -1,5 +1,7 @@
 import { PAGE } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
+import { WALL_CLOCK } from '../../guest/guest.ts'
+import { acpiTables } from '../../machine/board/acpi.ts'
 import type { Memory } from '../../machine/memory.ts'
 import { deniedMmio, hostMapForDom0 } from '../../toolstack/machine-map.ts'
 import type { E820Entry } from '../../xen/abi.ts'
@@ -32,21 +34,37 @@ export type Dom0Board = {
 
 /** Xen's own: shared_info, as many frames of a grant table as any version gives, and a few tables. */
 const XEN_PAGES = 0x80
+/** dom0's vCPUs: CPUs that the firmware tells of. */
+const VCPUS = 1
 
 /** What the options say of the machine. Throws BadInput for a map that no dom0 starts on. */
 export function dom0Board({ map: given, firmwareMap = false, acpi = true }: Dom0Options): Dom0Board {
   const map = typeof given === 'string' ? findMap(given) : given
-  const entries = map.entries.toSorted((a, b) => a.start - b.start)
+  const sorted = map.entries.toSorted((a, b) => a.start - b.start)
+  const entries = acpi ? acpiTables({ vcpus: VCPUS, map: sorted }).map : sorted
   return { mapName: map.name, entries, firmwareMap, acpi }
 }
 
 /** Xen on the machine of a board, with what its firmware has put there. */
 export function dom0Xen(board: Dom0Board, version: XenVersion, memory: Memory): Hypervisor {
-  return new Xen(version, dom0Host(board, version), memory)
+  const xen = new Xen(version, dom0Host(board, version), memory)
+  if (!board.acpi) return xen
+  for (const { at, bytes } of acpiTables({ vcpus: VCPUS, map: board.entries }).pieces) {
+    putFirmware(memory, at, bytes)
+  }
+  return xen
+}
+
+/** Bytes that the firmware has left at a machine address, where nobody can store to. */
+function putFirmware(memory: Memory, at: number, bytes: Uint8Array): void {
+  for (const [i, byte] of bytes.entries()) {
+    const frame = Math.floor((at + i) / PAGE)
+    memory.u8[memory.device(frame) * 4 + ((at + i) % PAGE)] = byte
+  }
 }
 
 /** The machine under a dom0. Xen's own frames are the last of its RAM, as a kernel looks up the pfn of shared_info there. */
-function dom0Host({ mapName, entries, firmwareMap }: Dom0Board, version: XenVersion): HostMemory {
+function dom0Host({ mapName, entries, firmwareMap, acpi }: Dom0Board, version: XenVersion): HostMemory {
   const ram = ramFrames(entries)
   const last = ram.at(-1)
   if (last === undefined || last.end - last.start <= XEN_PAGES || last.end <= 0x100 + XEN_PAGES) {
@@ -56,5 +74,6 @@ function dom0Host({ mapName, entries, firmwareMap }: Dom0Board, version: XenVers
   }
   const xenHeap = { start: last.end - XEN_PAGES, end: last.end }
   const denied = deniedMmio(version.rules.deniedLapicPages)
-  return { ram, xenHeap, map: firmwareMap ? hostMapForDom0(entries, denied) : entries, passedThrough: [] }
+  const map = firmwareMap ? hostMapForDom0(entries, denied) : entries
+  return { ram, xenHeap, map, passedThrough: [], board: { wallClock: WALL_CLOCK, hasAcpi: acpi } }
 }
