@@ -117,6 +117,17 @@ export const KERNEL: readonly OptionSpec[] = [
     default: '0',
   },
   {
+    name: 'dom0-mem',
+    kind: 'size',
+    argument: 'SIZE',
+    help: "the memory of a dom0, as Xen's dom0_mem; most of the map's RAM if not said",
+  },
+  {
+    name: 'no-acpi',
+    kind: 'flag',
+    help: "give dom0's machine no ACPI tables",
+  },
+  {
     name: 'no-e820',
     kind: 'flag',
     help: 'give the guest no memory map: its kernel makes its own',
@@ -176,6 +187,8 @@ const OF_A_RUN = [
   'restore',
   'name',
   'seed',
+  'dom0-mem',
+  'no-acpi',
   'no-e820',
   'input',
   'timeout',

@@ -56,7 +56,7 @@ export function bootOptions(raw: RawBootOptions): BootOptions {
   if (raw.firmwareMap) options.firmwareMap = true
   if (raw.domu) options.domain = 'domU'
 
-  if (raw.memory !== undefined) options.memory = memoryPages(raw.memory)
+  if (raw.memory !== undefined) options.memory = memoryPages('--memory', raw.memory)
   if (raw.vEnd !== undefined) options.vEnd = initialMappingEnd(raw.vEnd)
   if (raw.kernelSize !== undefined) options.kernelSize = imageSize('--kernel-size', raw.kernelSize, 1)
   if (raw.initrdSize !== undefined) options.initrdSize = imageSize('--initrd-size', raw.initrdSize, 0)
@@ -82,12 +82,13 @@ function named(option: string, value: string, example: string): string {
   return value.trim()
 }
 
-function memoryPages(text: string): number {
-  const bytes = parseSize('--memory', text, 'K', '3072M, 1572896K or 0x60008p')
-  if (bytes === 0) throw new BadInput(`--memory ${text} leaves the guest no page; give it some, as in 3072M`)
+/** A domain's memory as it is typed, in frames. Throws BadInput. */
+export function memoryPages(option: string, text: string): number {
+  const bytes = parseSize(option, text, 'K', '3072M, 1572896K or 0x60008p')
+  if (bytes === 0) throw new BadInput(`${option} ${text} leaves the guest no page; give it some, as in 3072M`)
   if (bytes % PAGE !== 0) {
     const near = Math.max(1, Math.floor(bytes / PAGE))
-    throw new BadInput(`--memory ${text} is not a whole number of 4 KiB pages; round it to ${near}p`)
+    throw new BadInput(`${option} ${text} is not a whole number of 4 KiB pages; round it to ${near}p`)
   }
   return bytes / PAGE
 }

@@ -26,6 +26,8 @@ export type Dom0Options = {
 /** The same as decided, all that a machine is made of again: plain data, as snapshots have it. */
 export type Dom0Board = {
   readonly mapName: string
+  /** Frames that the dom0 of the map's log had; null where it does not say. */
+  readonly mapPages: number | null
   /** The map that Xen found, in order, with the firmware's tables in it. */
   readonly entries: readonly E820Entry[]
   readonly firmwareMap: boolean
@@ -42,7 +44,7 @@ export function dom0Board({ map: given, firmwareMap = false, acpi = true }: Dom0
   const map = typeof given === 'string' ? findMap(given) : given
   const sorted = map.entries.toSorted((a, b) => a.start - b.start)
   const entries = acpi ? acpiTables({ vcpus: VCPUS, map: sorted }).map : sorted
-  return { mapName: map.name, entries, firmwareMap, acpi }
+  return { mapName: map.name, mapPages: map.nrPages ?? null, entries, firmwareMap, acpi }
 }
 
 /** Xen on the machine of a board, with what its firmware has put there. */

@@ -29,8 +29,9 @@ export function buildDom0Machine(
   const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
   const dom0 = dom0Board(options.dom0)
   const xen = dom0Xen(dom0, version, memory)
-  const { elf, image, initrd } = readFiles(options, options.memory ?? xen.heap.most, progress)
-  const nrPages = options.memory ?? usualDom0Pages(xen.heap.available, image, initrd?.length ?? 0)
+  const asked = options.memory ?? dom0.mapPages
+  const { elf, image, initrd } = readFiles(options, asked ?? xen.heap.most, progress)
+  const nrPages = asked ?? usualDom0Pages(xen.heap.available, image, initrd?.length ?? 0)
   checkNotes(nrPages, memory)
   progress('build')
   const { layout, ...start } = buildDom0(xen, {

@@ -26,7 +26,7 @@ export type KernelOptions = {
   readonly ramdisk?: NamedFile
   /** It is dom0, on this machine. */
   readonly dom0?: Dom0Options
-  /** Frames of 4 KiB; 512 MiB when it is left out, of a dom0 what Xen gives it then. */
+  /** Frames of 4 KiB; 512 MiB when it is left out; of a dom0 what its map's log says, or what Xen gives it then. */
   readonly memory?: number
   /** Frames that it may come to have one day, at least `memory`: where the map ends that it is given. As `memory` when left out. */
   readonly maxMemory?: number

@@ -17,7 +17,7 @@ import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
 import { checkMap } from '../maps/maps.ts'
-import { dom0Board, dom0Xen } from './dom0-host.ts'
+import { dom0Xen } from './dom0-host.ts'
 import { DOMAIN_ID, guestMap, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
 import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
 import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
@@ -169,16 +169,8 @@ function machineOf(
     domain.maxPort = portLimit(version)
     return { xen, domain }
   }
-  const { entries } = head.dom0
-  checkMap({ name: source, kind: 'host', entries, partial: false, source })
-  const xen = dom0Xen(
-    dom0Board({
-      ...head.dom0,
-      map: { name: head.dom0.mapName, kind: 'host', entries, partial: false, source },
-    }),
-    version,
-    memory,
-  )
+  checkMap({ name: source, kind: 'host', entries: head.dom0.entries, partial: false, source })
+  const xen = dom0Xen(head.dom0, version, memory)
   return { xen, domain: xen.addDomain(0, true) }
 }
 

@@ -212,6 +212,7 @@ const VcpuForm = v.strictObject({
 
 const Dom0Form = v.strictObject({
   mapName: text(4096),
+  mapPages: v.nullable(whole(1, MAX_FRAMES)),
   entries: MapForm.entries.entries,
   firmwareMap: v.boolean(),
   acpi: v.boolean(),
