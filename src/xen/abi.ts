@@ -150,7 +150,61 @@ export const SCHED_OP = {
 export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3, watchdog: 4, soft_reset: 5 } as const
 
 /** Commands of physdev_op: Xen's public/physdev.h. */
-export const PHYSDEV_OP = { set_iopl: 6, set_iobitmap: 7 } as const
+export const PHYSDEV_OP = {
+  irq_unmask_notify: 4,
+  irq_status_query: 5,
+  set_iopl: 6,
+  set_iobitmap: 7,
+  apic_read: 8,
+  apic_write: 9,
+  alloc_irq_vector: 10,
+  eoi: 12,
+  map_pirq: 13,
+  unmap_pirq: 14,
+  manage_pci_add: 15,
+  manage_pci_remove: 16,
+  pirq_eoi_gmfn_v1: 17,
+  restore_msi: 19,
+  manage_pci_add_ext: 20,
+  setup_gsi: 21,
+  get_free_pirq: 23,
+  pci_mmcfg_reserved: 24,
+  pci_device_add: 25,
+  pci_device_remove: 26,
+  restore_msi_ext: 27,
+  pirq_eoi_gmfn_v2: 28,
+  dbgp_op: 29,
+  prepare_msix: 30,
+  release_msix: 31,
+  pci_device_reset: 32,
+} as const
+
+/** Commands of platform_op, and the version of its structures: Xen's public/platform.h. */
+export const XENPF_INTERFACE_VERSION = 0x0300_0001
+export const XENPF = {
+  settime32: 17,
+  read_memtype: 33,
+  get_cpu_version: 48,
+  firmware_info: 50,
+  enter_acpi_sleep: 51,
+  change_freq: 52,
+  getidletime: 53,
+  set_processor_pminfo: 54,
+  get_cpuinfo: 55,
+  cpu_online: 56,
+  cpu_offline: 57,
+  cpu_hotadd: 58,
+  mem_hotadd: 59,
+  core_parking: 60,
+  settime64: 62,
+} as const
+
+/** Commands of mca, and the version of its structures: Xen's public/arch-x86/xen-mca.h. */
+export const MCA_INTERFACE_VERSION = 0x01ec_c003
+export const MCA = { fetch: 1, physcpuinfo: 3 } as const
+
+/** Commands of kexec_op: Xen's public/kexec.h. */
+export const KEXEC = { get_range: 3 } as const
 
 /** Commands of event_channel_op: Xen's public/event_channel.h. */
 export const EVTCHNOP = {

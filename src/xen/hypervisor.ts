@@ -21,7 +21,7 @@ import type { Call } from './call.ts'
 import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
 import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
-import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
+import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain, firstPirqs } from './domain.ts'
 import { type EntryUpdate, newUpdate } from './frames/entry-update.ts'
 import { fillRecords, refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
 import { Heap, type SavedHeap } from './frames/heap.ts'
@@ -227,6 +227,7 @@ export abstract class Hypervisor implements Host {
   addDomain(id: number, privileged: boolean): Domain {
     const owner = Math.max(OWNER_FIRST_DOMAIN, this.owners.length)
     const domain = emptyDomain(id, owner, privileged)
+    if (privileged) domain.pirqs.push(...firstPirqs(this.board))
     this.owners[owner] = domain
     return domain
   }

@@ -11,6 +11,8 @@ export type Board = {
   readonly wallClock: number
   /** Whether its firmware left ACPI's tables, and it has the registers that they name. */
   readonly hasAcpi: boolean
+  /** Whether it has an IO-APIC, and with it more lines of interrupts than the two PICs have. */
+  readonly hasIoApic: boolean
   readonly pit: Pit
   /** Bits 0 and 1 of port 0x61: the counter's gate, and the speaker's. */
   speaker: number
@@ -19,17 +21,21 @@ export type Board = {
   /** The two registers of power management that keep what is written: enabled events, and control. */
   pm1Enable: number
   pm1Control: number
+  /** Functions of PCI that dom0 has told Xen of, though there are none: segment, bus, device and function in 32 bits. */
+  pciFunctions: readonly number[]
+  /** Lines of the IO-APIC that dom0 has had set up. */
+  programmedLines: readonly number[]
 }
 
 /** What a board is made with. */
-export type BoardOptions = Pick<Board, 'wallClock' | 'hasAcpi'>
+export type BoardOptions = Pick<Board, 'wallClock' | 'hasAcpi'> & Partial<Pick<Board, 'hasIoApic'>>
 
 /** Ports of the power management block, which the FADT names: events, control and the timer. */
 export const PM = { event: 0x600, control: 0x604, timer: 0x608 } as const
 export const PM_BYTES = { event: 4, control: 2, timer: 4 } as const
 
-/** Interrupts: the ones that a machine of old has, and the one of power management. */
-export const BOARD_IRQS = { legacy: 16, sci: 9 } as const
+/** Lines of interrupts: of the two PICs, of an IO-APIC, and the one of power management. */
+export const BOARD_IRQS = { pics: 16, ioApic: 24, sci: 9 } as const
 
 /** The timer of ACPI: 24 bits of them. */
 const PM_HERTZ = 3_579_545
@@ -37,9 +43,19 @@ const PM_HERTZ = 3_579_545
 const [SCI_ENABLED, SLEEPS] = [0x0001, 0x2000]
 
 /** A board that was just switched on. */
-export function newBoard({ wallClock, hasAcpi }: BoardOptions): Board {
-  const pit = newPit()
-  return { wallClock, hasAcpi, pit, speaker: 0, cmosIndex: 0, pm1Enable: 0, pm1Control: SCI_ENABLED }
+export function newBoard({ wallClock, hasAcpi, hasIoApic = false }: BoardOptions): Board {
+  return {
+    wallClock,
+    hasAcpi,
+    hasIoApic,
+    pit: newPit(),
+    speaker: 0,
+    cmosIndex: 0,
+    pm1Enable: 0,
+    pm1Control: SCI_ENABLED,
+    pciFunctions: [],
+    programmedLines: [],
+  }
 }
 
 /** A device on some ports; `port` counts from its first. Without `read` it reads as ones, and writes are forgotten without `write`. */

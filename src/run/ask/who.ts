@@ -262,6 +262,8 @@ function holderResult(holder: FrameHolder, pfns: Map<number, number>, watched: W
         as: 'vcpu_info',
         since: watched.vcpuInfo,
       }
+    case 'eoi-flags':
+      return { kind: 'eoi-flags', domain: domainName(holder.domain), since: BUILT }
     case 'backend':
       return { kind: 'backend', domain: domainName(0), as: holder.user, since: BUILT }
     case 'allocation': {

@@ -54,7 +54,7 @@ function readByte(call: Call, port: number): number {
 function writeByte(call: Call, port: number, byte: number): void {
   const { xen, domain } = call
   if (keepsIndex(call) && port === CMOS_INDEX) {
-    domain.cmosIndex = byte
+    domain.cmosIndex = byte & xen.version.abi.cmosIndexMask
     return
   }
   const board = boardOf(call, port)

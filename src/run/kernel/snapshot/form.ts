@@ -71,6 +71,8 @@ function mapOf<const Key extends v.GenericSchema, const Value extends v.GenericS
 }
 
 const MAX_PORTS = 4096
+/** Bits of a page, in which each has one. */
+const MAX_PIRQS = 0x8000
 /** There is one core so far. */
 const VCPUS = 1
 /** Number of the vCPU that an event is told. */
@@ -79,6 +81,7 @@ const PortForm = v.nullable(
   v.variant('kind', [
     v.strictObject({ kind: v.literal('unbound'), remote: whole(0, 0xffff), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('virq'), virq: whole(0, 23), vcpu: NotifiedVcpu }),
+    v.strictObject({ kind: v.literal('pirq'), pirq: whole(0, MAX_PIRQS - 1), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('ipi'), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('interdomain'), port: whole(1, MAX_PORTS - 1), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('backend') }),
@@ -97,6 +100,12 @@ const DomainForm = v.strictObject({
   pciAddress: Word,
   consoleLine: text(2 ** 16),
   ports: listOf(PortForm, MAX_PORTS),
+  pirqs: listOf(
+    v.strictObject({ pirq: whole(0, MAX_PIRQS - 1), line: whole(0, 23), isLeaving: v.boolean() }),
+    MAX_PIRQS,
+  ),
+  deniedLines: listOf(whole(0, 23), 24),
+  eoiFrame: Frame,
   /** How many frames its grant table has. */
   grants: whole(0, 64),
   /** Where the map ends that it was given; null where it was given none. */
@@ -131,6 +140,7 @@ const RefusalForm = v.pipe(
 const BoardForm = v.strictObject({
   wallClock: whole(0, 2 ** 40),
   hasAcpi: v.boolean(),
+  hasIoApic: v.boolean(),
   pit: v.strictObject({
     mode: whole(0, 5),
     reload: whole(0, 0xffff),
@@ -144,6 +154,8 @@ const BoardForm = v.strictObject({
   cmosIndex: whole(0, 0x7f),
   pm1Enable: whole(0, 0xffff),
   pm1Control: whole(0, 0xffff),
+  pciFunctions: listOf(Word, 4096),
+  programmedLines: listOf(whole(0, 23), 24),
 })
 
 const XenForm = v.strictObject({

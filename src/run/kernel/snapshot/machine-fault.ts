@@ -15,7 +15,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../../machine/frames.ts'
-import type { Domain } from '../../../xen/domain.ts'
+import { type Domain, eoiFrames } from '../../../xen/domain.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
 import { checkDescriptorPage } from '../../../xen/mm/descriptors.ts'
 import { badFlags } from '../../../xen/mm/entries.ts'
@@ -196,9 +196,8 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
     if (gdtEntries > gdtFrames.length * SLOTS) return 'a page of descriptors is none'
     if (!recordFrames(vcpu).every((mfn) => isOfType(mfn, TYPE_CODE.writable))) return 'a shared page is none'
   }
-  return domain.backendPages.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable))
-    ? null
-    : 'a shared page is none'
+  const pages = [...domain.backendPages.map(({ mfn }) => mfn), ...eoiFrames(domain)]
+  return pages.every((mfn) => isOfType(mfn, TYPE_CODE.writable)) ? null : 'a shared page is none'
 }
 
 /** Counts and types, counted again from the tables; and what the guest can store to. */
