@@ -52,11 +52,6 @@ const boot: Verb = {
       command: 'xenolith boot --kernel vmlinuz --ramdisk initrd.img --memory 512M',
       does: 'a real kernel, with a terminal; ^] leaves it',
     },
-    {
-      command:
-        'xenolith boot --kernel vmlinuz --ramdisk initrd.img --dom0 --map msi-h61m-p23-8g --dom0-mem 1G',
-      does: 'the same as dom0 of a real machine',
-    },
   ],
   statuses: [
     [0, 'a model: carried out and told; a real kernel: it powered off'],
