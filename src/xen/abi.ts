@@ -103,7 +103,7 @@ export const MMUEXT = {
 export const VM_ASSIST = { writable_pagetables: 2, pae_extended_cr3: 3, architectural_iopl: 4 } as const
 
 /** Flags of start_info. */
-export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const
+export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16, PM: 0x300 } as const
 
 /** Byte offsets in start_info, the page at which a PV guest's life begins: Xen's public/xen.h. */
 export const START_INFO = {

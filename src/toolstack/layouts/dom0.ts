@@ -1,6 +1,7 @@
 import { ENTRY_BYTES, PAGE, pagesOf, roundUp, SLOTS } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { A, HI_GUEST_KERNEL, P, RW, US } from '../../bits/pte.ts'
+import { SIF } from '../../xen/abi.ts'
 import type { Image } from '../image/image.ts'
 import { checkAddresses } from './addresses.ts'
 import {
@@ -79,7 +80,8 @@ export function layoutDom0(
     virtBase,
     end,
     startInfo,
-    flags: 0,
+    // Power management of CPUs is dom0's to tell Xen about: C states, and frequencies.
+    flags: SIF.PM,
     stack: virtBase + (bootStack + 1) * PAGE,
     p2mList: { pfn: behind, va: initP2m ?? virtBase + mappedList * PAGE, frames: end - behind, isTold: true },
     initrd: initrdPages === 0 ? null : { pfn: module.pfn, bytes: initrdBytes, isMapped },
