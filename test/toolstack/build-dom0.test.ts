@@ -250,9 +250,9 @@ test('what does not fit is said', () => {
   wrong(/4 MiB of memory are too little: dom0 needs 8 MiB/, of({ room: 0x280_000 }, 0x400))
   wrong(/too large for the machine/, of({}, 0x90000))
   wrong(/cannot be dom0/, of({ notes: { 17: word(1n) } }, 0x4000))
-  wrong(/where addresses are Xen's/, of({ notes: { 15: word(0x8000_0000_0000n) } }, 0x4000))
-  wrong(/where addresses are used twice/, of({ notes: { 15: word(BASE - 0x1000n) } }, 0x80000))
-  wrong(/names/, of({}, 0x4000, { map: 'nowhere' }))
+  wrong(/where addresses are Xen's/, of({ notes: { 15: word(0xffff_8000_0000_0000n) } }, 0x4000))
+  wrong(/where addresses are used twice/, of({ notes: { 15: word(BASE - 0x1000n) } }, 0x70000))
+  wrong(/no map is named/, of({}, 0x4000, { map: 'nowhere' }))
   const entries = [{ start: 0x10_0000, end: 0x11_0000, type: 'usable' }] as const
   wrong(
     /no room for Xen/,

@@ -42,7 +42,11 @@ const bytes = (label: string, text: string): string =>
 
 const runOf = (
   source: string,
-  more: Partial<KernelOptions> & { timeLimit?: number; notes?: TinyOptions['notes']; input?: Uint8Array } = {},
+  more: Partial<KernelOptions> & {
+    timeLimit?: number
+    notes?: TinyOptions['notes']
+    input?: Uint8Array
+  } = {},
 ) => {
   const { notes, ...options } = more
   return new KernelRun({
@@ -61,9 +65,16 @@ test('what dom0 writes goes out as it is, between lines of Xen', () => {
   const source = `
         push rsi
 ${say('first', 6)}
-        mov edi, 1                    ; an L1 that says nothing but a flag that no entry may have
-        shl rdi, 40
-        lea rdi, [rip + bad]
+        pop rsi
+        mov rax, [rsi + 0x68]         ; its boot stack, which is mapped writable, as an L1
+        mov rbx, rsp
+        mov rcx, base
+        sub rbx, 8
+        sub rbx, rcx
+        shr rbx, 12
+        push qword [rax + rbx*8]
+        push 0
+        mov rdi, rsp
         mov esi, 1
         xor edx, edx
         mov r10d, 0x7ff0
@@ -71,23 +82,16 @@ ${say('first', 6)}
         syscall
 ${say('second', 7)}
 ${shutdown(0)}
-${bytes('first', 'one \x1b[')}${bytes('second', 'm two\r\n')}
-        .align 8
-bad:    .byte 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0`
+${bytes('first', 'one \x1b[')}${bytes('second', 'm two\r\n')}`
   const out: string[] = []
   const run = new KernelRun(
     { kernel: { name: 'k', bytes: kernelOf(source) }, memory: PAGES, dom0: { map: MAP } },
     { output: (some, from) => out.push(`${from}: ${Buffer.from(some).toString('latin1')}`) },
   )
   assert.equal(run.runToEnd(), 'poweroff')
-  assert.deepEqual(
-    out.filter((line) => line.startsWith('guest')),
-    ['guest: one \x1b[', 'guest: m two\r\n'],
-  )
-  assert.ok(
-    out.some((line) => line.startsWith('xen: (XEN) ')),
-    out.join(),
-  )
+  assert.equal(out[0], 'guest: one \x1b[')
+  assert.equal(out.at(-1), 'guest: m two\r\n')
+  assert.ok(out[1].startsWith('xen: (XEN) '), out.join())
 })
 
 /** Binds VIRQ_CONSOLE and gives back what is typed, until a `q` comes. */
@@ -129,9 +133,9 @@ ${shutdown(0)}`
 
 test('what is typed reaches dom0 by VIRQ_CONSOLE and console_io, however long it is', () => {
   const long = `${'0123456789'.repeat(50)}q`
-  const run = runOf(ECHO, { input: Buffer.from(`ab\n${long}`) })
+  const run = runOf(ECHO, { input: Buffer.from(long) })
   assert.equal(run.runToEnd(), 'poweroff')
-  assert.deepEqual(run.result().console, ['ab', long])
+  assert.deepEqual(run.result().console, [long])
 })
 
 test('a snapshot of dom0 goes on where it was, the same to the instruction', () => {
@@ -183,18 +187,15 @@ test('dom0 is told of the machine, and has no map of its own', () => {
     ['memory_op', MEMORY_OP.maximum_reservation, 'self'],
     ['memory_op', MEMORY_OP.current_reservation, 'self'],
   ])}
-        .align 8
 self:   .byte 0xf0, 0x7f, 0, 0, 0, 0, 0, 0
 small:  .byte 1, 0, 0, 0, 0, 0, 0, 0
-        .byte 0, 0, 0, 0, 0, 0, 0, 0
+        .byte 0, 0x20, 0x10, 0x80, 0xff, 0xff, 0xff, 0xff
 map:    .byte 64, 0, 0, 0, 0, 0, 0, 0
         .byte 0, 0x20, 0x10, 0x80, 0xff, 0xff, 0xff, 0xff
 results: .byte 0`
   const run = runOf(source, { dom0: { map: MAP, acpi: false } })
   assert.equal(run.runToEnd(), 'poweroff')
   const { vcpu } = run.machine.start
-  const code = kernelOf(source).length
-  assert.ok(code > 0)
   const results = resultsOf(run, 5)
   assert.deepEqual(results, [-ERRNO.EINVAL, 0, -ERRNO.ENOSYS, 2 ** 32 - 1, PAGES])
   const at = 0xffff_8010_2000
@@ -235,7 +236,6 @@ ${entries
   )
   .join('\n')}
 ${shutdown(0)}
-        .align 8
 results: .byte 0`
 
 test('dom0 maps devices and the first MiB, but neither the APIC nor what is nowhere', () => {
@@ -271,7 +271,6 @@ test('ACPI is where a kernel looks for it, can be read and not be written; a mac
         mov [rbx + 8], rax
         add rbx, 16
 ${shutdown(0)}
-        .align 8
 results: .byte 0`
   const texts = (acpi: boolean): string[] => {
     const run = runOf(source, { dom0: { map: MAP, acpi } })
@@ -303,7 +302,6 @@ test('a p2m list that is mapped by 2 MiB can be taken away, and holds nothing an
         mov [rbx], rax
         add rbx, 8
 ${shutdown(0)}
-        .align 8
 results: .byte 0`
   const run = runOf(source, { notes: { 15: word(0x80_0000_0000n) }, memory: 0x41000 })
   const { xen, start, layout } = run.machine
