@@ -39,6 +39,9 @@ export type KernelResult = {
   /** Frames of memory. */
   readonly memory: string
   readonly append: string
+  readonly domain: 'dom0' | 'domU'
+  /** The name of a dom0's map; null of a domU. */
+  readonly map: string | null
   readonly outcome: KernelOutcome
   /** Instructions that the guest has executed. */
   readonly instructions: number
@@ -237,7 +240,7 @@ export class KernelRun {
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest, name } = this.machine
+    const { xen, guest, name, dom0 } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
     return {
       schema: 1,
@@ -245,6 +248,8 @@ export class KernelRun {
       xen: xen.version.name,
       memory: `0x${this.machine.start.domain.totPages.toString(16)}`,
       append,
+      domain: dom0 === null ? 'domU' : 'dom0',
+      map: dom0?.mapName ?? null,
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
