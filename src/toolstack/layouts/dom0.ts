@@ -64,6 +64,11 @@ export function layoutDom0(
   const mappedInitrd = isMapped ? take(initrdPages) : 0
   const mappedList = initP2m === null ? take(listPages) : 0
   const startInfo = take(1)
+  const tooLittle = (pages: number): BadInput => {
+    const needs = `${mib(pages)}, of which the kernel takes ${mib(kernelPages)} and the initrd ${mib(initrdPages)}`
+    return new BadInput(`${mib(nrPages)} of memory are too little: dom0 needs ${needs}; give it more`)
+  }
+  if (next > nrPages) throw tooLittle(next)
   const first = initialMapping(virtBase, next)
   const bootStack = next + tableCount(first.tables)
   const block = 2 ** Math.ceil(Math.log2(first.pages - (isMapped ? initrdPages : 0)))
@@ -72,10 +77,7 @@ export function layoutDom0(
   const list = initP2m === null ? [] : mapList(initP2m, listPages, behind, first)
   const end = list.reduce((sum, { pages, tables }) => sum + pages + tableCount(tables), behind)
   checkAddresses([first, ...list])
-  if (end + (initP2m === null ? 0 : SPARE_TABLES) > nrPages) {
-    const needs = `${mib(end)}, of which the kernel takes ${mib(kernelPages)} and the initrd ${mib(initrdPages)}`
-    throw new BadInput(`${mib(nrPages)} of memory are too little: dom0 needs ${needs}; give it more`)
-  }
+  if (end + (initP2m === null ? 0 : SPARE_TABLES) > nrPages) throw tooLittle(end)
   return {
     virtBase,
     end,
