@@ -32,7 +32,7 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/machine',
     holds:
-      'memory and frame records, the clock; `vcpu/` is the port that drivers hold, the one page walk, the TLB, what a decoded instruction is',
+      'memory and frame records, the clock; `board/` is what the machine of a dom0 has besides; `vcpu/` is the port that drivers hold, the one page walk, the TLB, what a decoded instruction is',
     imports: ['bits'],
   },
   {

@@ -5,7 +5,11 @@ import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
 import { KernelRun } from '../../src/run/kernel/kernel-boot.ts'
 import { explanationLines } from '../../src/run/kernel/kernel-explain.ts'
-import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import {
+  buildKernelMachine,
+  type DomUMachine,
+  type KernelMachine,
+} from '../../src/run/kernel/kernel-machine.ts'
 import { restoreSnapshot, snapshotParts } from '../../src/run/kernel/kernel-snapshot.ts'
 import { tableFor } from '../../src/toolstack/layouts/start-of-day.ts'
 import { traceLine } from '../../src/trace/export.ts'
@@ -42,13 +46,13 @@ const KERNEL = tinyKernel(new Uint8Array(CODE_PAGES * PAGE).fill(0xcc))
 export type Ran = {
   readonly end: string
   readonly hypercalls: number
-  readonly machine: KernelMachine
+  readonly machine: DomUMachine
   /** Everything that the guest could see, as a few digits. */
   digest(): string
 }
 
 /** Numbers of a machine by the names that programs have for them. */
-function namesOf({ xen, start, layout }: KernelMachine): Names {
+function namesOf({ xen, start, layout }: DomUMachine): Names {
   if (layout === null) throw new Error('the machine was not built here')
   const mfns = framesOf(xen, start.domain)
   const base = Number(BASE & 0xffff_ffff_ffffn)
@@ -120,7 +124,7 @@ class Running {
   private readonly program: Program
   private readonly output = createHash('sha256')
   private readonly lines: string[] = []
-  private machine: KernelMachine
+  private machine: DomUMachine
   private hypercalls = 0
   private events = 0
 
@@ -181,7 +185,7 @@ class Running {
     const bytes = Buffer.concat([...snapshotParts(this.machine, '')].map((part) => Uint8Array.from(part)))
     try {
       const file = { name: 'snapshot', bytes }
-      this.machine = restoreSnapshot(file, (some) => this.output.update(some), memory ?? undefined)
+      this.machine = guestOf(restoreSnapshot(file, (some) => this.output.update(some), memory ?? undefined))
     } catch (error) {
       throw new Wrong('a snapshot is refused', String(error))
     }
@@ -244,9 +248,10 @@ export function bootProgram(text: string): string {
       },
     },
   )
-  prepare(run.machine, program)
+  const machine = guestOf(run.machine)
+  prepare(machine, program)
   const outcome = run.runToEnd()
-  checkCounts(run.machine)
+  checkCounts(machine)
   const result = run.result()
   const told = [
     junitReport(result),
@@ -273,7 +278,7 @@ function restored(bytes: Uint8Array, instructions: number): void {
 }
 
 /** Put code, data and handlers where they belong. */
-function prepare(machine: KernelMachine, program: Program): void {
+function prepare(machine: DomUMachine, program: Program): void {
   const { xen, start } = machine
   const names = namesOf(machine)
   const number = (name: string): number => Number(names(name))
@@ -327,4 +332,10 @@ export function checkCounts({ xen }: { readonly xen: Hypervisor }): void {
 /** What two findings of the audit have in common: its words without the numbers. */
 function kindOf(says: string): string {
   return says.replace(/\b(?:[0-9]+|(?=[0-9a-f]*[0-9])[0-9a-f]+)\b/g, 'N')
+}
+
+/** Programs run in a domU. */
+function guestOf(machine: KernelMachine): DomUMachine {
+  if (machine.dom0 !== null) throw new Wrong('a domU has become a dom0', '')
+  return machine
 }

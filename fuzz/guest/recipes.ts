@@ -2,10 +2,14 @@ import {
   EVTCHNOP,
   GNTTABOP,
   HYPERCALL,
+  MCA_INTERFACE_VERSION,
   MEMORY_OP,
   MMUEXT,
+  PHYSDEV_OP,
   SCHED_OP,
   VCPUOP,
+  XENPF,
+  XENPF_INTERFACE_VERSION,
   XENVER,
 } from '../../src/xen/abi.ts'
 import { STORES } from './statements.ts'
@@ -700,6 +704,34 @@ const small: Recipe = (v) => {
   }
 }
 
+/** What a domU may ask of the machine, and what is dom0's: interrupts with a page for their flags, the clock, machine checks. */
+const platform: Recipe = (v) => {
+  switch (v.upTo(4)) {
+    case 0: {
+      const command = v.pick([PHYSDEV_OP.pirq_eoi_gmfn_v1, PHYSDEV_OP.pirq_eoi_gmfn_v2])
+      return withList(v, [v.mfn()], (at) => `call ${H.physdev_op} ${command} ${at}`)
+    }
+    case 1: {
+      const pirq = v.pick(['1', '5', '16', '55', '-1', v.odd()])
+      return withList(
+        v,
+        [`${SELF}+0x${v.upTo(4)}00000000`, pirq],
+        (at) => `call ${H.physdev_op} ${v.pick(Object.values(PHYSDEV_OP))} ${at}`,
+      )
+    }
+    case 2: {
+      const head = `${v.pick(Object.values(XENPF))}+0x${XENPF_INTERFACE_VERSION.toString(16)}00000000`
+      return withList(v, [head, v.any(), v.any()], (at) => `call ${H.platform_op} ${at}`)
+    }
+    default:
+      return withList(
+        v,
+        [`${v.upTo(4)}+0x${MCA_INTERFACE_VERSION.toString(16)}00000000`],
+        (at) => `call ${H.mca} ${at}`,
+      )
+  }
+}
+
 const anyCall: Recipe = (v) => {
   const nr = v.once(4) ? String(v.upTo(64)) : String(v.pick(Object.values(HYPERCALL)))
   if (nr === String(H.sched_op_compat) && !v.once(8)) return []
@@ -991,6 +1023,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   grants,
   multicall,
   small,
+  platform,
   anyCall,
   stores,
   strings,

@@ -1,8 +1,10 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { BadInput } from '../../src/bits/bad-input.ts'
 import { readKallsyms } from '../../src/guest/symbols/kallsyms.ts'
 import { readSystemMap, SymbolTable } from '../../src/guest/symbols/symbol-table.ts'
 import { Memory } from '../../src/machine/memory.ts'
-import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import { buildDom0Machine } from '../../src/run/kernel/dom0-machine.ts'
+import { buildKernelMachine, type KernelOptions } from '../../src/run/kernel/kernel-machine.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { FORMS, manyMarkers, names, VA } from '../../test/tools/tiny-kallsyms.ts'
@@ -20,18 +22,36 @@ let memory: Memory | null = null
 /** Read a kernel, put it into a machine, and let it take some steps. */
 function bootFile(bytes: Uint8Array, ramdisk: Uint8Array | null): string {
   memory ??= new Memory(MEMORY_BYTES)
+  const options = {
+    kernel: { name: 'kernel', bytes },
+    ...(ramdisk === null ? {} : { ramdisk: { name: 'initrd', bytes: ramdisk } }),
+    memory: 1500,
+  }
+  startDom0(options, memory)
   const { guest } = buildKernelMachine(
-    {
-      kernel: { name: 'kernel', bytes },
-      ...(ramdisk === null ? {} : { ramdisk: { name: 'initrd', bytes: ramdisk } }),
-      memory: 1500,
-    },
+    options,
     () => {},
     () => {},
     memory,
   )
   guest.whenIdle = 'return'
   return guest.run(500)
+}
+
+/** The same as dom0: what it comes to is no matter, as long as it is told. */
+function startDom0(options: KernelOptions, memory: Memory): void {
+  try {
+    const { guest } = buildDom0Machine(
+      { ...options, dom0: { map: 'xen416-qemu-tcg-2gb' } },
+      () => {},
+      () => {},
+      memory,
+    )
+    guest.whenIdle = 'return'
+    guest.run(500)
+  } catch (error) {
+    if (!(error instanceof BadInput)) throw error
+  }
 }
 
 const CODE = kernelCode(speaking('hello\n', 0))

@@ -1,5 +1,5 @@
 import { Memory } from '../../src/machine/memory.ts'
-import { buildKernelMachine, type KernelMachine } from '../../src/run/kernel/kernel-machine.ts'
+import { buildKernelMachine, type DomUMachine } from '../../src/run/kernel/kernel-machine.ts'
 import type { Random } from '../../test/tools/random.ts'
 import { kernelOf, speaking } from '../../test/tools/tiny-kernel.ts'
 import { checkCounts } from '../guest/machine.ts'
@@ -20,7 +20,7 @@ const MEMORY_BYTES = 2 ** 26
 const KERNEL = kernelOf(speaking('', 0))
 let memory: Memory | null = null
 
-function machine(output: (bytes: Uint8Array) => void): KernelMachine {
+function machine(output: (bytes: Uint8Array) => void): DomUMachine {
   memory ??= new Memory(MEMORY_BYTES)
   return buildKernelMachine(
     { kernel: { name: 'rings', bytes: KERNEL }, memory: 1100, name: 'rings' },
@@ -30,7 +30,7 @@ function machine(output: (bytes: Uint8Array) => void): KernelMachine {
   )
 }
 
-type Ring = { readonly mfn: number; readonly kick: () => void; readonly machine: KernelMachine }
+type Ring = { readonly mfn: number; readonly kick: () => void; readonly machine: DomUMachine }
 
 function perform(ring: Ring, text: string): number {
   const { u8, u32 } = ring.machine.xen.memory

@@ -67,6 +67,12 @@ code_\name:
     CODE rdpmc, "rdpmc"
     CODE retf, "leaq 1f(%rip), %rbx; pushq %rax; pushq %rbx; lretq; 1:"
 
+    CODE in_byte, "movl %ecx, %edx; inb %dx, %al"
+    CODE in_word, "movl %ecx, %edx; inw %dx, %ax"
+    CODE in_long, "movl %ecx, %edx; inl %dx, %eax"
+    CODE out_byte, "movl %ecx, %edx; outb %al, %dx"
+    CODE out_long, "movl %ecx, %edx; outl %eax, %dx"
+
     CODE frame, "pushq %rax; popfq; ud2"
     CODE hypercall, "movl $17, %eax; xorl %edi, %edi; xorl %esi, %esi; pushq %rbx; popfq; syscall; cld"
     CODE block, "movl $29, %eax; movl $1, %edi; xorl %esi, %esi; syscall"

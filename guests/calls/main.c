@@ -1,20 +1,13 @@
-#include "../probe/probe.h"
+#include "calls.h"
 
 /*
  * A PV kernel that makes hypercalls and executes privileged instructions one after the other, and prints what came of each:
  * results, and the words of the structures that Xen writes to. Two hypervisors that are alike make it print the same.
  */
 
-enum {
-  FPU_TASKSWITCH = 5, SET_DEBUGREG = 8, GET_DEBUGREG = 9, SET_TIMER_OP = 15, GRANT_TABLE_OP = 20,
-  VCPU_OP = 24, SET_SEGMENT_BASE = 25, EVENT_CHANNEL_OP = 32, PHYSDEV_OP = 33,
-};
-
-#define DATA ((volatile u32 *)POOL)
-#define DATA64 ((volatile u64 *)POOL)
 #define MOST_WORDS_OUT 24
 
-static void say(const char *name, s64 rc)
+void say(const char *name, s64 rc)
 {
   put("@call ");
   put(name);
@@ -28,7 +21,7 @@ static void put_frame(u64 word)
   put_hex(word);
 }
 
-static void words_out(u64 count)
+void words_out(u64 count)
 {
   for (u64 i = 0; i < count; i++) {
     put(" ");
@@ -36,14 +29,14 @@ static void words_out(u64 count)
   }
 }
 
-static void end(void)
+void end(void)
 {
   put("\n");
   flush();
 }
 
 /* A hypercall of a command and a structure of four words, and what `out` words of it are afterwards. */
-static s64 op(const char *name, u64 nr, u64 command, u32 a, u32 b, u32 c, u32 d, u64 out)
+s64 op(const char *name, u64 nr, u64 command, u32 a, u32 b, u32 c, u32 d, u64 out)
 {
   for (u64 i = 0; i < MOST_WORDS_OUT; i++)
     DATA[i] = 0x55555555;
@@ -294,10 +287,9 @@ static void grants(void)
   end();
 }
 
-void attempt(void (*code)(void), u64 *registers);
 
 /* An instruction with rax and rcx given: the exception, its error code, or the registers. */
-static void try(const char *name, void (*code)(void), u64 rax, u64 rcx, u64 shown)
+void try(const char *name, void (*code)(void), u64 rax, u64 rcx, u64 shown)
 {
   u64 registers[4] = {rax, 0, rcx, 0};
   attempt(code, registers);
@@ -316,13 +308,11 @@ static void try(const char *name, void (*code)(void), u64 rax, u64 rcx, u64 show
   end();
 }
 
-#define CODE(name) extern void code_##name(void);
 CODE(rdmsr) CODE(wrmsr) CODE(read_cr0) CODE(write_cr0) CODE(read_cr8) CODE(clts) CODE(hlt) CODE(invlpg)
 CODE(lsl) CODE(lar) CODE(verr) CODE(verw) CODE(load_fs) CODE(load_ds) CODE(int3)
 CODE(undefined) CODE(swapgs) CODE(lldt) CODE(cpuid) CODE(fpu) CODE(sse) CODE(flags) CODE(selectors) CODE(rdpmc)
 CODE(retf)
 
-enum { RAX = 1, RBX = 2, RCX = 4, RDX = 8 };
 
 static void instructions(void)
 {
@@ -544,6 +534,7 @@ void probe_main(struct start_info *info)
   upcalls();
   debug_registers();
   others();
+  platform();
   put("@end\n");
   flush();
   for (;;)

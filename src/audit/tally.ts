@@ -1,4 +1,5 @@
-import { entryFrame, P, RW } from '../bits/pte.ts'
+import { SLOTS } from '../bits/address.ts'
+import { entryFrame, P, PSE, RW } from '../bits/pte.ts'
 import {
   OWNER_IO,
   OWNER_NONE,
@@ -83,6 +84,11 @@ export class Tally {
     }
     // A table that maps itself holds nothing.
     if (mfn === table) return -1
+    // Xen's builder maps the p2m list of a dom0 by pages of 2 MiB, each frame of which is held.
+    if (level === 2 && (lo & PSE) !== 0 && record !== -1 && words[record] >>> TYPE_SHIFT === WRITABLE) {
+      for (let i = 0; i < SLOTS; i++) this.hold(mfn + i, WRITABLE, by)
+      return mfn
+    }
     const isLinear = record !== -1 && words[record] >>> TYPE_SHIFT === level
     this.hold(mfn, isLinear ? level : level - 1, by)
     if (isLinear) {

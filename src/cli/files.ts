@@ -3,12 +3,12 @@ import { readText } from '../files/read.ts'
 import { lineWriter } from '../files/write.ts'
 import { findMap, type MemoryMap, parseMap, shippedMaps } from '../run/maps/maps.ts'
 
-/** The shipped map of that name; else the map in the file of that name; `-` reads standard input. */
-export function loadMap(nameOrFile: string): MemoryMap {
-  if (nameOrFile === '-') return parseMap(readText('-'), 'standard input')
+/** The shipped map of that name; else the map in the file of that name, as `read` gives it; `-` reads standard input. */
+export function loadMap(nameOrFile: string, read: (file: string) => string = readText): MemoryMap {
+  if (nameOrFile === '-') return parseMap(read('-'), 'standard input')
   const shipped = shippedMaps().find((map) => map.name === nameOrFile)
   if (shipped !== undefined) return shipped
-  if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(readText(nameOrFile), nameOrFile)
+  if (existsSync(nameOrFile) || looksLikeFile(nameOrFile)) return parseMap(read(nameOrFile), nameOrFile)
   return findMap(nameOrFile)
 }
 

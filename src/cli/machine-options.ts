@@ -138,6 +138,17 @@ export const KERNEL: readonly OptionSpec[] = [
     default: '0',
   },
   {
+    name: 'dom0-mem',
+    kind: 'size',
+    argument: 'SIZE',
+    help: "the memory of a dom0, as Xen's dom0_mem; most of the map's RAM if not said",
+  },
+  {
+    name: 'no-acpi',
+    kind: 'flag',
+    help: "give dom0's machine no ACPI tables",
+  },
+  {
     name: 'batch',
     kind: 'flag',
     help: "no terminal: print the console, in the guest's own time, until it ends",
@@ -186,7 +197,18 @@ export const KERNEL: readonly OptionSpec[] = [
 ].map((option): OptionSpec => ({ ...(option as OptionSpec), explainedIn: 'kernels' }))
 
 /** What makes a real kernel's run what it is. */
-const OF_A_RUN = ['kernel', 'ramdisk', 'restore', 'name', 'seed', 'input', 'timeout', 'console-limit']
+const OF_A_RUN = [
+  'kernel',
+  'ramdisk',
+  'restore',
+  'name',
+  'seed',
+  'dom0-mem',
+  'no-acpi',
+  'input',
+  'timeout',
+  'console-limit',
+]
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */
 export const RUN: readonly OptionSpec[] = [

@@ -6,7 +6,7 @@ import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } fr
 import type { Call } from '../xen/call.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { stepOver } from '../xen/pv/core.ts'
-import { forcedCpuid, guestCpuid } from '../xen/pv/cpuid.ts'
+import { forcedCpuid, guestCpuid, hidesApic } from '../xen/pv/cpuid.ts'
 import { emulatePrivileged } from '../xen/pv/emulate.ts'
 import { deliverEvents } from '../xen/pv/events.ts'
 import { FLAT_CS, FLAT_SS } from '../xen/pv/exceptions.ts'
@@ -29,7 +29,7 @@ const SLICE = 200_000
 const [CS, SS] = [1, 2]
 
 /** Every run begins at the same moment, or none would be like another: 2026-01-01. */
-const WALL_CLOCK = 1_767_225_600
+export const WALL_CLOCK = 1_767_225_600
 
 /**
  * A PV guest's vCPU that executes code: the core on one side, Xen on the other. The core's general registers are the
@@ -72,7 +72,7 @@ export class Guest {
     this.call = xen.callOf(vcpu)
     this.pv = this.call.vcpu
     this.cpu = new Cpu(xen.memory, { id: vcpu.id })
-    this.cpu.cpuid = guestCpuid(this.cpu.cpuid)
+    this.cpu.cpuid = guestCpuid(this.cpu.cpuid, hidesApic(xen, this.pv.domain))
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
     this.cpu.setSelector(CS, FLAT_CS)

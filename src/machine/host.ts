@@ -50,6 +50,8 @@ export type CodeState = {
   /** dr0 to dr7, two halves. */
   debugRegister(n: number): readonly [lo: number, hi: number]
   setDebugRegister(n: number, lo: number, hi: number): void
+  /** What cpuid gives: eax, ebx, ecx, edx. */
+  cpuid(leaf: number, subleaf: number): readonly [eax: number, ebx: number, ecx: number, edx: number]
 }
 
 /** An exception for the guest: its vector, its error code and, of a page fault, the address. */

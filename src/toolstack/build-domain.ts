@@ -58,7 +58,7 @@ export function buildDomain(xen: Hypervisor, layout: StartOfDayLayout, source: D
   const p2m = source.frames?.(xen) ?? takeFrames(xen, nrPages, layout.end)
   ownFrames(xen, domain, p2m, nrPages)
   load(xen, p2m, layout, source)
-  writeP2mList(xen, p2m, layout.p2mList.pfn, nrPages)
+  writeP2mList(xen, p2m, layout, nrPages)
   const { commandLine = '', storePort = 0, consolePort = 0 } = source
   writeStartInfo(xen, domain, p2m, layout, { nrPages, commandLine, storePort, consolePort })
   const root = writeTables(xen, p2m, layout)

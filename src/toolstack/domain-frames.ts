@@ -13,11 +13,11 @@ export function takeFrames(xen: Hypervisor, nrPages: number, initial: number): P
   const first = xen.heap.takeTop(initial, 0x400)
   let pfn = 0
   if (first !== -1) {
-    runs.push({ pfn: 0, mfn: first, count: initial })
+    runs.push({ pfn: 0, mfn: first, count: initial, step: 1 })
     pfn = initial
   }
   for (const { start, end } of xen.heap.takeBottom(nrPages - pfn)) {
-    runs.push({ pfn, mfn: start, count: end - start })
+    runs.push({ pfn, mfn: start, count: end - start, step: 1 })
     pfn += end - start
   }
   return new P2m(runs)
@@ -44,30 +44,25 @@ export function swap(xen: Hypervisor, p2m: P2m, nrPages: number, pfn: number, mf
  */
 export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, nrPages: number): void {
   const type = domain.privileged ? 0 : (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED
-  p2m.forEachRun(0, nrPages, (pfn, mfn, count) => {
+  p2m.forEachRun(0, nrPages, (pfn, mfn, count, step) => {
+    // Upwards in frames, whichever way the pfns go.
+    const [lowest, itsPfn] = step === 1 ? [mfn, pfn] : [mfn - count + 1, pfn + count - 1]
     for (let done = 0; done < count; ) {
       // Up to the end of the 512 frames that one frame of the M2P describes: one look-up for all of them.
-      const some = Math.min(count - done, SLOTS - ((mfn + done) & (SLOTS - 1)))
-      ownNeighbours(xen, mfn + done, pfn + done, some, type, domain.owner)
+      const some = Math.min(count - done, SLOTS - ((lowest + done) & (SLOTS - 1)))
+      fillRecords(xen, xen.memory.record(lowest + done), some, type, REF_ALLOCATED | 1, domain.owner)
+      nameNeighbours(xen, lowest + done, some, itsPfn + done * step, step)
       done += some
     }
   })
 }
 
-/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get an owner and pfns from `pfn` on. */
-function ownNeighbours(
-  xen: Hypervisor,
-  mfn: number,
-  pfn: number,
-  count: number,
-  type: number,
-  owner: number,
-): void {
-  fillRecords(xen, xen.memory.record(mfn), count, type, REF_ALLOCATED | 1, owner)
+/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get pfns from `pfn` on, up or down. */
+function nameNeighbours(xen: Hypervisor, mfn: number, count: number, pfn: number, step: number): void {
   const words = xen.memory.i32
   const m2p = xen.m2p.wordOf(mfn)
   for (let i = 0; i < count; i++) {
-    words[m2p + i * 2] = pfn + i
+    words[m2p + i * 2] = pfn + i * step
     words[m2p + i * 2 + 1] = 0
   }
 }

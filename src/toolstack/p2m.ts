@@ -1,7 +1,15 @@
 import { hex } from '../bits/address.ts'
 
-/** A run of the p2m: `count` pfns from `pfn` on have the frames from `mfn` on. */
-export type P2mRun = { readonly pfn: number; readonly mfn: number; readonly count: number }
+/** A run of the p2m: `count` pfns from `pfn` on have the frames from `mfn` on, upwards (`step` 1) or downwards (-1). */
+export type P2mRun = {
+  readonly pfn: number
+  readonly mfn: number
+  readonly count: number
+  readonly step: 1 | -1
+}
+
+/** Told of a stretch of pfns whose frames follow one another, as in a `P2mRun`. */
+export type RunVisitor = (pfn: number, mfn: number, count: number, step: 1 | -1) => void
 
 /** Which frames the pfns of a domain have, while it is being built: all of them, from 0 on. */
 export class P2m {
@@ -19,20 +27,23 @@ export class P2m {
       const mfn = frames[pfn]
       end = pfn + 1
       while (end < frames.length && frames[end] === mfn + end - pfn) end++
-      runs.push({ pfn, mfn, count: end - pfn })
+      runs.push({ pfn, mfn, count: end - pfn, step: 1 })
     }
     return new P2m(runs)
   }
 
   get(pfn: number): number {
     const run = this.runs[this.indexOf(pfn)]
-    return run.mfn + pfn - run.pfn
+    return frameOf(run, pfn)
   }
 
   /** The pfn that has a frame, or -1. */
   pfnOf(mfn: number): number {
-    const run = this.runs.find((r) => mfn >= r.mfn && mfn < r.mfn + r.count)
-    return run === undefined ? -1 : run.pfn + mfn - run.mfn
+    for (const { pfn, mfn: first, count, step } of this.runs) {
+      const n = (mfn - first) * step
+      if (n >= 0 && n < count) return pfn + n
+    }
+    return -1
   }
 
   /** Give a pfn another frame. */
@@ -42,21 +53,21 @@ export class P2m {
     const before = pfn - run.pfn
     const parts = [
       { ...run, count: before },
-      { pfn, mfn, count: 1 },
-      { pfn: pfn + 1, mfn: run.mfn + before + 1, count: run.count - before - 1 },
+      { pfn, mfn, count: 1, step: 1 as const },
+      { ...run, pfn: pfn + 1, mfn: run.mfn + (before + 1) * run.step, count: run.count - before - 1 },
     ]
     this.runs.splice(i, 1, ...parts.filter(({ count }) => count > 0))
   }
 
   /** The frames of `count` pfns from `first` on, by stretches in which they follow one another. */
-  forEachRun(first: number, count: number, visit: (pfn: number, mfn: number, count: number) => void): void {
+  forEachRun(first: number, count: number, visit: RunVisitor): void {
     const end = first + count
     let i = count > 0 ? this.indexOf(first) : 0
     for (let pfn = first; pfn < end; i++) {
       const run = this.runs[i]
       if (run === undefined) throw new Error(`no frame for pfn ${hex(pfn)}`)
       const length = Math.min(end, run.pfn + run.count) - pfn
-      visit(pfn, run.mfn + pfn - run.pfn, length)
+      visit(pfn, frameOf(run, pfn), length, run.step)
       pfn += length
     }
   }
@@ -75,4 +86,8 @@ export class P2m {
     }
     return low
   }
+}
+
+function frameOf({ pfn: first, mfn, step }: P2mRun, pfn: number): number {
+  return mfn + (pfn - first) * step
 }

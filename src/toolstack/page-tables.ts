@@ -1,5 +1,5 @@
 import { PAGE, SLOTS, slotAt } from '../bits/address.ts'
-import { A, D, entryHi, entryLo, P, RW, US } from '../bits/pte.ts'
+import { A, D, entryHi, entryLo, P, PSE, RW, US } from '../bits/pte.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { REF_ALLOCATED, TYPE_PINNED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import { refsWordOf, setPinned, setRefsWord, setTypeWord } from '../xen/frames/frame-record.ts'
@@ -49,7 +49,12 @@ function linkTables(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout, { table
 }
 
 /** The L1 entries of a mapping, table by table. */
-function mapPages(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout, { va, pfn, pages }: Mapping): void {
+function mapPages(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout, mapping: Mapping): void {
+  if (mapping.isLarge === true) {
+    mapLargePages(xen, p2m, layout, mapping)
+    return
+  }
+  const { va, pfn, pages } = mapping
   const { memory } = xen
   const { hi } = layout.pageFlags
   const flagsOf = pageFlags(layout)
@@ -58,14 +63,32 @@ function mapPages(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout, { va, pfn
     const slot = slotAt(from, 1)
     const count = Math.min(pages - done, SLOTS - slot)
     let at = memory.frameWords(p2m.get(tableFor(layout, 1, from))) + slot * 2
-    p2m.forEachRun(pfn + done, count, (first, mfn, some) => {
+    p2m.forEachRun(pfn + done, count, (first, mfn, some, step) => {
       for (let i = 0; i < some; i++) {
-        memory.u32[at] = entryLo(mfn + i, flagsOf(first + i))
-        memory.u32[at + 1] = entryHi(mfn + i, hi)
+        memory.u32[at] = entryLo(mfn + i * step, flagsOf(first + i))
+        memory.u32[at + 1] = entryHi(mfn + i * step, hi)
         at += 2
       }
     })
     done += count
+  }
+}
+
+/** The L2 entries of a mapping by pages of 2 MiB, whose frames are such pages. */
+function mapLargePages(
+  xen: Hypervisor,
+  p2m: P2m,
+  layout: StartOfDayLayout,
+  { va, pfn, pages }: Mapping,
+): void {
+  const { u32 } = xen.memory
+  const { lo, hi } = layout.pageFlags
+  for (let done = 0; done < pages; done += SLOTS) {
+    const from = va + done * PAGE
+    const mfn = p2m.get(pfn + done)
+    const at = xen.memory.frameWords(p2m.get(tableFor(layout, 2, from))) + slotAt(from, 2) * 2
+    u32[at] = entryLo(mfn, lo | D | PSE)
+    u32[at + 1] = entryHi(mfn, hi)
   }
 }
 
@@ -117,9 +140,9 @@ function setTypes(xen: Hypervisor, p2m: P2m, { mappings }: StartOfDayLayout): vo
   const tables = mappings.map(tablePfns)
   const pages = mappings.map(({ pfn, pages }) => ({ start: pfn, end: pfn + pages }))
   for (const { start, end } of pages) {
-    p2m.forEachRun(start, end - start, (pfn, mfn, count) => {
+    p2m.forEachRun(start, end - start, (pfn, mfn, count, step) => {
       for (let i = 0; i < count; i++) {
-        if (!contains(tables, pfn + i)) set(mfn + i, (TYPE_CODE.writable << TYPE_SHIFT) | 1, 2)
+        if (!contains(tables, pfn + i)) set(mfn + i * step, (TYPE_CODE.writable << TYPE_SHIFT) | 1, 2)
       }
     })
   }

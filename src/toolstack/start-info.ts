@@ -65,7 +65,7 @@ export function writeStartInfo(
   address(START_INFO.pt_base, virtBase + tables[0].pfn * PAGE)
   number(START_INFO.nr_pt_frames, tableCount(tables))
   address(START_INFO.mfn_list, p2mList.va)
-  if (p2mList.isApart) {
+  if (p2mList.isTold) {
     number(START_INFO.first_p2m_pfn, p2mList.pfn)
     number(START_INFO.nr_p2m_frames, p2mList.frames)
   }

@@ -1,11 +1,6 @@
 /** What a guest sees of Xen: numbers and structures of the public interface. Nothing here has behaviour. */
 
-/** Types of an e820 entry as the memory-map hypercalls and firmware number them. */
-export const E820 = { usable: 1, reserved: 2, 'ACPI data': 3, 'ACPI NVS': 4, unusable: 5 } as const
-export type E820Type = keyof typeof E820
-
-/** One entry of a memory map: bytes, `end` exclusive. */
-export type E820Entry = { readonly start: number; readonly end: number; readonly type: E820Type }
+export { E820, type E820Entry, type E820Type } from '../bits/e820.ts'
 
 /** Hypercall numbers: Xen's public/xen.h. */
 export const HYPERCALL = {
@@ -108,7 +103,7 @@ export const MMUEXT = {
 export const VM_ASSIST = { writable_pagetables: 2, pae_extended_cr3: 3, architectural_iopl: 4 } as const
 
 /** Flags of start_info. */
-export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16 } as const
+export const SIF = { PRIVILEGED: 1, INITDOMAIN: 2, MOD_START_PFN: 8, VIRT_P2M_4TOOLS: 16, PM: 0x300 } as const
 
 /** Byte offsets in start_info, the page at which a PV guest's life begins: Xen's public/xen.h. */
 export const START_INFO = {
@@ -155,7 +150,61 @@ export const SCHED_OP = {
 export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3, watchdog: 4, soft_reset: 5 } as const
 
 /** Commands of physdev_op: Xen's public/physdev.h. */
-export const PHYSDEV_OP = { set_iopl: 6, set_iobitmap: 7 } as const
+export const PHYSDEV_OP = {
+  irq_unmask_notify: 4,
+  irq_status_query: 5,
+  set_iopl: 6,
+  set_iobitmap: 7,
+  apic_read: 8,
+  apic_write: 9,
+  alloc_irq_vector: 10,
+  eoi: 12,
+  map_pirq: 13,
+  unmap_pirq: 14,
+  manage_pci_add: 15,
+  manage_pci_remove: 16,
+  pirq_eoi_gmfn_v1: 17,
+  restore_msi: 19,
+  manage_pci_add_ext: 20,
+  setup_gsi: 21,
+  get_free_pirq: 23,
+  pci_mmcfg_reserved: 24,
+  pci_device_add: 25,
+  pci_device_remove: 26,
+  restore_msi_ext: 27,
+  pirq_eoi_gmfn_v2: 28,
+  dbgp_op: 29,
+  prepare_msix: 30,
+  release_msix: 31,
+  pci_device_reset: 32,
+} as const
+
+/** Commands of platform_op, and the version of its structures: Xen's public/platform.h. */
+export const XENPF_INTERFACE_VERSION = 0x0300_0001
+export const XENPF = {
+  settime32: 17,
+  read_memtype: 33,
+  get_cpu_version: 48,
+  firmware_info: 50,
+  enter_acpi_sleep: 51,
+  change_freq: 52,
+  getidletime: 53,
+  set_processor_pminfo: 54,
+  get_cpuinfo: 55,
+  cpu_online: 56,
+  cpu_offline: 57,
+  cpu_hotadd: 58,
+  mem_hotadd: 59,
+  core_parking: 60,
+  settime64: 62,
+} as const
+
+/** Commands of mca, and the version of its structures: Xen's public/arch-x86/xen-mca.h. */
+export const MCA_INTERFACE_VERSION = 0x01ec_c003
+export const MCA = { fetch: 1, physcpuinfo: 3 } as const
+
+/** Commands of kexec_op: Xen's public/kexec.h. */
+export const KEXEC = { get_range: 3 } as const
 
 /** Commands of event_channel_op: Xen's public/event_channel.h. */
 export const EVTCHNOP = {
@@ -173,7 +222,7 @@ export const EVTCHNOP = {
 } as const
 
 /** Interrupts that Xen itself makes: Xen's public/xen.h. */
-export const VIRQ = { TIMER: 0, DEBUG: 1, XENOPROF: 7, XENPMU: 13 } as const
+export const VIRQ = { TIMER: 0, DEBUG: 1, CONSOLE: 2, XENOPROF: 7, XENPMU: 13 } as const
 
 /** Commands of vcpu_op: Xen's public/vcpu.h. */
 export const VCPUOP = {

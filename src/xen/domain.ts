@@ -1,4 +1,5 @@
 import { DOMID } from '../bits/domid.ts'
+import { BOARD_IRQS, type Board } from '../machine/board/board.ts'
 import type { E820Entry } from './abi.ts'
 import type { PvVcpu } from './pv-vcpu.ts'
 
@@ -11,6 +12,7 @@ export type Port =
   | (Notifies & { readonly kind: 'interdomain'; readonly domain: Domain; readonly port: number })
   | (Notifies & { readonly kind: 'backend'; readonly remote: number; readonly notify: () => void })
   | (Notifies & { readonly kind: 'virq'; readonly virq: number })
+  | (Notifies & { readonly kind: 'pirq'; readonly pirq: number })
   | (Notifies & { readonly kind: 'ipi' })
 
 /** Which of the domain's vCPUs is told of the event: notify_vcpu_id. */
@@ -18,6 +20,12 @@ type Notifies = { readonly vcpu: number }
 
 /** The event channels of a domain, by port. */
 export type Ports = (Port | undefined)[]
+
+/**
+ * A number by which a domain knows a line of the machine's interrupts. Line 0 is none yet: the number was only given out. One
+ * that was taken away while a port was bound to it is leaving until that is closed. Xen: struct pirq.
+ */
+export type Pirq = { readonly pirq: number; readonly line: number; readonly isLeaving: boolean }
 
 /** A domain: who owns frames and makes hypercalls. */
 export type Domain = {
@@ -49,6 +57,12 @@ export type Domain = {
   maxPort: number
   /** Event channels by port. */
   readonly ports: Ports
+  /** Numbers of interrupts that it has. */
+  readonly pirqs: Pirq[]
+  /** Lines that it had a right to and has lost. */
+  readonly deniedLines: number[]
+  /** The page in which it wants to see which interrupts need an end, held as writable; 0 for none. */
+  eoiFrame: number
   /** Frames of the grant table. */
   readonly grantFrames: number[]
   /** Pages that dom0 has mapped: each holds a reference on its frame, and one on its type. */
@@ -80,10 +94,31 @@ export function emptyDomain(id: number, owner: number, privileged: boolean): Dom
     sharedInfo: 0,
     maxPort: LAST_PORT,
     ports: [],
+    pirqs: [],
+    deniedLines: [],
+    eoiFrame: 0,
     grantFrames: [],
     backendPages: [],
     memoryMap: null,
   }
+}
+
+/**
+ * The numbers that dom0 has from the start: of the lines that no IO-APIC has, which are those of the PICs, or the one between
+ * them only. Xen: init_domain_irq_mapping().
+ */
+export function firstPirqs(board: Board | null): Pirq[] {
+  const lines = board?.hasIoApic === false ? BOARD_IRQS.pics - 1 : 0
+  const first = lines === 0 ? [CASCADE] : Array.from({ length: lines }, (_, i) => i + 1)
+  return first.map((line) => ({ pirq: line, line, isLeaving: false }))
+}
+
+/** The line by which one PIC hangs on the other. */
+const CASCADE = 2
+
+/** The frame that a domain has its flags of interrupts in, where it has. */
+export function eoiFrames({ eoiFrame }: Domain): readonly number[] {
+  return eoiFrame === 0 ? [] : [eoiFrame]
 }
 
 /** The largest extent of frames that a domain may ask for: max_order(). */

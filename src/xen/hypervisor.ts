@@ -1,4 +1,5 @@
 import { TYPE_CODE } from '../bits/type-word.ts'
+import { type Board, type BoardOptions, newBoard } from '../machine/board/board.ts'
 import { Clock } from '../machine/clock.ts'
 import {
   OWNER_FIRST_DOMAIN,
@@ -20,7 +21,7 @@ import type { Call } from './call.ts'
 import { Console } from './console/console.ts'
 import { GuestLogLimit } from './console/guest-log.ts'
 import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
-import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain } from './domain.ts'
+import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain, firstPirqs } from './domain.ts'
 import { type EntryUpdate, newUpdate } from './frames/entry-update.ts'
 import { fillRecords, refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
 import { Heap, type SavedHeap } from './frames/heap.ts'
@@ -45,6 +46,8 @@ export type HostMemory = {
    * shared_info, so it has to be where the M2P has an entry. Left out, these frames lie far behind RAM.
    */
   readonly xenHeap?: FrameRange
+  /** What there is besides memory and CPUs, for a dom0; left out, there is nothing, and no ports answer. */
+  readonly board?: BoardOptions
 }
 
 /** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
@@ -74,6 +77,7 @@ export type SavedXen = {
   readonly log: readonly [number, number, number]
   readonly work: readonly [number, number]
   readonly refusal: Refusal | null
+  readonly board: Board | null
 }
 
 /**
@@ -107,6 +111,8 @@ export abstract class Hypervisor implements Host {
   /** Xen was started with guest_loglvl=all: every message is printed. */
   guestLogAll = false
   readonly clock = new Clock()
+  /** The devices that dom0 has; null where the machine is only what a domU sees of one. */
+  board: Board | null
   /** What Xen does for its guests, and for how long at a time. */
   readonly work = new Work()
   private readonly logLimit = new GuestLogLimit()
@@ -124,6 +130,7 @@ export abstract class Hypervisor implements Host {
     this.version = version
     this.host = host
     this.memory = memory
+    this.board = host.board === undefined ? null : newBoard(host.board)
     this.console = new Console(() => this.sink)
     this.update = newUpdate(this.domIo)
     this.heap = new Heap(host.xenHeap === undefined ? host.ram : without(host.ram, host.xenHeap))
@@ -136,8 +143,8 @@ export abstract class Hypervisor implements Host {
     this.m2p = new M2p(this, frames.m2p ?? tableStart, covered)
     this.nextXenHeap = heapStart
     const xenHeap = { start: tableStart, end: MAX_FRAMES }
-    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     memory.reset([...host.ram, { start: 0, end: 0x100 }, xenHeap], (mfn, word) => this.initFrames(mfn, word))
+    memory.isRam = (mfn) => mfn >= covered || this.host.ram.some((r) => mfn >= r.start && mfn < r.end)
     this.owners[OWNER_IO] = this.domIo
     this.owners[OWNER_XEN] = this.domXen
     for (let mfn = this.m2p.firstFrame; mfn < this.m2p.end; mfn++) this.heap.takeFrame(mfn)
@@ -198,6 +205,7 @@ export abstract class Hypervisor implements Host {
       log: this.logLimit.save(),
       work: this.work.save(),
       refusal: this.refusal,
+      board: structuredClone(this.board),
     }
   }
 
@@ -207,6 +215,7 @@ export abstract class Hypervisor implements Host {
     this.logLimit.restore(saved.log)
     this.work.restore(saved.work)
     this.refusal = saved.refusal
+    this.board = structuredClone(saved.board)
   }
 
   get machineMap(): readonly E820Entry[] {
@@ -218,6 +227,7 @@ export abstract class Hypervisor implements Host {
   addDomain(id: number, privileged: boolean): Domain {
     const owner = Math.max(OWNER_FIRST_DOMAIN, this.owners.length)
     const domain = emptyDomain(id, owner, privileged)
+    if (privileged) domain.pirqs.push(...firstPirqs(this.board))
     this.owners[owner] = domain
     return domain
   }

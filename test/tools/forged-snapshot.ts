@@ -24,7 +24,7 @@ export function takeApart(bytes: Uint8Array): Taken {
 export function forge({ head, data }: Taken): Uint8Array {
   const text = JSON.stringify(head) ?? ''
   const hash = createHash('sha256').update(text).digest('hex')
-  return Buffer.concat([Buffer.from(`xenolith snapshot 6 ${hash}\n${text}\n`), ...packed([data])])
+  return Buffer.concat([Buffer.from(`xenolith snapshot 7 ${hash}\n${text}\n`), ...packed([data])])
 }
 
 /** Where the numbers of frames begin in the data. */

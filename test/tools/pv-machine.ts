@@ -1,5 +1,6 @@
 import { PAGE, REGION, vaHigh } from '../../src/bits/address.ts'
 import { Guest } from '../../src/guest/guest.ts'
+import type { BoardOptions } from '../../src/machine/board/board.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { ARGUMENTS, GuestTrap, RSP, type Vcpu } from '../../src/machine/vcpu/vcpu.ts'
 import { buildDomain } from '../../src/toolstack/build-domain.ts'
@@ -43,9 +44,10 @@ export class PvMachine {
   private labels: ReadonlyMap<string, number> = new Map()
   private running: Guest | null = null
 
-  constructor(version = '4.17', privileged = false) {
+  constructor(version = '4.17', privileged = false, board?: BoardOptions) {
     const ram = [{ start: 0x100, end: 0x1_0000 }]
-    this.xen = new Xen(xenVersion(version), { ram, map: [], passedThrough: [] }, new Memory(128 << 20))
+    const host = { ram, map: [], passedThrough: [], ...(board === undefined ? {} : { board }) }
+    this.xen = new Xen(xenVersion(version), host, new Memory(128 << 20))
     const { domain, vcpu } = buildDomain(this.xen, modelStartOfDay(this.layout), {
       id: privileged ? 0 : 1,
       privileged,

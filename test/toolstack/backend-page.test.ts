@@ -353,7 +353,9 @@ test('who: dom0 has the page mapped, and the vcpu_info lies in a page since the 
         syscall
 over:   jmp over`
   const spec = { kernel: { name: 'k', bytes: kernelOf(source) }, memory: 4096 }
-  const { storeMfn, consoleMfn } = new KernelRun(spec).machine.start
+  const { machine } = new KernelRun(spec)
+  assert.ok(machine.dom0 === null)
+  const { storeMfn, consoleMfn } = machine.start
   const held = (mfn: number): string[] => {
     const result = who({ guest: guestRun(spec) }, `mfn:${mfn.toString(16)}`)
     return whoLines(result, listeningIo().io)

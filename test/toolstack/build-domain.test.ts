@@ -35,7 +35,7 @@ function dom0Layout(types: StartOfDayLayout['types']): StartOfDayLayout {
     startInfo: 0x200,
     flags: 0,
     stack: VA + 0x207 * PAGE,
-    p2mList: { pfn: 0x402, va: P2M_VA, frames: 11, isApart: true },
+    p2mList: { pfn: 0x402, va: P2M_VA, frames: 11, isTold: true },
     initrd: { pfn: 0x400, bytes: INITRD.length, isMapped: false },
     xenstore: null,
     console: null,

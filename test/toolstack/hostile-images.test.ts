@@ -5,6 +5,7 @@ import { BadInput } from '../../src/bits/bad-input.ts'
 import { readKallsyms } from '../../src/guest/symbols/kallsyms.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { auditMachine } from '../../src/run/check/audit.ts'
+import { buildDom0Machine } from '../../src/run/kernel/dom0-machine.ts'
 import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
@@ -130,7 +131,7 @@ test('whatever the notes say, the domain that is built keeps the rules', () => {
     2n ** 64n - 4096n,
   ]
   let built = 0
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < 400; i++) {
     const notes: Record<number, Uint8Array> = {}
     for (const type of [1, 2, 3, 4, 15, 16]) {
       if (!random.once(3)) continue
@@ -138,13 +139,18 @@ test('whatever the notes say, the domain that is built keeps the rules', () => {
       notes[type] = word(BigInt.asUintN(64, random.pick(some) + near))
     }
     const kernel = { name: 'k', bytes: tinyKernel(CODE, { notes, room: random.pick([0, 5000, 2 ** 20]) }) }
+    const ramdisk = { name: 'i', bytes: new Uint8Array(random.pick([0, 1, 4096, 9000])) }
+    const options = { kernel, ramdisk, memory: random.pick([1024, 2048, 4099, 6000]) }
     try {
-      const { xen } = buildKernelMachine(
-        { kernel, memory: random.pick([1024, 2048, 4099, 6000]) },
-        () => {},
-        undefined,
-        memory,
-      )
+      const { xen } =
+        i % 2 === 0
+          ? buildKernelMachine(options, () => {}, undefined, memory)
+          : buildDom0Machine(
+              { ...options, dom0: { map: 'xen416-qemu-tcg-2gb' } },
+              () => {},
+              undefined,
+              memory,
+            )
       assert.deepEqual(auditMachine(xen), [], `kernel ${i}`)
       built++
     } catch (error) {

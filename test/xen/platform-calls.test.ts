@@ -281,6 +281,55 @@ test('two ports are latches of the domain, all others read as ones', () => {
   assert.equal(read(0x70, 'al'), '21')
 })
 
+test('dom0 has the ports of its board, but for those that Xen keeps or passes on', () => {
+  const board = { wallClock: 1_700_000_000, hasAcpi: true }
+  const machine = (version: string): PvMachine => {
+    const m = new PvMachine(version, true, board)
+    m.pv.iopl = 1
+    return m
+  }
+  const read = (m: PvMachine, port: number, register = 'al'): string =>
+    ports(m, `xor eax, eax\n mov edx, ${port}\n in ${register}, dx`)
+  const write = (m: PvMachine, port: number, register: string, value: number): string =>
+    ports(m, `mov eax, ${value}\n mov edx, ${port}\n out dx, ${register}`)
+  const m = machine('4.17')
+  // The clock by the index that Xen keeps: its battery, and the century.
+  write(m, 0x70, 'al', 0x8d)
+  assert.deepEqual([read(m, 0x70), read(m, 0x71), read(m, 0x70, 'ax')], ['8d', '80', '808d'])
+  write(m, 0x70, 'al', 0x32)
+  assert.equal(read(m, 0x71), '20')
+  // Later Xens keep seven bits of it. In 2011 dom0 had the clock itself, and nothing of it reads back.
+  const [later, old] = [machine('4.20'), machine('4.1')]
+  for (const each of [later, old]) write(each, 0x70, 'al', 0x8d)
+  assert.deepEqual([read(later, 0x70), read(later, 0x71)], ['d', '80'])
+  assert.deepEqual([read(old, 0x70), read(old, 0x71), old.domain.cmosIndex], ['ff', '80', 0])
+  // PM1a is its own, the timer beside it Xen's; and so are PIC, PIT and PCI's registers, of whose counter it has the third.
+  assert.deepEqual([read(m, 0x604, 'ax'), read(m, 0x608, 'eax')], ['1', 'ffffffff'])
+  assert.deepEqual(
+    [0x20, 0x40, 0x43, 0xa1, 0xcfc].map((port) => read(m, port)),
+    ['ff', 'ff', '0', 'ff', 'ff'],
+  )
+  write(m, 0x61, 'al', 1)
+  write(m, 0x43, 'al', 0xb0)
+  write(m, 0x42, 'al', 0x34)
+  write(m, 0x42, 'al', 0x12)
+  assert.deepEqual([read(m, 0x42), read(m, 0x42)], ['34', '12'])
+  assert.equal(m.xen.board?.speaker, 1)
+  // Who is not dom0 finds nothing of it.
+  const other = new PvMachine('4.17', false, board)
+  other.pv.iopl = 1
+  write(other, 0x70, 'al', 0x0d)
+  assert.deepEqual([read(other, 0x71), read(other, 0x604, 'ax'), read(other, 0x61)], ['ff', 'ffff', 'ff'])
+})
+
+test('a dom0 without ACPI is told of no APIC', () => {
+  const apic = (isDom0: boolean, hasAcpi: boolean): number => {
+    const guest = new PvMachine('4.17', isDom0, { wallClock: 0, hasAcpi }).load(FOREVER)
+    return (guest.cpu.cpuid(1, 0)[3] >>> 9) & 1
+  }
+  assert.deepEqual([apic(true, false), apic(true, true), apic(false, false)], [0, 1, 1])
+})
+
 test('a bitmap grants ports one by one, and what cannot be read denies', () => {
   for (const [version, lastIs] of [
     ['4.17', 'ff'],

@@ -11,7 +11,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
-import type { BackendPage } from '../../xen/domain.ts'
+import { type BackendPage, eoiFrames } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { isXenSlot } from '../../xen/mm/tables.ts'
 import { kernelRootOf, recordFrames } from '../../xen/pv-vcpu.ts'
@@ -34,6 +34,8 @@ export type FrameHolder =
   | { readonly kind: 'descriptors'; readonly domain: number; readonly table: 'gdt' | 'ldt' }
   /** The place of a vCPU's record that Xen stores to. */
   | { readonly kind: 'vcpu-info'; readonly domain: number }
+  /** The page in which Xen says which interrupts need an end. */
+  | { readonly kind: 'eoi-flags'; readonly domain: number }
   /** A mapping in dom0, for the daemon that serves the page. */
   | { readonly kind: 'backend'; readonly user: BackendPage['user'] }
   /** That it was given to its owner; with `shared`, what Xen uses it for together with a domain. */
@@ -113,6 +115,7 @@ function frameHolders(xen: Hypervisor, mfn: number): { holders: FrameHolder[]; m
         holders.push({ kind: 'descriptors', domain: id, table: 'ldt' })
       if (recordFrames(vcpu).includes(mfn)) holders.push({ kind: 'vcpu-info', domain: id })
     }
+    if (eoiFrames(domain).includes(mfn)) holders.push({ kind: 'eoi-flags', domain: id })
     for (const page of domain.backendPages) {
       if (page.mfn === mfn) holders.push({ kind: 'backend', user: page.user })
     }

@@ -13,6 +13,8 @@ export function holderWords(kind: FrameHolder['kind'], domain?: string, as?: str
       return `the ${as} of ${domain}`
     case 'vcpu-info':
       return `Xen, for the vcpu_info of ${domain}`
+    case 'eoi-flags':
+      return `Xen, for the flags of interrupts of ${domain}`
     case 'backend':
       return `dom0, which has it mapped for the ${as}`
     default:

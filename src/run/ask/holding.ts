@@ -10,6 +10,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
+import { eoiFrames } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { kernelRootOf, recordFrames } from '../../xen/pv-vcpu.ts'
 import type { FrameHolder } from './frame-report.ts'
@@ -45,6 +46,8 @@ export function holds(xen: Hypervisor, mfn: number, holder: FrameHolder): boolea
       return xen.owners.some((domain) =>
         domain?.backendPages.some((page) => page.mfn === mfn && page.user === holder.user),
       )
+    case 'eoi-flags':
+      return xen.owners.some((domain) => domain?.id === holder.domain && eoiFrames(domain).includes(mfn))
     case 'allocation':
       return (words[record + REFS_WORD] & REF_ALLOCATED) !== 0 && (words[record + OWNER_WORD] & 0xff) !== 0
   }

@@ -174,6 +174,8 @@ function holderResult({ holder, since, tableSince }: Watched, pfns: Map<number, 
       return { kind: 'descriptors', domain: domainName(holder.domain), as: holder.table, since }
     case 'vcpu-info':
       return { kind: 'vcpu-info', domain: domainName(holder.domain), as: 'vcpu_info', since }
+    case 'eoi-flags':
+      return { kind: 'eoi-flags', domain: domainName(holder.domain), since }
     case 'backend':
       return { kind: 'backend', domain: domainName(0), as: holder.user, since }
     case 'allocation': {

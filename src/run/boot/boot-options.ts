@@ -103,7 +103,8 @@ function memoryModel(word: string): MemoryModel {
   )
 }
 
-function memoryPages(option: string, text: string): number {
+/** A domain's memory as it is typed, in frames. Throws BadInput. */
+export function memoryPages(option: string, text: string): number {
   const bytes = parseSize(option, text, 'K', '3072M, 1572896K or 0x60008p')
   if (bytes === 0) throw new BadInput(`${option} ${text} leaves the guest no page; give it some, as in 3072M`)
   if (bytes % PAGE !== 0) {

@@ -13,6 +13,7 @@ import { holesOf, withHoles } from '../../xen/versions/holes.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 import type { XenVersion } from '../../xen/versions/version.ts'
 import { checkMap, findMap, type MemoryMap } from '../maps/maps.ts'
+import { ramFrames } from '../maps/ram-frames.ts'
 import type { BootOptions } from './boot.ts'
 
 const MIB_4 = 4 << 20
@@ -181,15 +182,6 @@ function checkToolstackMap(
 
 function roundDownTo(n: number, unit: number): number {
   return n - (n % unit)
-}
-
-/** Whole frames of RAM, in order. */
-function ramFrames(entries: readonly E820Entry[]): FrameRange[] {
-  return entries
-    .filter((e) => e.type === 'usable')
-    .map((e) => ({ start: Math.ceil(e.start / PAGE), end: Math.floor(e.end / PAGE) }))
-    .filter((r) => r.end > r.start)
-    .sort((a, b) => a.start - b.start)
 }
 
 function dom0Host(map: MemoryMap | null, isFirmware: boolean, version: XenVersion): HostMemory {

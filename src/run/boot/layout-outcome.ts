@@ -57,8 +57,6 @@ export function layoutOutcome(options: BootOptions): Outcome {
   const map = chooseMap(options, options.map === undefined)
   if (map === null) throw new BadInput("a dom0 needs the machine's map: give --map NAME or a file")
   const layout = layoutOf(options)
-  if (layout.p2m.end > layout.nrPages * 4096)
-    throw new BadInput(`${hex(layout.nrPages)} pages do not hold kernel, initrd and p2m list; give more`)
   const { dies, moved } = hostMapConflicts(map.entries, layout.nrPages, layout, conflictRule(linux))
   if (dies === null)
     return {

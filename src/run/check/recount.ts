@@ -1,5 +1,6 @@
 import { recount } from '../../audit/recount.ts'
 import type { Holders, Miscount } from '../../audit/tally.ts'
+import { eoiFrames } from '../../xen/domain.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { kernelRootOf, recordFrames } from '../../xen/pv-vcpu.ts'
 
@@ -25,7 +26,7 @@ export function holdersOf(xen: Hypervisor): Holders {
       descriptors.push(...vcpu.gdtFrames, ...vcpu.ldtFrames.values())
       writable.push(...recordFrames(vcpu))
     }
-    writable.push(...domain.backendPages.map(({ mfn }) => mfn))
+    writable.push(...domain.backendPages.map(({ mfn }) => mfn), ...eoiFrames(domain))
     // Domains that are only names own no shared_info.
     if (domain.sharedInfo !== 0) shared.push(domain.sharedInfo, ...domain.grantFrames)
   }

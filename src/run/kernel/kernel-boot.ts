@@ -6,6 +6,7 @@ import { type Refusal, type TypeInTheWay, typeInTheWay } from '../../xen/refusal
 import { tableLevel } from '../ask/holding.ts'
 import type { GuestRun } from '../ask/rerun.ts'
 import { CONSOLE_LIMIT, ConsoleRecord } from './console-record.ts'
+import { buildDom0Machine } from './dom0-machine.ts'
 import { explainMachine, type FrameInQuestion, type KernelExplanation, symbolsOf } from './kernel-explain.ts'
 import { type FatalFault, fatalFault } from './kernel-fault.ts'
 import {
@@ -40,6 +41,9 @@ export type KernelResult = {
   /** Frames of memory. */
   readonly memory: string
   readonly append: string
+  readonly domain: 'dom0' | 'domU'
+  /** The name of a dom0's map; null of a domU. */
+  readonly map: string | null
   readonly outcome: KernelOutcome
   /** Instructions that the guest has executed. */
   readonly instructions: number
@@ -142,7 +146,7 @@ export class KernelRun {
     this.machine =
       'restore' in options
         ? restoreSnapshot(options.restore, onOutput, memory)
-        : buildKernelMachine(options, onOutput, watch.progress, memory)
+        : buildMachine(options, onOutput, watch.progress, memory)
     const { guest, xen } = this.machine
     const { pulse } = watch
     guest.whenIdle = 'return'
@@ -258,7 +262,7 @@ export class KernelRun {
 
   /** What the run has come to. */
   result(): KernelResult {
-    const { xen, guest, name } = this.machine
+    const { xen, guest, name, dom0 } = this.machine
     const append = 'append' in this.options ? (this.options.append ?? '') : ''
     return {
       schema: 1,
@@ -266,6 +270,8 @@ export class KernelRun {
       xen: xen.version.name,
       memory: `0x${this.machine.start.domain.totPages.toString(16)}`,
       append,
+      domain: dom0 === null ? 'domU' : 'dom0',
+      map: dom0?.mapName ?? null,
       outcome: this.outcome ?? 'interrupted',
       instructions: guest.cpu.instructions,
       nanoseconds: xen.clock.now,
@@ -325,6 +331,17 @@ export class KernelRun {
     this.known ??= symbolsOf(this.machine, this.options.systemMap)
     return this.known
   }
+}
+
+function buildMachine(
+  { dom0, ...options }: KernelOptions,
+  onOutput: (bytes: Uint8Array) => void,
+  progress: Progress | undefined,
+  memory: Memory,
+): KernelMachine {
+  return dom0 === undefined
+    ? buildKernelMachine(options, onOutput, progress, memory)
+    : buildDom0Machine({ ...options, dom0 }, onOutput, progress, memory)
 }
 
 /** Boot a real kernel and let it run to its end. */

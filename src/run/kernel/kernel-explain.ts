@@ -85,6 +85,7 @@ function holderText(holder: FrameHolder): string {
     case 'descriptors':
       return holderWords(holder.kind, domainName(holder.domain), holder.table)
     case 'vcpu-info':
+    case 'eoi-flags':
       return holderWords(holder.kind, domainName(holder.domain))
     case 'backend':
       return holderWords(holder.kind, undefined, holder.user)

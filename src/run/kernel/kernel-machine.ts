@@ -5,23 +5,28 @@ import { Memory } from '../../machine/memory.ts'
 import { buildDomU, type StartOfDay } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { guestMap } from '../../toolstack/guest-map.ts'
+import type { HostConsole } from '../../toolstack/host-console.ts'
 import { unpackInitrd, unpackKernel } from '../../toolstack/image/bzimage.ts'
-import { readImage } from '../../toolstack/image/image.ts'
+import { type Image, readImage } from '../../toolstack/image/image.ts'
+import type { Dom0Layout } from '../../toolstack/layouts/dom0.ts'
 import type { DomULayout } from '../../toolstack/layouts/domu.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { HostMemory, Hypervisor } from '../../xen/hypervisor.ts'
 import { DEFAULT_XEN, xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
+import type { Dom0Board, Dom0Options } from './dom0-host.ts'
 
 /** A file that a user named, and what is in it. */
 export type NamedFile = { readonly name: string; readonly bytes: Uint8Array }
 
-/** What a real kernel's domU is made of. */
+/** What a real kernel's domain is made of: a domU's, but for what names dom0. */
 export type KernelOptions = {
   /** ELF, the same packed by gzip, or a bzImage. */
   readonly kernel: NamedFile
   readonly ramdisk?: NamedFile
-  /** Frames of 4 KiB; 512 MiB when it is left out. */
+  /** It is dom0, on this machine. */
+  readonly dom0?: Dom0Options
+  /** Frames of 4 KiB; 512 MiB when it is left out; of a dom0 what its map's log says, or what Xen gives it then. */
   readonly memory?: number
   /** Frames that it may come to have one day, at least `memory`: where the map ends that it is given. As `memory` when left out. */
   readonly maxMemory?: number
@@ -57,17 +62,34 @@ const SEED_STEP = 654_435_761
 const STORE_PORT = 1
 const CONSOLE_PORT = 2
 
-/** A machine with one domU on it, which runs the code of a real kernel. */
-export type KernelMachine = {
-  readonly xen: Hypervisor
-  /** What the domain is called, whatever its guest makes of the node in xenstore. */
-  readonly name: string
+/** A machine with one domain on it, which runs the code of a real kernel. */
+export type KernelMachine = DomUMachine | Dom0Machine
+
+/** One whose domain is a guest: the toolstack has the other ends of its console and its xenstore. */
+export type DomUMachine = MachineParts & {
+  readonly dom0: null
   readonly start: Omit<StartOfDay, 'layout'>
   /** Where everything was put; null for a machine that a snapshot held. */
   readonly layout: DomULayout | null
-  readonly guest: Guest
   readonly console: ConsoleRing
   readonly xenstore: Xenstore
+}
+
+/** One whose domain is dom0: its console is the machine's, and nobody has a xenstore for it. */
+export type Dom0Machine = MachineParts & {
+  /** The machine that it was made for. */
+  readonly dom0: Dom0Board
+  readonly start: Pick<StartOfDay, 'domain' | 'vcpu'>
+  readonly layout: Dom0Layout | null
+  readonly console: HostConsole
+  readonly xenstore: null
+}
+
+type MachineParts = {
+  readonly xen: Hypervisor
+  /** What the domain is called, whatever its guest makes of the node in xenstore. */
+  readonly name: string
+  readonly guest: Guest
   /** Frames of the guest's memory, as it was made. */
   readonly nrPages: number
   /** The ELF file of the kernel; null where only its symbols are known, as a System.map. */
@@ -93,30 +115,16 @@ export function buildKernelMachine(
   onOutput: (bytes: Uint8Array) => void,
   progress: Progress = () => {},
   memory = new Memory(),
-): KernelMachine {
-  const { kernel, ramdisk, append = '', name = 'guest' } = options
+): DomUMachine {
+  const { kernel, append = '', name = 'guest' } = options
   const nrPages = options.memory ?? USUAL_PAGES
   const maxPages = options.maxMemory ?? nrPages
   if (maxPages < nrPages) {
     throw new BadInput(`the guest's memory of ${nrPages} pages is more than the ${maxPages} that it may have`)
   }
   const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
-  progress('unpack')
-  const memoryBytes = nrPages * PAGE
-  const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))
-  progress('read')
-  const image = readImage(elf, kernel.name)
-  const initrd =
-    ramdisk === undefined || ramdisk.bytes.length === 0
-      ? null
-      : unpackInitrd(ramdisk.bytes, ramdisk.name, memoryBytes)
-  const least = nrPages * LEAST_FRAME_BYTES
-  if (least > memory.size) {
-    const [needs, has] = [least, memory.size].map((n) => Math.ceil(n / 2 ** 20))
-    throw new BadInput(
-      `the notes on the guest's frames alone take ${needs} MiB, and this machine has ${has} MiB; give the guest less memory`,
-    )
-  }
+  const { elf, image, initrd } = readFiles(options, nrPages, progress)
+  checkNotes(nrPages, memory)
   progress('build')
   const xen = new Xen(version, hostFor(nrPages), memory)
   const start = buildDomU(xen, {
@@ -133,10 +141,50 @@ export function buildKernelMachine(
   const nodes = storeNodes(name, { nrPages, maxPages }, start)
   const xenstore = new Xenstore(xen, start.domain, start.storeMfn, nodes)
   const console = new ConsoleRing(xen, start.domain, start.consoleMfn, onOutput)
-  // Two seeds give two moments of the first second.
-  xen.clock.advance(((options.seed ?? 0) * SEED_STEP) % 1_000_000_000)
+  xen.clock.advance(seedMoment(options.seed))
   const guest = new Guest(xen, start.vcpu, image.entry)
-  return { xen, name, start, guest, console, xenstore, nrPages, layout: start.layout, elf, symbols: null }
+  const { layout } = start
+  return { dom0: null, xen, name, start, guest, console, xenstore, nrPages, layout, elf, symbols: null }
+}
+
+/** A kernel and its initrd, unpacked and read. */
+export type KernelFiles = {
+  readonly elf: Uint8Array
+  readonly image: Image
+  readonly initrd: Uint8Array | null
+}
+
+/**
+ * Unpack and read a run's files. The toolstack unpacks a domU's initrd; dom0 gets its own as it is.
+ *
+ * @param nrPages frames of the memory that they are for, which bounds what they may come to
+ * @throws BadInput for files that are no kernel
+ */
+export function readFiles(options: KernelOptions, nrPages: number, progress: Progress): KernelFiles {
+  const { kernel, ramdisk, dom0 } = options
+  progress('unpack')
+  const memoryBytes = nrPages * PAGE
+  const elf = unpackKernel(kernel.bytes, kernel.name, Math.max(memoryBytes, LEAST_KERNEL_ROOM))
+  progress('read')
+  const image = readImage(elf, kernel.name)
+  if (ramdisk === undefined || ramdisk.bytes.length === 0) return { elf, image, initrd: null }
+  const { name, bytes } = ramdisk
+  return { elf, image, initrd: dom0 === undefined ? unpackInitrd(bytes, name, memoryBytes) : bytes }
+}
+
+/** Whether the machine has room for what is noted of each of so many frames. Throws BadInput. */
+export function checkNotes(nrPages: number, memory: Memory): void {
+  const least = nrPages * LEAST_FRAME_BYTES
+  if (least <= memory.size) return
+  const [needs, has] = [least, memory.size].map((n) => Math.ceil(n / 2 ** 20))
+  throw new BadInput(
+    `the notes on the guest's frames alone take ${needs} MiB, and this machine has ${has} MiB; give the guest less memory`,
+  )
+}
+
+/** Two seeds give two moments of the first second: nanoseconds. */
+export function seedMoment(seed = 0): number {
+  return (seed * SEED_STEP) % 1_000_000_000
 }
 
 /** What the toolstack writes of a domain without devices, relative to its home. Xen: libxl__domain_build(). */

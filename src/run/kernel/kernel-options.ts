@@ -1,7 +1,8 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import type { XlConfig } from '../../toolstack/xl-config.ts'
-import { bootOptions, type RawBootOptions } from '../boot/boot-options.ts'
+import { bootOptions, memoryPages, type RawBootOptions } from '../boot/boot-options.ts'
 import { parseSize } from '../boot/numbers.ts'
+import type { Dom0Options } from './dom0-host.ts'
 import type { KernelRunOptions } from './kernel-boot.ts'
 import type { KernelOptions } from './kernel-machine.ts'
 
@@ -12,6 +13,9 @@ export type RawKernelOptions = RawBootOptions & {
   readonly timeout?: string
   readonly consoleLimit?: string
   readonly explain?: boolean
+  /** Of a dom0: its memory, and that its machine has no ACPI. */
+  readonly dom0Mem?: string
+  readonly noAcpi?: boolean
 }
 
 /** Options of models that have no meaning for a real kernel, as they are typed. */
@@ -20,14 +24,22 @@ const OF_MODELS: readonly (readonly [field: keyof RawBootOptions, option: string
   ['with', '--with'],
   ['without', '--without'],
   ['holes', '--holes'],
-  ['map', '--map'],
-  ['dom0', '--dom0'],
-  ['firmwareMap', '--firmware-map'],
   ['vEnd', '--v-end'],
   ['kernelSize', '--kernel-size'],
   ['initrdSize', '--initrd-size'],
-  ['mfn', '--mfn'],
 ]
+/** Options that only a dom0 has a meaning for, and those that only a domU has. */
+const OF_DOM0 = [
+  ['map', '--map'],
+  ['firmwareMap', '--firmware-map'],
+  ['mfn', '--mfn'],
+  ['dom0Mem', '--dom0-mem'],
+  ['noAcpi', '--no-acpi'],
+] as const satisfies readonly (readonly [field: keyof RawKernelOptions, option: string])[]
+const OF_DOMU = [
+  ['domu', '--domu'],
+  ['noE820', '--no-e820'],
+] as const satisfies readonly (readonly [field: keyof RawKernelOptions, option: string])[]
 
 /** MiB in frames. */
 const MIB = 256
@@ -43,18 +55,22 @@ export function kernelOptions(
       throw new BadInput(`${option} is for model kernels, --kernel for a real one; keep one of them`)
     }
   }
+  const dom0 = dom0Options(raw, config)
   const typed = bootOptions({
     ...(raw.memory === undefined ? {} : { memory: raw.memory }),
     ...(raw.maxmem === undefined ? {} : { maxmem: raw.maxmem }),
     ...(raw.append === undefined ? {} : { append: raw.append }),
   })
+  if (raw.dom0Mem !== undefined) typed.memory = memoryPages('--dom0-mem', raw.dom0Mem)
   // A guest of which xl is told the most only gets that at once.
   const configured = config?.memory ?? config?.maxmem
   const memory = typed.memory ?? (configured === undefined ? undefined : configured * MIB)
   const maxMemory =
     typed.maxMemory ??
     (config?.maxmem === undefined ? undefined : Math.max(config.maxmem * MIB, typed.memory ?? 0))
-  const append = typed.append ?? config?.append
+  // What a map says of the kernel that ran there.
+  const ofMap = typeof dom0?.map === 'object' ? dom0.map.append : undefined
+  const append = typed.append ?? config?.append ?? ofMap
   const name = raw.name ?? config?.name
   const timeLimit = number('--timeout', raw.timeout, 1e9)
   const consoleLimit =
@@ -66,6 +82,7 @@ export function kernelOptions(
     throw new BadInput(`--name ${name}: a guest's name has letters, digits and . _ + -`)
   }
   return {
+    ...(dom0 === null ? {} : { dom0 }),
     ...(memory === undefined ? {} : { memory }),
     ...(maxMemory === undefined ? {} : { maxMemory }),
     ...(raw.noE820 === true ? { hasMap: false } : {}),
@@ -76,6 +93,31 @@ export function kernelOptions(
     ...(consoleLimit === undefined ? {} : { consoleLimit }),
     ...(seed === undefined ? {} : { seed }),
     ...(raw.explain === true ? { explain: true } : {}),
+  }
+}
+
+/** The machine of a dom0; null for a domU. Throws BadInput for options of the other one. */
+function dom0Options(raw: RawKernelOptions, config: XlConfig | null): Dom0Options | null {
+  const isDom0 = raw.dom0 === true
+  for (const [field, option] of isDom0 ? OF_DOMU : OF_DOM0) {
+    if (raw[field] === undefined || raw[field] === false) continue
+    throw new BadInput(
+      isDom0
+        ? `${option} is for guests, and --dom0 for none; keep one of them`
+        : `${option} is for a dom0; give --dom0, too`,
+    )
+  }
+  if (!isDom0) return null
+  if (config !== null)
+    throw new BadInput("--dom0: xl's configurations are of guests; give --kernel, and no configuration")
+  if (raw.memory !== undefined) throw new BadInput('--memory is for guests; give --dom0-mem to a dom0')
+  if (raw.map === undefined) throw new BadInput("a dom0 needs the machine's map: give --map NAME or a file")
+  const { mfn } = bootOptions(raw.mfn === undefined ? {} : { mfn: raw.mfn })
+  return {
+    map: raw.map,
+    ...(raw.firmwareMap === true ? { firmwareMap: true } : {}),
+    ...(raw.noAcpi === true ? { acpi: false } : {}),
+    ...(mfn === undefined ? {} : { mfn }),
   }
 }
 

@@ -9,6 +9,7 @@ import { Memory } from '../../machine/memory.ts'
 import { portLimit } from '../../toolstack/build-domu.ts'
 import { ConsoleRing } from '../../toolstack/console-ring.ts'
 import { guestMap } from '../../toolstack/guest-map.ts'
+import { HostConsole } from '../../toolstack/host-console.ts'
 import { Xenstore } from '../../toolstack/xenstore.ts'
 import type { Domain, Port } from '../../xen/domain.ts'
 import { grantFrames } from '../../xen/hypercalls/grant-table-op.ts'
@@ -16,6 +17,8 @@ import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { PvVcpu } from '../../xen/pv-vcpu.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
 import { Xen } from '../../xen/xen.ts'
+import { checkMap } from '../maps/maps.ts'
+import { dom0Xen } from './dom0-host.ts'
 import { DOMAIN_ID, hostFor, type KernelMachine, type NamedFile } from './kernel-machine.ts'
 import { type Head, HeadForm, type SavedPort } from './snapshot/form.ts'
 import { frameParts, framesOf, readFrames } from './snapshot/frames.ts'
@@ -26,9 +29,9 @@ import { PackedReader, packed } from './snapshot/packed-stream.ts'
  * A machine in a file: what it is made of, the bytes of its frames, and what its parts keep outside of them. What can be
  * computed from that, as decoded instructions and translations, is not in it. The same machine makes the same file.
  *
- *     "xenolith snapshot 6", hash of the head | the head, a line of JSON | symbols and frames, packed
+ *     "xenolith snapshot 7", hash of the head | the head, a line of JSON | symbols and frames, packed
  */
-const MAGIC = 'xenolith snapshot 6 '
+const MAGIC = 'xenolith snapshot 7 '
 /** Free memory of a guest that was fragmented as far as can be; ordinary ones take some thousand bytes. */
 const LARGEST_HEAD = 2 ** 28
 
@@ -64,13 +67,10 @@ type WrittenVcpu = Omit<SavedVcpu, 'cpu' | MapName> &
   Record<MapName, unknown> & { readonly cpu: Omit<SavedVcpu['cpu'], 'fpu'> & { readonly fpu: string } }
 type MapName = 'traps' | 'callbacks' | 'ldtFrames'
 
-function headOf(
-  { xen, name, start, guest, console, xenstore, nrPages }: KernelMachine,
-  groups: readonly number[],
-  frames: number,
-  symbols: number,
-): Written {
-  const { domain, storeMfn, consoleMfn } = start
+function headOf(machine: KernelMachine, groups: readonly number[], frames: number, symbols: number): Written {
+  const { xen, name, guest, console, nrPages, dom0 } = machine
+  const { domain } = machine.start
+  const rings = machine.dom0 === null ? machine.start : { storeMfn: null, consoleMfn: null }
   const { id, owner, privileged, vcpus, crashed, shutdown, ...more } = domain
   const { sharedInfo, memoryMap, grantFrames, backendPages, maxPort, ...rest } = more
   return {
@@ -80,11 +80,12 @@ function headOf(
     groups,
     frames,
     symbols,
-    storeMfn,
-    consoleMfn,
+    dom0,
+    storeMfn: rings.storeMfn,
+    consoleMfn: rings.consoleMfn,
     console: Buffer.from(console.save()).toString('base64'),
     vcpus: vcpus.map((vcpu) => writtenVcpu(vcpu, guest.cpu)),
-    xenstore: xenstore.save(),
+    xenstore: machine.xenstore?.save() ?? null,
     hypervisor: xen.save(),
     domain: {
       ...rest,
@@ -132,12 +133,9 @@ export function restoreSnapshot(
   const head = readHead(reader, source)
   const symbols = new Uint8Array(head.symbols)
   reader.read(symbols)
-  const { name, nrPages, storeMfn, consoleMfn } = head
-  const xen = new Xen(xenVersion(head.xen), hostFor(nrPages), memory)
-  const domain = xen.addDomain(DOMAIN_ID, false)
+  const { xen, domain } = machineOf(head, memory, source)
   const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
-  domain.maxPort = portLimit(xen.version)
   grantFrames(xen, domain, head.domain.grants)
   const guest = new Guest(xen, vcpu, 0)
   const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
@@ -146,15 +144,54 @@ export function restoreSnapshot(
   else reader.skip()
   const fault = misplaced ?? restoreState(head, xen, domain)
   if (fault !== null) throw impossible(source, fault)
-  const xenstore = new Xenstore(xen, domain, storeMfn, new Map())
-  const console = new ConsoleRing(xen, domain, consoleMfn, onOutput)
-  if (!restorePorts(head.domain.ports, domain)) throw impossible(source, 'its ports are none')
-  xenstore.restore(head.xenstore)
-  console.restore([...head.console])
+  const ends = endsOf(head, xen, domain, onOutput)
+  if (ends === null || !restorePorts(head.domain.ports, domain))
+    throw impossible(source, 'its ports are none')
+  if (head.xenstore !== null) ends.xenstore?.restore(head.xenstore)
+  ends.console.restore([...head.console])
   restoreCpu(guest.cpu, head.vcpus[0].cpu, xen.clock.now)
-  const start = { domain, vcpu, storeMfn, consoleMfn }
   const text = Buffer.from(symbols).toString('utf8')
-  return { xen, name, start, guest, console, xenstore, nrPages, layout: null, elf: null, symbols: text }
+  const { name, nrPages } = head
+  const parts = { xen, name, guest, nrPages, layout: null, elf: null, symbols: text }
+  if (ends.dom0 === null) return { ...parts, ...ends, start: { domain, vcpu, ...ends.rings } }
+  return { ...parts, ...ends, start: { domain, vcpu } }
+}
+
+/** A machine without its frames, and its domain. Throws BadInput where the file's map is none. */
+function machineOf(
+  head: Head,
+  memory: Memory,
+  source: string,
+): { readonly xen: Hypervisor; readonly domain: Domain } {
+  const version = xenVersion(head.xen)
+  if (head.dom0 === null) {
+    const xen = new Xen(version, hostFor(head.nrPages), memory)
+    const domain = xen.addDomain(DOMAIN_ID, false)
+    domain.maxPort = portLimit(version)
+    return { xen, domain }
+  }
+  checkMap({ name: source, kind: 'host', entries: head.dom0.entries, partial: false, source })
+  const xen = dom0Xen(head.dom0, version, memory)
+  return { xen, domain: xen.addDomain(0, true) }
+}
+
+/** The other ends of what the domain speaks by. Null where the file has not what they need. */
+function endsOf(
+  { dom0, storeMfn, consoleMfn, xenstore }: Head,
+  xen: Hypervisor,
+  domain: Domain,
+  onOutput: (bytes: Uint8Array) => void,
+) {
+  if (dom0 !== null) {
+    return { dom0, console: new HostConsole(xen, domain, onOutput), xenstore: null }
+  }
+  if (storeMfn === null || consoleMfn === null || xenstore === null) return null
+  return {
+    dom0,
+    rings: { storeMfn, consoleMfn },
+    xenstore: new Xenstore(xen, domain, storeMfn, new Map()),
+    console: new ConsoleRing(xen, domain, consoleMfn, onOutput),
+  }
 }
 
 function readHead(reader: PackedReader, source: string): Head {
@@ -169,7 +206,9 @@ function readHead(reader: PackedReader, source: string): Head {
   const isAscending = groups.every((group, i) => i === 0 || groups[i - 1] < group)
   if (!isAscending) throw impossible(source, 'its records are in no order')
   // Beside RAM there are the M2P, a frame for 512, and what is shared.
-  if (frames > nrPages * 1.01 + MOST_OTHER_FRAMES) throw impossible(source, 'it has more frames than memory')
+  const most =
+    head.dom0 === null ? nrPages : head.dom0.entries.reduce((sum, e) => sum + (e.end - e.start) / PAGE, 0)
+  if (frames > most * 1.01 + MOST_OTHER_FRAMES) throw impossible(source, 'it has more frames than memory')
   return head
 }
 
@@ -191,10 +230,8 @@ function restoreState(head: Head, xen: Hypervisor, domain: Domain): string | nul
     Object.assign(domain.vcpus[n].port, port)
   }
   // The toolstack's ends have their pages mapped, and find them so.
-  domain.backendPages.push(
-    { mfn: head.storeMfn, user: 'xenstore' },
-    { mfn: head.consoleMfn, user: 'console' },
-  )
+  if (head.storeMfn !== null) domain.backendPages.push({ mfn: head.storeMfn, user: 'xenstore' })
+  if (head.consoleMfn !== null) domain.backendPages.push({ mfn: head.consoleMfn, user: 'console' })
   return machineFault(xen, domain)
 }
 

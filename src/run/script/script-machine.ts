@@ -46,6 +46,8 @@ const XEN_FRAMES = {
   XDIRL3: 0xfc87,
   SHINFO: 0xfc99,
 }
+/** What else it has that dom0 may ask about; its clock is not looked at. */
+const BOARD = { wallClock: 0, hasAcpi: true, hasIoApic: true } as const
 /** What the domains may come to have, in pages: dom0 what it likes, a domU 64 MiB. */
 const MOST_PAGES = { dom0: 2 ** 31, domU: (64 * 2 ** 20) / PAGE } as const
 
@@ -125,7 +127,7 @@ function dom0Tables(scriptBytes: number): number {
 /** Xen on the machine of the recordings, without domains. */
 function machineOf({ xen: profile, holes }: ScriptMachineOptions, frames: XenFrames): Hypervisor {
   memory ??= new Memory(96 * 2 ** 20)
-  const host = { ram: RAM, map: [], addressBits: 40 }
+  const host = { ram: RAM, map: [], addressBits: 40, board: BOARD }
   const version = xenVersion(profile)
   const xen = new Xen(withHoles(version, holesOf(version, holes)), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.

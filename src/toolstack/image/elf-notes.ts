@@ -12,6 +12,7 @@ export const NOTE = {
   features: 10,
   initP2m: 15,
   modStartPfn: 16,
+  supportedFeatures: 17,
 } as const
 
 /** Texts of notes, and the section of former times, are a few words. */
@@ -74,6 +75,13 @@ export class XenNotes {
   text(type: number): string | undefined {
     const content = this.contents.get(type)
     return content === undefined ? undefined : textOf(content)
+  }
+
+  /** A note's bits, the low 32 of them; undefined where there is none. */
+  word(type: number): number | undefined {
+    const content = this.contents.get(type)
+    if (content === undefined) return undefined
+    return content.slice(0, 4).reduceRight((word, byte) => (word << 8) | byte, 0)
   }
 
   /** A note's number as a 48-bit address; undefined where there is none, -1 where it is not canonical. */

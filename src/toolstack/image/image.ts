@@ -22,6 +22,8 @@ export type Image = {
   readonly initP2m: number | null
   /** The guest finds its initrd by its pfn: it need not be mapped. */
   readonly unmappedInitrd: boolean
+  /** It does not say that it can be no dom0. */
+  readonly canBeDom0: boolean
 }
 
 export type Segment = { readonly va: number; readonly bytes: Uint8Array; readonly memoryBytes: number }
@@ -33,6 +35,8 @@ const X86_64 = 62
 /** Types of program headers, and of sections. */
 const PT = { load: 1, note: 4 } as const
 const SHT_NOTE = 7
+/** XENFEAT_dom0, bit 11 of the features that a kernel says it supports. */
+const FEATURE_DOM0 = 1 << 11
 const HEADER_BYTES = 64
 const PROGRAM_HEADER_BYTES = 56
 const SECTION_HEADER_BYTES = 64
@@ -106,6 +110,7 @@ export function readImage(file: Uint8Array, source = 'kernel image'): Image {
     hypercallPage,
     initP2m,
     unmappedInitrd: (notes.address(NOTE.modStartPfn) ?? 0) !== 0,
+    canBeDom0: ((notes.word(NOTE.supportedFeatures) ?? FEATURE_DOM0) & FEATURE_DOM0) !== 0,
   }
 }
 

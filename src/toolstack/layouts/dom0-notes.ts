@@ -1,20 +1,14 @@
-import { PAGE, pagesOf, roundUp } from '../../bits/address.ts'
-import { KERNEL_START, pageTableFrames } from './model.ts'
-
-const MIB_4 = 4 << 20
-const SLACK = 512 << 10
+import { PAGE, REGION, roundUp } from '../../bits/address.ts'
+import { layoutDom0 } from './dom0.ts'
+import { KERNEL_START } from './model.ts'
+import { tablePfns } from './start-of-day.ts'
 
 /** A part of a domain as it is built, in pseudo-physical bytes. */
 export type Part = { readonly start: number; readonly end: number }
 
 /**
  * Where the domain builder puts things for kernels of today, which ask by notes in their image (MOD_START_PFN, INIT_P2M)
- * that neither initrd nor p2m list be in the initial mapping:
- *
- *   kernel | start info | page tables | boot stack | up to v_end, and to the next power of two of pages
- *   then, behind all that, the initrd | the p2m list with the tables that map it
- *
- * Xen's dom0_construct_pv(): the first block is one allocation of 2^n pages, the other two follow it in pfns.
+ * that neither initrd nor p2m list be in the initial mapping: see `layoutDom0`.
  */
 export type NotesLayout = {
   readonly kernel: Part
@@ -24,24 +18,35 @@ export type NotesLayout = {
   readonly vEnd: number
 }
 
-/** @param kernelBytes bytes from 16 MiB to the end of the image's bss @param nrPages frames of the domain */
+/** Where Linux wants its p2m list. */
+const INIT_P2M = 2 ** 39
+
+/**
+ * @param kernelBytes bytes from 16 MiB to the end of the image's bss
+ * @param nrPages frames of the domain
+ * @throws BadInput when it does not fit
+ */
 export function layoutWithNotes(kernelBytes: number, initrdBytes: number, nrPages: number): NotesLayout {
   const kernel = { start: KERNEL_START, end: roundUp(KERNEL_START + kernelBytes, PAGE) }
-  const tables = kernel.end + PAGE
-  let count = 1
-  let vEnd = 0
-  for (;;) {
-    const end = tables + (count + 1) * PAGE
-    vEnd = roundUp(end, MIB_4)
-    if (vEnd - end < SLACK) vEnd += MIB_4
-    const needed = pageTableFrames(vEnd)
-    if (needed <= count) break
-    count = needed
+  const image = {
+    entry: REGION.kernelMap + kernel.start,
+    virtBase: REGION.kernelMap,
+    start: REGION.kernelMap + kernel.start,
+    end: REGION.kernelMap + kernel.end,
+    segments: [],
+    hypercallPage: null,
+    initP2m: INIT_P2M,
+    unmappedInitrd: true,
+    canBeDom0: true,
   }
-  const block = 2 ** Math.ceil(Math.log2(vEnd))
-  const initrd = { start: block, end: block + pagesOf(initrdBytes) * PAGE }
-  const list = pagesOf(nrPages * 8)
-  // The list is mapped at an address of its own: one L1 for 512 of its pages, and an L2 and an L3.
-  const p2m = { start: initrd.end, end: initrd.end + (list + Math.ceil(list / 512) + 2) * PAGE }
-  return { kernel, pageTables: { start: tables, end: tables + count * PAGE }, initrd, p2m, vEnd }
+  const { module, p2mList, end, mappings, mapped } = layoutDom0(image, initrdBytes, nrPages)
+  const part = (start: number, stop: number): Part => ({ start: start * PAGE, end: stop * PAGE })
+  const tables = tablePfns(mappings[0])
+  return {
+    kernel,
+    pageTables: part(tables.start, tables.end),
+    initrd: part(module.pfn, module.pfn + module.pages),
+    p2m: part(p2mList.pfn, end),
+    vEnd: mapped * PAGE,
+  }
 }

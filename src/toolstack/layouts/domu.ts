@@ -1,16 +1,15 @@
-import { hex, PAGE, pagesOf, REGION, roundUp } from '../../bits/address.ts'
+import { hex, PAGE, pagesOf, roundUp } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
 import { A, HI_GUEST_KERNEL, P, RW, US } from '../../bits/pte.ts'
 import { SIF } from '../../xen/abi.ts'
 import type { Image } from '../image/image.ts'
+import { checkAddresses } from './addresses.ts'
 import { ADDRESSES, type Mapping, type StartOfDayLayout, tableCount } from './start-of-day.ts'
 import { tablesByLevel } from './tables.ts'
 
 /** A domU's, which has pages for xenstore and console. */
 export type DomULayout = StartOfDayLayout & { readonly xenstore: number; readonly console: number }
 
-/** Slots 256 to 271 of every L4 are Xen's, and nobody can map anything there. */
-const XEN_ADDRESSES = { start: REGION.xenStart, end: REGION.xenStart + 16 * 2 ** 39 }
 /** The initial mapping ends on a multiple of 4 MiB, with at least 512 KiB behind the last part. */
 const MAPPING_UNIT = 4 << 20
 const SLACK_PAGES = (512 << 10) / PAGE
@@ -68,7 +67,7 @@ export function layoutDomU(image: Image, initrdBytes: number, nrPages: number): 
     startInfo,
     flags: SIF.VIRT_P2M_4TOOLS,
     stack: virtBase + (bootStack + BOOT_STACK_PAGES) * PAGE,
-    p2mList: { pfn: list, va: initP2m ?? virtBase + list * PAGE, frames, isApart: initP2m !== null },
+    p2mList: { pfn: list, va: initP2m ?? virtBase + list * PAGE, frames, isTold: initP2m !== null },
     initrd: initrdBytes === 0 ? null : { pfn: initrd, bytes: initrdBytes, isMapped },
     xenstore,
     console,
@@ -78,18 +77,6 @@ export function layoutDomU(image: Image, initrdBytes: number, nrPages: number): 
     pageFlags: { lo: P | RW | A | US, hi: HI_GUEST_KERNEL },
     dirty: [],
     types: 'asBuilt',
-  }
-}
-
-/** Where Xen would overwrite a mapping, or one the other, no domain can be built. Throws BadInput. */
-function checkAddresses(mappings: readonly Mapping[]): void {
-  const ranges = mappings.map(({ va, pages }) => ({ start: va, end: va + pages * PAGE }))
-  for (const [i, range] of ranges.entries()) {
-    for (const other of [XEN_ADDRESSES, ...ranges.slice(0, i)]) {
-      if (range.start >= other.end || other.start >= range.end) continue
-      const what = other === XEN_ADDRESSES ? "Xen's" : 'used twice'
-      throw new BadInput(`the kernel wants to be mapped at ${hex(range.start)}, where addresses are ${what}`)
-    }
   }
 }
 

@@ -107,7 +107,7 @@ export function modelStartOfDay(layout: DomainLayout): StartOfDayLayout {
       pfn: mfnList / PAGE,
       va: virtBase + mfnList,
       frames: (startInfo - mfnList) / PAGE,
-      isApart: false,
+      isTold: false,
     },
     initrd: initrdBytes === 0 ? null : { pfn: layout.initrd / PAGE, bytes: initrdBytes, isMapped: true },
     xenstore: null,

@@ -67,7 +67,7 @@ export function layoutProbe({ domain, tables, stack, scriptBytes }: ProbePlan): 
     startInfo,
     flags: 0,
     stack,
-    p2mList: { pfn: list, va: virtBase + list * PAGE, frames: LIST_PAGES[domain], isApart: false },
+    p2mList: { pfn: list, va: virtBase + list * PAGE, frames: LIST_PAGES[domain], isTold: false },
     initrd: scriptBytes === 0 ? null : initrd,
     xenstore: null,
     console: null,

@@ -1,4 +1,4 @@
-import { ENTRY_BYTES, hex } from '../../bits/address.ts'
+import { ENTRY_BYTES, hex, PAGE } from '../../bits/address.ts'
 
 /**
  * Where everything of a domain lies when it runs its first instruction, and what its tables say: plain data, which
@@ -40,8 +40,8 @@ export type P2mList = {
   readonly va: number
   /** Frames of the list; with its page tables, where it is mapped apart. */
   readonly frames: number
-  /** It has a mapping of its own, where the kernel's note INIT_P2M wants it; start_info then says which frames it has. */
-  readonly isApart: boolean
+  /** start_info says which frames it has: those of a mapping of its own, where the kernel's note INIT_P2M wants it. */
+  readonly isTold: boolean
 }
 
 export type InitrdPlace = {
@@ -57,6 +57,8 @@ export type Mapping = {
   readonly pfn: number
   readonly pages: number
   readonly tables: readonly TableRun[]
+  /** By pages of 2 MiB, as Xen maps the p2m list of a dom0. */
+  readonly isLarge?: boolean
 }
 
 /** Tables of one level in a row, for addresses from `va` on. */
@@ -84,6 +86,15 @@ export function tableCount(tables: readonly TableRun[]): number {
 export function tablePfns({ tables }: Mapping): PfnRange {
   const start = tables[0]?.pfn ?? 0
   return { start, end: start + tableCount(tables) }
+}
+
+/** The pfn that a layout maps at an address. */
+export function pfnAt({ mappings }: StartOfDayLayout, address: number): number {
+  for (const { va, pfn, pages } of mappings) {
+    const n = Math.floor((address - va) / PAGE)
+    if (n >= 0 && n < pages) return pfn + n
+  }
+  throw new Error(`nothing is mapped at ${hex(address)}`)
 }
 
 /** The pfn of the table of a level that an address goes through. */

@@ -6,6 +6,7 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { domainNamed, mayActOn } from '../mm/foreign.ts'
 import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import { bindPort, clearPending, isValidPort, setPending, unmaskPort } from '../sched/event-channels.ts'
+import { isOfXen, lineOf, mayUsePirq, pirqLimit, releasePirq } from '../sched/pirqs.ts'
 import { COST_NS } from '../work.ts'
 import { arg32, argVa, giveWords, wordsAt } from './arguments.ts'
 import { applyOperation, flat, type Operation, type OperationRequest, readOperation } from './flat.ts'
@@ -14,7 +15,7 @@ const NR_VIRQS = 24
 /** Interrupts that each vCPU has for itself; the others are for vCPU 0 only. */
 const PER_VCPU: ReadonlySet<number> = new Set([VIRQ.TIMER, VIRQ.DEBUG, VIRQ.XENOPROF, VIRQ.XENPMU])
 /** Status numbers of EVTCHNOP_status. */
-const STATUS = { closed: 0, unbound: 1, interdomain: 2, virq: 4, ipi: 5 } as const
+const STATUS = { closed: 0, unbound: 1, interdomain: 2, pirq: 3, virq: 4, ipi: 5 } as const
 
 /**
  * event_channel_op(command, structure*): bind, close, send, mask. The two-level layout is the only one: what belongs to
@@ -47,11 +48,8 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [EVTCHNOP.bind_interdomain, { words: 2, apply: bindInterdomain }],
   // {u32 virq, u32 vcpu, out u32 port}
   [EVTCHNOP.bind_virq, { words: 2, apply: bindVirq }],
-  // {u32 pirq, u32 flags, out u32 port}: there are no physical interrupts.
-  [
-    EVTCHNOP.bind_pirq,
-    { words: 2, apply: ({ xen }, { command }) => refuse(xen, 'notAllowed', { cmd: command }) },
-  ],
+  // {u32 pirq, u32 flags, out u32 port}
+  [EVTCHNOP.bind_pirq, { words: 2, apply: bindPirq }],
   // {u32 port}
   [EVTCHNOP.close, { words: 1, apply: ({ xen, domain }, { words }) => close(xen, domain, words[0]) }],
   [EVTCHNOP.send, { words: 1, apply: send }],
@@ -111,6 +109,18 @@ function bindVirq(call: Call, request: OperationRequest): number {
   return bind(call, request, 2, { kind: 'virq', virq, vcpu })
 }
 
+/** A domain's number of an interrupt, whose line has to be its own and nobody else's. Xen: evtchn_bind_pirq(). */
+function bindPirq(call: Call, request: OperationRequest): number {
+  const { xen, domain } = call
+  const pirq = request.words[0]
+  if (pirq >= pirqLimit(xen, domain)) return refuse(xen, 'badArgument', { pirq })
+  if (!mayUsePirq(xen, domain, pirq)) return refuse(xen, 'notAllowed', { pirq })
+  const isBound = domain.ports.some((p) => p?.kind === 'pirq' && p.pirq === pirq)
+  if (isBound) return refuse(xen, 'boundAlready', { pirq })
+  if (isOfXen(lineOf(domain, pirq))) return refuse(xen, 'lineOfXen', { pirq })
+  return bind(call, request, 2, { kind: 'pirq', pirq, vcpu: 0 })
+}
+
 function bindIpi(call: Call, request: OperationRequest): number {
   const vcpu = request.words[0]
   if (call.domain.vcpus[vcpu] === undefined) return refuse(call.xen, 'noVcpu', { vcpu })
@@ -136,7 +146,7 @@ function bindVcpu({ xen, domain }: Call, { words: [port, vcpu] }: OperationReque
 
 function send({ xen, domain }: Call, { words: [port] }: OperationRequest): number {
   const end = domain.ports[port]
-  if (end === undefined || end.kind === 'virq') return refuse(xen, 'badPort', { port })
+  if (end === undefined || end.kind === 'virq' || end.kind === 'pirq') return refuse(xen, 'badPort', { port })
   if (end.kind === 'interdomain') setPending(xen, end.domain, end.port)
   else if (end.kind === 'ipi') setPending(xen, domain, port)
   else if (end.kind === 'backend') {
@@ -176,6 +186,7 @@ function close(xen: Hypervisor, domain: Domain, port: number): number {
   if (end.kind === 'interdomain') {
     end.domain.ports[end.port] = { kind: 'unbound', remote: domain.id, vcpu: 0 }
   }
+  if (end.kind === 'pirq') releasePirq(domain, end.pirq)
   domain.ports[port] = undefined
   clearPending(xen, domain, port)
   return 0
@@ -193,6 +204,8 @@ function statusOf(port: Port | undefined, before: number): number[] {
       return [STATUS.interdomain, port.vcpu, named(port.domain.id), port.port]
     case 'backend':
       return [STATUS.interdomain, port.vcpu, named(port.remote), 0]
+    case 'pirq':
+      return [STATUS.pirq, port.vcpu, port.pirq]
     case 'virq':
       return [STATUS.virq, port.vcpu, port.virq]
     case 'ipi':

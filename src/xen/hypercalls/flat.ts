@@ -22,6 +22,8 @@ export type Operation = {
   readonly words: number
   /** Whether the version has it; left out, all have. */
   readonly isOffered?: (call: Call) => boolean
+  /** Whether only dom0 may ask for it; what it asks for is read before that is said. */
+  readonly isPrivileged?: true
   /** Do it: the result for the guest. */
   readonly apply: (call: Call, request: OperationRequest) => number
 }
@@ -46,7 +48,10 @@ export function readOperation(
   if (operation === undefined) return refused(call.xen, 'unknownCommand', { cmd: command })
   if (operation.isOffered?.(call) === false) return refused(call.xen, 'notOffered', { cmd: command })
   const words = wordsAt(call, at, operation.words)
-  return isRefusal(words) ? words : { operation, command, words, at }
+  if (isRefusal(words)) return words
+  if (operation.isPrivileged && !call.domain.privileged)
+    return refused(call.xen, 'notAllowed', { cmd: command })
+  return { operation, command, words, at }
 }
 
 /** Do what was read; 0 or more, or a negative error, as the hypercall returns it. */

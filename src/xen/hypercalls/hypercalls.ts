@@ -8,11 +8,15 @@ import { getDebugRegister, setDebugRegister } from './debug-registers.ts'
 import { eventChannelOp, eventChannelOpCompat } from './event-channel-op.ts'
 import { grantTableOp } from './grant-table-op.ts'
 import { iret } from './iret.ts'
+import { kexecOp } from './kexec-op.ts'
+import { machineChecks } from './machine-checks.ts'
 import { memoryOp } from './memory-op.ts'
 import { mmuUpdate } from './mmu-update.ts'
 import { mmuextOp } from './mmuext-op.ts'
 import { multicall } from './multicall.ts'
-import { physdevOp, schedOp, schedOpCompat } from './sched-op.ts'
+import { physdevOp } from './physdev-op.ts'
+import { platformOp } from './platform-op.ts'
+import { schedOp, schedOpCompat } from './sched-op.ts'
 import { setGdt } from './set-gdt.ts'
 import { setTrapTable } from './set-trap-table.ts'
 import { fpuTaskswitch, setSegmentBase, stackSwitch } from './stack-switch.ts'
@@ -30,16 +34,13 @@ export type Hypercall = {
   readonly leavesResult?: boolean
 }
 
-/** Hypercalls of the toolstack, of dom0's platform and of device models: nothing is carried out, but answered. */
+/** Hypercalls of the toolstack and of device models: nothing is carried out, but answered. */
 const ANSWERED: readonly (readonly [number, arguments: number])[] = [
-  [HYPERCALL.platform_op, 1],
   [HYPERCALL.sysctl, 1],
   [HYPERCALL.domctl, 1],
-  [HYPERCALL.kexec_op, 2],
   [HYPERCALL.xenpmu_op, 2],
   [HYPERCALL.dm_op, 3],
   [HYPERCALL.hypfs_op, 5],
-  [HYPERCALL.mca, 1],
   [HYPERCALL.paging_domctl_cont, 1],
 ]
 
@@ -77,6 +78,9 @@ const TABLE: readonly (readonly [number, Hypercall])[] = [
   [HYPERCALL.grant_table_op, { arguments: 3, call: grantTableOp }],
   [HYPERCALL.vcpu_op, { arguments: 3, call: vcpuOp }],
   [HYPERCALL.physdev_op, { arguments: 2, call: physdevOp }],
+  [HYPERCALL.platform_op, { arguments: 1, call: platformOp }],
+  [HYPERCALL.kexec_op, { arguments: 2, call: kexecOp }],
+  [HYPERCALL.mca, { arguments: 1, call: machineChecks }],
   [HYPERCALL.mmuext_op, { arguments: 4, call: mmuextOp }],
   ...ANSWERED.map(([nr, count]): readonly [number, Hypercall] => [
     nr,

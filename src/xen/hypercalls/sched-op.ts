@@ -1,5 +1,5 @@
 import { vaOf } from '../../bits/address.ts'
-import { PHYSDEV_OP, SCHED_OP } from '../abi.ts'
+import { SCHED_OP } from '../abi.ts'
 import type { Call } from '../call.ts'
 import { LAST_PORT } from '../domain.ts'
 import { isGuestRange } from '../mm/guest-copy.ts'
@@ -114,35 +114,4 @@ function poll(call: Call, { words }: OperationRequest): number {
 
 function mayBePolled({ xen, domain }: Call, port: number): boolean {
   return xen.version.rules.pollsBoundPorts ? domain.ports[port] !== undefined : port <= LAST_PORT
-}
-
-/** physdev_op(command, argument*): of it only the I/O privilege, by level and by port. Xen: do_physdev_op(). */
-export const physdevOp = flat(readPhysdev, applyOperation)
-
-function readPhysdev(call: Call): OperationRequest | Refusal {
-  return readOperation(call, PHYSDEV_OPERATIONS, arg32(call.port, 0), argVa(call.port, 1))
-}
-
-const PHYSDEV_OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
-  // {u32 level}
-  [PHYSDEV_OP.set_iopl, { words: 1, apply: setIopl }],
-  // {u64 bits*, u32 ports}
-  [PHYSDEV_OP.set_iobitmap, { words: 3, apply: setIoBitmap }],
-])
-
-/** All ports that there are, and the bytes of as many bits. */
-const PORTS = 0x1_0000
-
-/** The bits stay in the guest's memory, and are looked at when it uses a port. */
-function setIoBitmap({ xen, vcpu }: Call, { words: [lo, hi, ports] }: OperationRequest): number {
-  const at = vaOf(lo, hi)
-  if (ports > PORTS || !isGuestRange(at, PORTS / 8)) return refuse(xen, 'badArgument', { ports })
-  vcpu.ioBitmap = { at, ports }
-  return 0
-}
-
-function setIopl({ xen, vcpu }: Call, { words: [level] }: OperationRequest): number {
-  if (level > 3) return refuse(xen, 'badArgument', { level })
-  vcpu.iopl = level
-  return 0
 }

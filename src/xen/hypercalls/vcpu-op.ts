@@ -1,12 +1,11 @@
 import { PAGE, vaOf } from '../../bits/address.ts'
 import { EACCES, EBUSY } from '../../bits/errno.ts'
-import { TYPE_CODE } from '../../bits/type-word.ts'
 import { SHUTDOWN, VCPU_INFO, VCPU_TIME, VCPUOP } from '../abi.ts'
 import type { Call } from '../call.ts'
-import { getPageType, putPageAndType } from '../mm/frame-type.ts'
+import { putPageAndType } from '../mm/frame-type.ts'
 import { isGuestRange } from '../mm/guest-copy.ts'
-import { getPage, putPage } from '../mm/references.ts'
-import { addFacts, isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
+import { holdWritable } from '../mm/hold-writable.ts'
+import { isRefusal, type Refusal, refuse, refused } from '../refusal.ts'
 import { copyTime, RUNSTATE_BYTES, runstate, updateRunstate } from '../sched/time.ts'
 import { nanoseconds } from '../sched/timers.ts'
 import { moveVcpuInfo } from '../sched/vcpu-info.ts'
@@ -156,7 +155,7 @@ function registerVcpuInfo(call: Call, { words }: OperationRequest): number {
   const isPlace = offset <= PAGE - VCPU_INFO.bytes && offset % 8 === 0
   if (!isPlace) return refuse(xen, 'vcpuInfoPlace', { offset })
   if (isAgain) return refuse(xen, 'vcpuInfoTwice')
-  const rc = getWritable(call, mfn, xen.version.errnos.vcpuInfoType)
+  const rc = holdWritable(call, mfn, xen.version.errnos.vcpuInfoType)
   if (rc === 0) moveVcpuInfo(xen, vcpu, mfn, offset)
   return rc
 }
@@ -169,7 +168,7 @@ function registerArea(call: Call, which: 'runstateArea' | 'timeArea', [lo, hi]: 
   if (!isNone) {
     const bytes = which === 'runstateArea' ? RUNSTATE_BYTES : VCPU_TIME.bytes
     if (offset + bytes > PAGE || offset % 8 !== 0) return refuse(xen, 'areaPlace', { mfn, offset })
-    const rc = getWritable(call, mfn, EACCES)
+    const rc = holdWritable(call, mfn, EACCES)
     if (rc !== 0) return rc
   }
   const old = vcpu[which]
@@ -178,15 +177,6 @@ function registerArea(call: Call, which: 'runstateArea' | 'timeArea', [lo, hi]: 
   else copyTime(xen, vcpu)
   if (old !== null) putPageAndType(xen, old.mfn, xen.memory.record(old.mfn))
   return 0
-}
-
-/** Hold a frame of the domain's as writable: 0, or EINVAL where it is not to be had, and `bad` where it is of another type. */
-function getWritable({ xen, domain }: Call, mfn: number, bad: number): number {
-  const record = xen.memory.record(mfn)
-  if (record === -1 || !getPage(xen, mfn, record, domain)) return refuse(xen, 'noPage', { mfn })
-  if (getPageType(xen, mfn, record, TYPE_CODE.writable) === 0) return 0
-  putPage(xen, mfn, record)
-  return addFacts(xen, { mfn }, bad)
 }
 
 /** A deadline this far away is a mistake that old kernels made when their clock wrapped: they are called soon. */

@@ -1,4 +1,4 @@
-import { hex64 } from '../../bits/address.ts'
+import { hex64, SLOTS } from '../../bits/address.ts'
 import { EBUSY, EINVAL } from '../../bits/errno.ts'
 import {
   A,
@@ -316,11 +316,24 @@ export function putPageFromL1e(xen: Hypervisor, lo: number, hi: number, tableOwn
   putPage(xen, mfn, record)
 }
 
+/**
+ * Whether an L2 entry maps a page of 2 MiB: one of those by which Xen's builder maps the p2m list of a dom0. A guest can put no
+ * such entry anywhere; the flag on an entry that holds a table is XSA-148's.
+ */
+function isLargePage(xen: Hypervisor, lo: number, mfn: number, table: number): boolean {
+  if ((lo & PSE) === 0 || typeCodeOf(xen, xen.memory.record(table)) !== TYPE_CODE.l2) return false
+  return typeCodeOf(xen, xen.memory.record(mfn)) === TYPE_CODE.writable
+}
+
 /** Give back what an entry of L2 to L4 holds: put_page_from_l2e() to l4e(). */
 export function putPageFromUpper(xen: Hypervisor, lo: number, hi: number, table: number): void {
   if ((lo & P) === 0) return
   const mfn = entryFrame(lo, hi)
   if (mfn === table) return
+  if (isLargePage(xen, lo, mfn, table)) {
+    for (let i = 0; i < SLOTS; i++) putPageAndType(xen, mfn + i, xen.memory.record(mfn + i))
+    return
+  }
   const record = xen.memory.record(mfn)
   if (xen.version.rules.countsLinear) {
     const container = xen.memory.record(table)

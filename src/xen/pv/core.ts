@@ -1,7 +1,7 @@
 import type { CodeState } from '../../machine/vcpu/vcpu.ts'
 
-/** What cpuid gives: eax, ebx, ecx, edx. */
-export type CpuidValues = readonly [eax: number, ebx: number, ecx: number, edx: number]
+/** What cpuid gives. */
+export type CpuidValues = ReturnType<CodeState['cpuid']>
 
 /**
  * The processor that a guest's code runs on, as far as Xen carries out instructions for it. Which one that is Xen does not
@@ -14,7 +14,6 @@ export type Core = CodeState & {
   setRegister(n: number, lo: number, hi: number): void
   /** The time stamp counter, in ticks. */
   readonly tsc: number
-  cpuid(leaf: number, subleaf: number): CpuidValues
 }
 
 /** rip behind the instruction of so many bytes that has been carried out. True, for those who say so by that. */

@@ -1,5 +1,6 @@
 import { vaOf } from '../../bits/address.ts'
 import type { Call } from '../call.ts'
+import type { Domain } from '../domain.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { type Core, type CpuidValues, stepOver } from './core.ts'
 
@@ -15,7 +16,8 @@ const LARGE_PAGES = 1 << 3
 const GLOBAL_PAGES = 1 << 13
 const NOT_FOR_GUESTS = VIRTUAL_8086 | LARGE_PAGES | GLOBAL_PAGES
 /** And what it is told of although the core does not say so: the APIC, which is Xen's, and MMX. */
-const TOLD = (1 << 9) | (1 << 23)
+const APIC = 1 << 9
+const TOLD = APIC | (1 << 23)
 /** Leaf 1, ecx: this is a virtual machine. */
 const HYPERVISOR = 2 ** 31
 
@@ -45,14 +47,23 @@ function leaf(xen: Hypervisor, core: Core, eax: number, ecx: number): readonly n
   }
 }
 
-/** What cpuid answers in a PV guest, made from what the core would say. */
+/**
+ * Whether a dom0 must not be told of an APIC: on a board without ACPI nothing tells Linux to use Xen's, and it would wait for
+ * ever for the registers of one that is not there.
+ */
+export function hidesApic({ board }: Hypervisor, domain: Domain): boolean {
+  return domain.privileged && board !== null && !board.hasAcpi
+}
+
+/** What cpuid answers in a PV guest, made from what the core would say; with or without the bit of the APIC. */
 export function guestCpuid(
   core: (leaf: number, subleaf: number) => CpuidValues,
+  isApicHidden = false,
 ): (leaf: number, subleaf: number) => CpuidValues {
   return (eax, ecx) => {
     const [a, b, c, d] = core(eax, ecx)
     const features = (d & ~NOT_FOR_GUESTS) | TOLD
-    if (eax === 1) return [a, b, (c | HYPERVISOR) >>> 0, features]
+    if (eax === 1) return [a, b, (c | HYPERVISOR) >>> 0, isApicHidden ? features & ~APIC : features]
     return eax === 0x8000_0001 ? [a, b, c, features] : [a, b, c, d]
   }
 }

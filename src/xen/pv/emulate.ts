@@ -42,7 +42,7 @@ const input: Emulation = (call, core, i) => {
   const [{ size }, from] = i.operands
   const port = portOf(core, from)
   if (!hasPorts(call) && !isGranted(call, port, size)) return false
-  const value = readPort(call.domain, port, size)
+  const value = readPort(call, port, size)
   // A dword clears what is above it, as all of them do; smaller ones leave the rest of rax as it was.
   if (size === 4) core.setRegister(RAX, value, 0)
   else {
@@ -56,7 +56,7 @@ const output: Emulation = (call, core, i) => {
   const [to, { size }] = i.operands
   const port = portOf(core, to)
   if (!hasPorts(call) && !isGranted(call, port, size)) return false
-  writePort(call.domain, port, size, core.register(RAX))
+  writePort(call, port, size, core.register(RAX))
   return true
 }
 

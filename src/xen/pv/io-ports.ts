@@ -1,34 +1,78 @@
+import { type Board, PM, PM_BYTES, readBoard, readClock, writeBoard } from '../../machine/board/board.ts'
 import type { Call } from '../call.ts'
-import type { Domain } from '../domain.ts'
 import { copyByteFromGuest } from '../mm/guest-copy.ts'
 import { kernelRootOf } from '../pv-vcpu.ts'
 
 /**
- * Ports of a machine on which no device answers. What is left are two registers of Xen's own, which hold what a domain has
- * written there: the index of the CMOS's clock and the address of a PCI register. Xen: guest_io_read(), guest_io_write().
+ * Two registers of Xen's own, which hold what a domain has written there: the index of the CMOS's clock and the address of a
+ * PCI register. Of a machine without a board, and of devices that a domain does not own, they are all that there is.
  */
 const CMOS_INDEX = 0x70
+const CMOS_DATA = 0x71
 const PCI_ADDRESS = 0xcf8
+/** The counter and the speaker's gate, which Xen passes on to dom0: pv_pit_handler(), hwdom_pit_access(). */
+const PIT_PORTS: ReadonlySet<number> = new Set([0x42, 0x43, 0x61])
 
-/** What a domain reads at a port, of 1, 2 or 4 bytes: its own latches, else ones. */
-export function readPort(domain: Domain, port: number, size: number): number {
-  if (port === PCI_ADDRESS && size === 4) return domain.pciAddress
+/** Ports that dom0 does not own, first and last: PICs, PIT, speaker, data of PCI registers. Xen: dom0_setup_permissions(). */
+const DENIED: readonly (readonly [first: number, last: number])[] = [
+  [0x20, 0x21],
+  [0x40, 0x43],
+  [0x61, 0x61],
+  [0xa0, 0xa1],
+  [0xcfc, 0xcff],
+]
+
+/** What a domain reads at a port, of 1, 2 or 4 bytes. What nothing answers for reads as ones. Xen: guest_io_read(). */
+export function readPort(call: Call, port: number, size: number): number {
+  if (port === PCI_ADDRESS && size === 4) return call.domain.pciAddress
   let value = 0
   // Byte by byte, as each port of a wider access is a device of its own.
-  for (let i = 0; i < size; i++) {
-    value |= (port + i === CMOS_INDEX ? domain.cmosIndex : 0xff) << (8 * i)
-  }
+  for (let i = 0; i < size; i++) value |= readByte(call, port + i) << (8 * i)
   return value >>> 0
 }
 
-/** A domain writes to a port. What nothing answers for is forgotten. */
-export function writePort(domain: Domain, port: number, size: number, value: number): void {
+/** A domain writes to a port. What nothing answers for is forgotten. Xen: guest_io_write(). */
+export function writePort(call: Call, port: number, size: number, value: number): void {
   if (port === PCI_ADDRESS && size === 4) {
-    domain.pciAddress = value >>> 0
+    call.domain.pciAddress = value >>> 0
     return
   }
-  const at = CMOS_INDEX - port
-  if (at >= 0 && at < size) domain.cmosIndex = (value >>> (8 * at)) & 0xff
+  for (let i = 0; i < size; i++) writeByte(call, port + i, (value >>> (8 * i)) & 0xff)
+}
+
+function readByte(call: Call, port: number): number {
+  const { xen, domain } = call
+  const board = boardOf(call, port)
+  if (keepsIndex(call) && port === CMOS_INDEX) return domain.cmosIndex
+  if (board === null) return 0xff
+  const { now } = xen.clock
+  return keepsIndex(call) && port === CMOS_DATA
+    ? readClock(board, now, domain.cmosIndex & 0x7f)
+    : readBoard(board, now, port)
+}
+
+function writeByte(call: Call, port: number, byte: number): void {
+  const { xen, domain } = call
+  if (keepsIndex(call) && port === CMOS_INDEX) {
+    domain.cmosIndex = byte & xen.version.abi.cmosIndexMask
+    return
+  }
+  const board = boardOf(call, port)
+  if (board !== null) writeBoard(board, xen.clock.now, port, byte)
+}
+
+/** Whether Xen has the index of the clock for the domain: of all, but that dom0 of 2011 has the clock itself. */
+function keepsIndex({ xen, domain }: Call): boolean {
+  return !(domain.privileged && xen.board !== null && xen.version.rules.clockIsDirect)
+}
+
+/** The board that answers for a port of the domain's; null where nothing does. */
+function boardOf({ xen: { board }, domain }: Call, port: number): Board | null {
+  if (board === null || !domain.privileged) return null
+  if (PIT_PORTS.has(port)) return board
+  const isTimer = board.hasAcpi && port >= PM.timer && port < PM.timer + PM_BYTES.timer
+  const isDenied = isTimer || DENIED.some(([first, last]) => port >= first && port <= last)
+  return isDenied ? null : board
 }
 
 /**

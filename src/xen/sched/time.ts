@@ -30,6 +30,19 @@ export function initTime(xen: Hypervisor, vcpu: PvVcpu, wallClock: number): void
   u32[shared + SHARED_INFO.wc_sec_hi / 4] = Math.floor(wallClock / 2 ** 32)
 }
 
+/** Every domain's wall clock is set: the time at which the machine was switched on, seconds since 1970 and what is beyond. */
+export function setWallClock(xen: Hypervisor, seconds: number, nanoseconds: number): void {
+  const { u32 } = xen.memory
+  for (const domain of xen.owners) {
+    if (domain === undefined || domain.sharedInfo === 0) continue
+    const shared = xen.memory.frameWords(domain.sharedInfo)
+    u32[shared + SHARED_INFO.wc_version / 4] += 2
+    u32[shared + SHARED_INFO.wc_sec / 4] = seconds >>> 0
+    u32[shared + SHARED_INFO.wc_nsec / 4] = nanoseconds
+    u32[shared + SHARED_INFO.wc_sec_hi / 4] = Math.floor(seconds / 2 ** 32)
+  }
+}
+
 /** States of a vCPU in struct vcpu_runstate_info. */
 const RUNNING = 0
 

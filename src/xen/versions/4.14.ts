@@ -17,6 +17,7 @@ export const xen414: XenVersion = {
     ioFramesAreHeap: true,
     m2pTableIsHeap: true,
     unknownMsrsPass: true,
+    mapsLineAgain: false,
   },
   errnos: { ...xen417.errnos, vcpuInfoPlace: EINVAL, lateTimer: ETIME },
   abi: {

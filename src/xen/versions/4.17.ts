@@ -1,15 +1,4 @@
-import {
-  EACCES,
-  EFAULT,
-  EINVAL,
-  ENODATA,
-  ENODEV,
-  ENOSYS,
-  ENXIO,
-  EOPNOTSUPP,
-  EPERM,
-  ESRCH,
-} from '../../bits/errno.ts'
+import { EACCES, EFAULT, EINVAL, ENODATA, ENODEV, ENXIO, EOPNOTSUPP, EPERM, ESRCH } from '../../bits/errno.ts'
 import { typeLayout } from '../../bits/type-word.ts'
 import { HYPERCALL, MEMORY_OP } from '../abi.ts'
 import type { XenVersion } from './version.ts'
@@ -60,6 +49,9 @@ export const xen417: XenVersion = {
     pollsBoundPorts: true,
     lastDownEndsDomain: true,
     ioBitmapReachesEnd: true,
+    clockIsDirect: false,
+    mapsLineAgain: true,
+    asksCallerFirst: false,
     unknownMsrsPass: false,
     hidesNewMsrs: true,
   },
@@ -94,15 +86,18 @@ export const xen417: XenVersion = {
     hasPhysicalId: true,
     limitsPorts: true,
     hasPhysicalAreas: false,
+    lastPhysdevOp: 31,
+    platformOps: [17, 33, 48, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 62],
+    lastFirmwareInfo: 5,
+    dynamicIrqs: 184,
+    cmosIndexMask: 0xff,
+    unknownKexec: 0,
     calls: {
-      [HYPERCALL.platform_op]: [ENOSYS, EPERM],
       [HYPERCALL.sysctl]: [EACCES, EACCES],
       [HYPERCALL.domctl]: [EACCES, EACCES],
-      [HYPERCALL.kexec_op]: [ENOSYS, EPERM],
       [HYPERCALL.xenpmu_op]: [EOPNOTSUPP, EOPNOTSUPP],
       [HYPERCALL.dm_op]: [ENODATA, ENODATA],
       [HYPERCALL.hypfs_op]: [EINVAL, EPERM],
-      [HYPERCALL.mca]: [EFAULT, EPERM],
       [HYPERCALL.paging_domctl_cont]: [EFAULT, EFAULT],
     },
     memoryOps: {

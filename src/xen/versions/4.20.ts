@@ -1,4 +1,4 @@
-import { EACCES, EBUSY } from '../../bits/errno.ts'
+import { EACCES, EBUSY, EOPNOTSUPP } from '../../bits/errno.ts'
 import { xen417 } from './4.17.ts'
 import type { XenVersion } from './version.ts'
 
@@ -16,6 +16,9 @@ export const xen420: XenVersion = {
     // memory_op_vnode_supported, direct_mapped, runstate_phys_area, vcpu_time_phys_area, dm_msix_all_writes.
     features: [13, 17, 18, 19, 20],
     paeByNote: false,
+    lastPhysdevOp: 32,
+    cmosIndexMask: 0x7f,
+    unknownKexec: EOPNOTSUPP,
     hasLongTexts: true,
     hasPhysicalAreas: true,
   },

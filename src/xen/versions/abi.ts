@@ -39,6 +39,17 @@ export type Abi = {
   readonly limitsPorts: boolean
   /** The run state and the time can be had by physical address: VCPUOP 14 and 15 (4.18). */
   readonly hasPhysicalAreas: boolean
+  /** The last command of physdev_op, and the commands of platform_op that are carried out. */
+  readonly lastPhysdevOp: number
+  readonly platformOps: readonly number[]
+  /** The last type of XENPF_firmware_info. */
+  readonly lastFirmwareInfo: number
+  /** Numbers of interrupts that dom0 may have beyond the machine's lines, for each bit of the count of its CPUs: arch_hwdom_irqs(). */
+  readonly dynamicIrqs: number
+  /** Bits of port 0x70 that Xen keeps and a guest reads back: seven since rtc_guest_write() (4.18). */
+  readonly cmosIndexMask: number
+  /** kexec_op with a command that there is not: 0 until do_kexec_op_internal() began with a number of an error (4.18). */
+  readonly unknownKexec: number
   /** Hypercalls that are not carried out, by number; memory_op's commands likewise. What is not here either is ENOSYS. */
   readonly calls: Readonly<Record<number, Answer>>
   readonly memoryOps: Readonly<Record<number, Answer>>

@@ -114,6 +114,12 @@ export type Rules = {
   readonly lastDownEndsDomain: boolean
   /** The last port that a guest's I/O bitmap speaks of may be granted by it: guest_io_okay() (between 4.1 and 4.14). */
   readonly ioBitmapReachesEnd: boolean
+  /** dom0 has the ports of the CMOS's clock itself, and Xen keeps no index of its own for it: admin_io_okay() (until 4.14). */
+  readonly clockIsDirect: boolean
+  /** A line that has a number already is mapped to that where any is asked for: allocate_pirq() (between 4.14 and 4.17). */
+  readonly mapsLineAgain: boolean
+  /** platform_op asks who calls before it reads what for: do_platform_op() (until 4.14). */
+  readonly asksCallerFirst: boolean
   /** A domU may write to Xen's console: xsm_console_io() allows it in verbose builds only (between 4.1 and 4.14). */
   readonly consoleForAll: boolean
 

@@ -104,5 +104,5 @@ test('what has no meaning for a kernel of today is refused in words', () => {
   const reason = (options: object) => bootOutcome({ map: HOST, linux: '6.6', ...options }).detail
   assert.match(reason({ vEnd: 64 << 20 })!, /v_end follows from the kernel's size; give --kernel-size/)
   assert.match(reason({ domain: 'domU' })!, /concerns a dom0 only/)
-  assert.match(reason({ memory: 0x1000 })!, /0x1000 pages do not hold/)
+  assert.match(reason({ memory: 0x1000 })!, /16 MiB of memory are too little/)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { PAGE, REGION } from '../../../src/bits/address.ts'
 import { kernelHeader, kernelOfHeader, kernelSpec } from '../../../src/cli/verbs/boot/kernel-spec.ts'
+import { newBoard, writeBoard } from '../../../src/machine/board/board.ts'
 import { ARGUMENTS } from '../../../src/machine/vcpu/vcpu.ts'
 import { KernelRun, type KernelSpec } from '../../../src/run/kernel/kernel-boot.ts'
 import { buildKernelMachine, type KernelMachine } from '../../../src/run/kernel/kernel-machine.ts'
@@ -79,6 +80,28 @@ test('a snapshot keeps the map, or that there is none', () => {
     assert.deepEqual(again.machine.start.domain.memoryMap, memoryMap)
     assert.deepEqual(memoryMap?.length, 'hasMap' in options ? undefined : 1)
   }
+})
+
+test('a snapshot keeps what the devices of a board remember, and numbers of interrupts', () => {
+  const run = new KernelRun({ kernel, memory: PAGES })
+  const { xen, start } = run.machine
+  xen.board = newBoard({ wallClock: 1_700_000_000, hasAcpi: true })
+  writeBoard(xen.board, 5, 0x61, 1)
+  for (const [port, byte] of [
+    [0x43, 0xb0],
+    [0x42, 0x12],
+    [0x602, 0x20],
+    [0x70, 0x0b],
+  ])
+    writeBoard(xen.board, 7, port, byte)
+  xen.board.pciFunctions = [0xf1]
+  start.domain.pirqs.push({ pirq: 5, line: 5, isLeaving: true })
+  start.domain.deniedLines.push(5)
+  start.domain.ports[9] = { kind: 'pirq', pirq: 5, vcpu: 0 }
+  const { machine } = new KernelRun({ restore: { name: 's', bytes: run.snapshot() } })
+  assert.deepEqual(machine.xen.board, xen.board)
+  const { pirqs, deniedLines, ports } = machine.start.domain
+  assert.deepEqual([pirqs, deniedLines, ports[9]], [start.domain.pirqs, [5], start.domain.ports[9]])
 })
 
 test('a snapshot keeps what a guest has told Xen: watchdogs, ports, where the time goes', () => {

@@ -48,6 +48,8 @@ const OF_KERNELS = [
   'ramdisk',
   'name',
   'seed',
+  'dom0Mem',
+  'noAcpi',
   'batch',
   'raw',
   'input',

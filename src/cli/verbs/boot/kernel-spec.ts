@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { checked, text } from '../../../files/checked.ts'
+import { checked, listOf, text } from '../../../files/checked.ts'
 import { fileParts, isRegularFile, readBytes, readRegularFile, readText } from '../../../files/read.ts'
 import { BadInput, isMemoryModel } from '../../../run/boot/boot-options.ts'
 import type {
@@ -11,6 +11,7 @@ import type {
 } from '../../../run/kernel/kernel-boot.ts'
 import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
+import { loadMap } from '../../files.ts'
 
 /** By what a verb says which run of a real kernel it is about. */
 export type KernelSpecFlags = RawKernelOptions & {
@@ -23,6 +24,8 @@ export type KernelSpecFlags = RawKernelOptions & {
   readonly restore?: string
 }
 
+/** Frames that somebody would want to swap by hand. */
+const MOST_SWAPS = 1024
 /** Far above any kernel's or initrd's file. */
 const LARGEST_IMAGE = 2 ** 30
 const LARGEST_INPUT = 2 ** 24
@@ -69,6 +72,12 @@ const IN_SNAPSHOT = [
   'name',
   'seed',
   'noE820',
+  'dom0',
+  'map',
+  'dom0Mem',
+  'firmwareMap',
+  'noAcpi',
+  'mfn',
   'xen',
 ] as const
 
@@ -88,7 +97,7 @@ export function kernelSpec(
     throw new BadInput(
       `--config ${flags.config} is for model kernels, --kernel for a real one; keep one of them`,
     )
-  const options = kernelOptions(flags, config)
+  const options = kernelOptions(withMap(flags, reader), config)
   if (flags.restore !== undefined) {
     const set = IN_SNAPSHOT.find((name) => flags[name] !== undefined)
     if (set !== undefined)
@@ -114,6 +123,12 @@ export function kernelSpec(
     kernel,
     ...(ramdisk === undefined ? {} : { ramdisk }),
   }
+}
+
+/** What was typed with the map that it names; a snapshot has its own. */
+function withMap(flags: KernelSpecFlags, reader: Reader): KernelSpecFlags {
+  if (typeof flags.map !== 'string' || flags.dom0 !== true || flags.restore !== undefined) return flags
+  return { ...flags, map: loadMap(flags.map, (name) => textOf(reader(name, LARGEST_TEXT))) }
 }
 
 /** A snapshot is read part by part, where it can be read more than once: as large as a guest's memory, it need not be in ours. */
@@ -142,6 +157,12 @@ const IN_HEADER = [
   'xen',
   'seed',
   'noE820',
+  'dom0',
+  'map',
+  'dom0Mem',
+  'firmwareMap',
+  'noAcpi',
+  'mfn',
   'timeout',
   'consoleLimit',
   'input',
@@ -162,12 +183,28 @@ function hashOf(spec: KernelSpec): string {
     if (file === undefined) continue
     for (const part of 'bytes' in file ? [file.bytes] : file.parts()) hash.update(part)
   }
+  if ('dom0' in spec) hash.update(JSON.stringify(spec.dom0))
   return hash.update(spec.input ?? '').digest('hex')
 }
 
 /** Options as `kernelHeader` writes them. */
-const HeaderForm = v.record(v.picklist([...IN_HEADER, 'sha256']), v.union([text(4096), v.literal(true)]))
-const WordsForm = v.record(v.string(), text(4096))
+const Word = text(4096)
+const HeaderForm = v.record(
+  v.picklist([...IN_HEADER, 'sha256']),
+  v.union([Word, v.literal(true), listOf(Word, MOST_SWAPS)]),
+)
+const Typed = v.exactOptional(v.literal(true))
+/** By option what it can be: most are words. */
+const FlagsForm = v.objectWithRest(
+  {
+    noE820: Typed,
+    dom0: Typed,
+    firmwareMap: Typed,
+    noAcpi: Typed,
+    mfn: v.exactOptional(listOf(Word, MOST_SWAPS)),
+  },
+  Word,
+)
 
 /** The run of a trace of a real kernel; null for a trace of something else. Throws BadInput when a file is another by now. */
 export function kernelOfHeader(header: string, file: string): KernelSpec | null {
@@ -175,14 +212,9 @@ export function kernelOfHeader(header: string, file: string): KernelSpec | null 
   if (!kernel.success) return null
   const value = kernel.output.run.kernel
   const what = `${file}:1: the header's kernel`
-  const { noE820, ...typed } = checked({ value, schema: HeaderForm, what })
-  const { sha256, ...flags }: Partial<Record<string, string>> = checked({
-    value: typed,
-    schema: WordsForm,
-    what,
-  })
-  const all = { ...flags, ...(noE820 === true ? { noE820 } : {}) }
-  const spec = kernelSpec(all, configOf(flags, readRegularFile), readRegularFile)
+  checked({ value, schema: HeaderForm, what })
+  const { sha256, ...flags } = checked({ value, schema: FlagsForm, what })
+  const spec = kernelSpec(flags, configOf(flags, readRegularFile), readRegularFile)
   if (hashOf(spec) === sha256) return spec
   throw new BadInput(
     `${file}:1: the kernel, its initrd or its input are not what they were when it was traced`,

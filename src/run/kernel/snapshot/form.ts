@@ -6,6 +6,8 @@ import { MAX_FRAMES } from '../../../machine/memory.ts'
 import type { SavedXen } from '../../../xen/hypervisor.ts'
 import { isGuestAddress } from '../../../xen/mm/guest-copy.ts'
 import { REASONS } from '../../../xen/refusal.ts'
+import { MapForm } from '../../maps/map-form.ts'
+import type { Dom0Board } from '../dom0-host.ts'
 import { StoreForm } from './store-form.ts'
 
 /**
@@ -69,6 +71,8 @@ function mapOf<const Key extends v.GenericSchema, const Value extends v.GenericS
 }
 
 const MAX_PORTS = 4096
+/** Bits of a page, in which each has one. */
+const MAX_PIRQS = 0x8000
 /** There is one core so far. */
 const VCPUS = 1
 /** Number of the vCPU that an event is told. */
@@ -77,6 +81,7 @@ const PortForm = v.nullable(
   v.variant('kind', [
     v.strictObject({ kind: v.literal('unbound'), remote: whole(0, 0xffff), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('virq'), virq: whole(0, 23), vcpu: NotifiedVcpu }),
+    v.strictObject({ kind: v.literal('pirq'), pirq: whole(0, MAX_PIRQS - 1), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('ipi'), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('interdomain'), port: whole(1, MAX_PORTS - 1), vcpu: NotifiedVcpu }),
     v.strictObject({ kind: v.literal('backend') }),
@@ -95,6 +100,12 @@ const DomainForm = v.strictObject({
   pciAddress: Word,
   consoleLine: text(2 ** 16),
   ports: listOf(PortForm, MAX_PORTS),
+  pirqs: listOf(
+    v.strictObject({ pirq: whole(0, MAX_PIRQS - 1), line: whole(0, 23), isLeaving: v.boolean() }),
+    MAX_PIRQS,
+  ),
+  deniedLines: listOf(whole(0, 23), 24),
+  eoiFrame: Frame,
   /** How many frames its grant table has. */
   grants: whole(0, 64),
   /** Where the map ends that it was given; null where it was given none. */
@@ -125,6 +136,28 @@ const RefusalForm = v.pipe(
   ),
 )
 
+/** What the devices of a dom0's board remember. */
+const BoardForm = v.strictObject({
+  wallClock: whole(0, 2 ** 40),
+  hasAcpi: v.boolean(),
+  hasIoApic: v.boolean(),
+  pit: v.strictObject({
+    mode: whole(0, 5),
+    reload: whole(0, 0xffff),
+    counted: Clock,
+    since: v.nullable(Clock),
+    half: whole(-1, 0xff),
+    latched: whole(-1, 0xffff),
+    isHigh: v.boolean(),
+  }),
+  speaker: whole(0, 3),
+  cmosIndex: whole(0, 0x7f),
+  pm1Enable: whole(0, 0xffff),
+  pm1Control: whole(0, 0xffff),
+  pciFunctions: listOf(Word, 4096),
+  programmedLines: listOf(whole(0, 23), 24),
+})
+
 const XenForm = v.strictObject({
   now: Clock,
   heap: v.strictObject({
@@ -136,6 +169,7 @@ const XenForm = v.strictObject({
   log: v.pipe(v.tuple([whole(0, 10), Time, whole(0, Number.MAX_SAFE_INTEGER)]), v.readonly()),
   work: v.pipe(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1e9)), Clock]), v.readonly()),
   refusal: v.nullable(RefusalForm),
+  board: v.nullable(BoardForm),
 }) satisfies v.GenericSchema<unknown, SavedXen>
 
 const CpuForm = v.strictObject({
@@ -188,6 +222,14 @@ const VcpuForm = v.strictObject({
   ldtFrames: mapOf(whole(0, 15), Frame, 16),
 })
 
+const Dom0Form = v.strictObject({
+  mapName: text(4096),
+  mapPages: v.nullable(whole(1, MAX_FRAMES)),
+  entries: MapForm.entries.entries,
+  firmwareMap: v.boolean(),
+  acpi: v.boolean(),
+}) satisfies v.GenericSchema<unknown, Dom0Board>
+
 /** The head of a snapshot. */
 export const HeadForm = v.strictObject({
   xen: text(64),
@@ -199,11 +241,13 @@ export const HeadForm = v.strictObject({
   frames: whole(0, 2 ** 20),
   /** Bytes of the kernel's symbols, as a System.map. */
   symbols: whole(0, 2 ** 28),
-  storeMfn: Frame,
-  consoleMfn: Frame,
+  /** The machine of a dom0; null for a domU, which has the pages of xenstore and console. */
+  dom0: v.nullable(Dom0Form),
+  storeMfn: v.nullable(Frame),
+  consoleMfn: v.nullable(Frame),
   console: bytes(0, 2 ** 24),
   vcpus: v.pipe(v.array(VcpuForm), v.length(VCPUS)),
-  xenstore: StoreForm,
+  xenstore: v.nullable(StoreForm),
   hypervisor: XenForm,
   domain: DomainForm,
 })

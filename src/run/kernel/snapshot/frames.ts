@@ -1,4 +1,5 @@
 import { OWNER_WORD, RECORD_WORDS, REFS_WORD } from '../../../machine/frames.ts'
+import type { FrameRange } from '../../../machine/memory.ts'
 import type { Domain } from '../../../xen/domain.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
 import type { PackedReader } from './packed-stream.ts'
@@ -25,6 +26,24 @@ export type SavedFrames = { readonly groups: readonly number[]; readonly frames:
 /** One past the last frame of RAM that a guest can have: Xen's own ones lie behind it. */
 export function endOfRam(xen: Hypervisor): number {
   return xen.host.xenHeap?.start ?? xen.maxPage
+}
+
+/** The RAM that a guest can have, in ascending ranges of frames. */
+export function ownRanges(xen: Hypervisor): FrameRange[] {
+  const end = endOfRam(xen)
+  return xen.host.ram
+    .map((range) => ({ start: Math.max(range.start, FIRST_OWN_FRAME), end: Math.min(range.end, end) }))
+    .filter((range) => range.end > range.start)
+}
+
+/** What of the ranges lies in a group of records: pairs of places in the group, `end` exclusive. */
+function partsIn(ranges: readonly FrameRange[], first: number): FrameRange[] {
+  return ranges
+    .map(({ start, end }) => ({
+      start: Math.max(0, start - first),
+      end: Math.min(GROUP_FRAMES, end - first),
+    }))
+    .filter(({ start, end }) => end > start)
 }
 
 /** Frames of Xen's own that it shares with the domain. */
@@ -58,15 +77,14 @@ function savedFrames(xen: Hypervisor, domain: Domain): (mfn: number) => boolean 
 export function* frameParts(xen: Hypervisor, domain: Domain, saved: SavedFrames): Generator<Uint8Array> {
   const { memory } = xen
   const words = memory.u32
-  const ram = endOfRam(xen)
+  const ranges = ownRanges(xen)
   for (const group of saved.groups) {
     const first = group * GROUP_FRAMES
     const record = memory.record(first)
     for (const word of WORDS) {
       const plane = new Uint32Array(GROUP_FRAMES)
-      const end = Math.min(GROUP_FRAMES, ram - first)
-      for (let i = Math.max(0, FIRST_OWN_FRAME - first); i < end; i++) {
-        plane[i] = words[record + i * RECORD_WORDS + word]
+      for (const { start, end } of partsIn(ranges, first)) {
+        for (let i = start; i < end; i++) plane[i] = words[record + i * RECORD_WORDS + word]
       }
       yield new Uint8Array(plane.buffer)
     }
@@ -101,17 +119,18 @@ export function readFrames(
   const words = memory.u32
   const ram = endOfRam(xen)
   const plane = new Uint32Array(GROUP_FRAMES)
-  const isOwn = (mfn: number): boolean => mfn >= FIRST_OWN_FRAME && mfn < ram
+  const ranges = ownRanges(xen)
   for (const group of groups) {
     const first = group * GROUP_FRAMES
     const record = first < ram ? memory.record(first) : -1
     if (record === -1) return 'it has records of frames that its machine does not have'
     for (const word of WORDS) {
       reader.read(new Uint8Array(plane.buffer))
-      for (let i = 0; i < GROUP_FRAMES; i++) {
-        if (isOwn(first + i)) words[record + i * RECORD_WORDS + word] = plane[i]
-        else if (plane[i] !== 0) return "it has records of frames that are Xen's own"
+      for (const { start, end } of partsIn(ranges, first)) {
+        for (let i = start; i < end; i++) words[record + i * RECORD_WORDS + word] = plane[i]
+        plane.fill(0, start, end)
       }
+      if (plane.some((value) => value !== 0)) return "it has records of frames that are Xen's own"
     }
     // The M2P of a group begins without pfns; what is not saved is zeros.
     for (let i = 0; i < GROUP_FRAMES / 512; i++) memory.clearFrame(xen.m2p.firstFrame + first / 512 + i)

@@ -3,6 +3,7 @@ import { SLOTS } from '../../../bits/address.ts'
 import { entryFrame, P, PSE } from '../../../bits/pte.ts'
 import { TYPE_CODE } from '../../../bits/type-word.ts'
 import {
+  OWNER_IO,
   OWNER_NONE,
   OWNER_WORD,
   RECORD_WORDS,
@@ -14,7 +15,7 @@ import {
   TYPE_SHIFT,
   TYPE_VALIDATED,
 } from '../../../machine/frames.ts'
-import type { Domain } from '../../../xen/domain.ts'
+import { type Domain, eoiFrames } from '../../../xen/domain.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
 import { checkDescriptorPage } from '../../../xen/mm/descriptors.ts'
 import { badFlags } from '../../../xen/mm/entries.ts'
@@ -28,7 +29,7 @@ import {
 import { kernelRootOf, recordFrames } from '../../../xen/pv-vcpu.ts'
 import { brokenPropertiesOf } from '../../check/properties.ts'
 import { recountMachine } from '../../check/recount.ts'
-import { endOfRam, FIRST_OWN_FRAME, sharedFrames } from './frames.ts'
+import { endOfRam, FIRST_OWN_FRAME, ownRanges, sharedFrames } from './frames.ts'
 
 /** Bits of the owner word that a frame of a domain can have: the count of same-level references, caching, the owner. */
 const OWNER_BITS = 0xffff_07ff
@@ -55,9 +56,11 @@ function heapFault(xen: Hypervisor): string | null {
     const after = i === 0 ? 0 : all[i - 1].end
     if (start < after || end <= start || end > ram) return 'its free memory is none'
   }
+  const own = ownRanges(xen)
+  const isRam = (range: Range): boolean =>
+    own.some(({ start, end }) => range.start >= start && range.end <= end)
   const isLow = ({ start, end }: Range): boolean => end <= FIRST_OWN_FRAME && start < FIRST_OWN_FRAME
-  const isHigh = ({ start }: Range): boolean => start >= FIRST_OWN_FRAME
-  if (!lastResort.every(isLow) || ![...ranges, ...freed].every(isHigh)) return 'its free memory is none'
+  if (!lastResort.every(isLow) || ![...ranges, ...freed].every(isRam)) return 'its free memory is none'
   if (unscrubbed.some((mfn) => mfn < FIRST_OWN_FRAME || mfn >= ram)) return 'its free memory is none'
   const { memory } = xen
   let at = 0
@@ -76,11 +79,14 @@ function heapFault(xen: Hypervisor): string | null {
 /** Each record by itself, and the tables: what a frame is used as it is validated as, and tables name the guest's frames. */
 function recordFault(xen: Hypervisor, domain: Domain): string | null {
   const { memory } = xen
-  const ram = endOfRam(xen)
+  const ranges = ownRanges(xen)
   for (const [first, word, count] of memory.recordGroups()) {
-    for (let i = Math.max(0, FIRST_OWN_FRAME - first); i < count && first + i < ram; i++) {
-      const wrong = frameFault(xen, domain, first + i, word + i * RECORD_WORDS, 0)
-      if (wrong !== null) return wrong
+    for (const range of ranges) {
+      const end = Math.min(count, range.end - first)
+      for (let i = Math.max(0, range.start - first); i < end; i++) {
+        const wrong = frameFault(xen, domain, first + i, word + i * RECORD_WORDS, 0)
+        if (wrong !== null) return wrong
+      }
     }
   }
   for (const mfn of sharedFrames(domain)) {
@@ -122,7 +128,7 @@ function frameFault(
   return level === 0 || isTable(xen, domain, mfn, record, level) ? null : `${wrong}: its entries`
 }
 
-/** Whether every entry of a table in use names a frame that the guest has, and Xen's own slots of it are Xen's. */
+/** Whether every entry of a table in use names what the guest may map, and Xen's own slots of it are Xen's. */
 function isTable(xen: Hypervisor, domain: Domain, mfn: number, record: number, level: number): boolean {
   const { memory } = xen
   const words = memory.u32
@@ -131,11 +137,33 @@ function isTable(xen: Hypervisor, domain: Domain, mfn: number, record: number, l
   for (let slot = 0; slot < SLOTS; slot++) {
     const lo = words[at + slot * 2]
     if ((lo & P) === 0 || isXenSlot(level, slot)) continue
-    const target = memory.record(entryFrame(lo, words[at + slot * 2 + 1]))
-    if (target === -1 || (lo & large) !== 0) return false
-    if ((words[target + OWNER_WORD] & OWNER_MASK) !== domain.owner) return false
+    const target = entryFrame(lo, words[at + slot * 2 + 1])
+    // By pages of 2 MiB Xen's builder maps the p2m list of a dom0.
+    const isLarge = (lo & large) !== 0
+    if (isLarge && !(domain.privileged && level === 2)) return false
+    if (
+      !isOfDomain(xen, domain, target, isLarge ? SLOTS : 1) &&
+      !(level === 1 && isDevice(xen, domain, target))
+    )
+      return false
   }
   return level !== 4 || hasXenSlots(xen, mfn, at)
+}
+
+/** Whether `count` frames from a frame on are the domain's. */
+function isOfDomain({ memory }: Hypervisor, domain: Domain, first: number, count: number): boolean {
+  for (let mfn = first; mfn < first + count; mfn++) {
+    const record = memory.record(mfn)
+    if (record === -1 || (memory.u32[record + OWNER_WORD] & OWNER_MASK) !== domain.owner) return false
+  }
+  return true
+}
+
+/** Whether a frame is a device's, or nothing, that the domain may map. */
+function isDevice(xen: Hypervisor, domain: Domain, mfn: number): boolean {
+  const record = xen.memory.record(mfn)
+  const isIo = record === -1 || (xen.memory.u32[record + OWNER_WORD] & OWNER_MASK) === OWNER_IO
+  return isIo && xen.mayMapDevice(domain, mfn)
 }
 
 /** Slots 256 to 271 are as Xen writes them, with or without the M2P. */
@@ -168,9 +196,8 @@ function holderFault(xen: Hypervisor, domain: Domain): string | null {
     if (gdtEntries > gdtFrames.length * SLOTS) return 'a page of descriptors is none'
     if (!recordFrames(vcpu).every((mfn) => isOfType(mfn, TYPE_CODE.writable))) return 'a shared page is none'
   }
-  return domain.backendPages.every(({ mfn }) => isOfType(mfn, TYPE_CODE.writable))
-    ? null
-    : 'a shared page is none'
+  const pages = [...domain.backendPages.map(({ mfn }) => mfn), ...eoiFrames(domain)]
+  return pages.every((mfn) => isOfType(mfn, TYPE_CODE.writable)) ? null : 'a shared page is none'
 }
 
 /** Counts and types, counted again from the tables; and what the guest can store to. */
