@@ -41,6 +41,8 @@ export type HostMemory = {
   readonly passedThrough?: readonly FrameRange[]
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
+  /** Frames below the last address that are the CPU's own links to others, HyperTransport: nobody maps them. */
+  readonly cpuLinks?: FrameRange
   /**
    * RAM that Xen keeps for its own frames: what it shares with guests, and its tables. Guests of 2011 look up the pfn of
    * shared_info, so it has to be where the M2P has an entry. Left out, these frames lie far behind RAM.
@@ -303,7 +305,10 @@ export abstract class Hypervisor implements Host {
     }
     const { deniedLapicPages, deniesUnaddressable } = this.version.rules
     if (mfn >= LAPIC_FRAME && mfn < LAPIC_FRAME + deniedLapicPages) return false
-    return !deniesUnaddressable || mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
+    const { addressBits = 46, cpuLinks } = this.host
+    if (!deniesUnaddressable) return true
+    const isLink = cpuLinks !== undefined && mfn >= cpuLinks.start && mfn < cpuLinks.end
+    return !isLink && mfn < 2 ** (addressBits - 12)
   }
 
   // ---- what is made of the rules: xen.ts ----
