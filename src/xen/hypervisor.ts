@@ -52,9 +52,6 @@ export type HostMemory = {
   readonly board?: BoardOptions
 }
 
-/** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
-const LAPIC_FRAME = 0xfee00
-
 /** The type word of a frame that is not checked before stores and can never change its type: one permanent reference. */
 const WRITABLE_FOR_EVER = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
 
@@ -293,22 +290,6 @@ export abstract class Hypervisor implements Host {
     }
     this.heap.takeFrame(place)
     return place
-  }
-
-  /**
-   * Whether a domain may map a device's frame. dom0 may, but for the pages of the local APIC and of interrupt messages,
-   * and in newer versions no further than the CPU's addresses reach.
-   */
-  mayMapDevice(domain: Domain, mfn: number): boolean {
-    if (!domain.privileged) {
-      return (this.host.passedThrough ?? []).some((range) => mfn >= range.start && mfn < range.end)
-    }
-    const { deniedLapicPages, deniesUnaddressable } = this.version.rules
-    if (mfn >= LAPIC_FRAME && mfn < LAPIC_FRAME + deniedLapicPages) return false
-    const { addressBits = 46, cpuLinks } = this.host
-    if (!deniesUnaddressable) return true
-    const isLink = cpuLinks !== undefined && mfn >= cpuLinks.start && mfn < cpuLinks.end
-    return !isLink && mfn < 2 ** (addressBits - 12)
   }
 
   // ---- what is made of the rules: xen.ts ----
