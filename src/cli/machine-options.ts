@@ -59,6 +59,7 @@ export const MACHINE: readonly OptionSpec[] = [
   },
   {
     name: 'config',
+    explainedIn: 'models',
     kind: 'string',
     argument: 'NAME|FILE',
     help: "a model's configuration, as flatmem; or xl's, of a real kernel",
@@ -91,12 +92,14 @@ export const MACHINE: readonly OptionSpec[] = [
   },
   {
     name: 'maxmem',
+    explainedIn: 'models',
     kind: 'size',
     argument: 'SIZE',
-    help: "what a domU may come to have, where xl's map for it ends; its memory without it",
+    help: "what a domU may come to have: where xl's map ends",
   },
   {
     name: 'no-e820',
+    explainedIn: 'models',
     kind: 'flag',
     help: 'give a domU no memory map: its kernel makes its own',
   },

@@ -15,7 +15,8 @@ export const TOPICS: readonly Topic[] = [
     summary: 'Boot a real kernel: xenolith boot --kernel FILE, or xenolith boot GUEST.cfg',
     options: KERNEL,
     lines: [
-      'With these go --memory (default 512M), --append, --xen (default 4.17) and --json.',
+      'With these go --memory (default 512M), --maxmem, --no-e820, --append, --json,',
+      '--xen (default 4.17) and --config GUEST.cfg.',
       'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
       'The exit status is 0 when the guest powered off, 1 when it rebooted, 3 when it',
       'crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was suspended, 7 when',

@@ -161,7 +161,7 @@ test('lists add up, options keep what looks like another option', async () => {
   )
   assert.deepEqual(
     { ...seen },
-    { config: undefined, mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' },
+    { guest: undefined, mfn: ['1=2', '3=4'], append: '--debug', vEnd: '4M', color: 'never' },
   )
 })
 

@@ -95,10 +95,8 @@ function otherRefusal(result: BootResult): string[] {
 
 /** The workaround's own refusal: a page of the tail that it gives back has become a table meanwhile. */
 function takenTail(result: BootResult): string[] {
-  const pfn = Number(result.pfn)
-  const tail = result.buffers.at(-1)
-  const isInTail = tail !== undefined && pfn >= Number(tail.end) && pfn < Number(tail.top)
-  if (result.via !== 'update_va_mapping' || result.marks.length === 0 || !isInTail) return []
+  const tail = result.buffers[tailOf(result)]
+  if (result.via !== 'update_va_mapping' || result.marks.length === 0 || tail === undefined) return []
   return [
     '',
     ...wrapped(
@@ -112,7 +110,7 @@ function takenTail(result: BootResult): string[] {
 
 function faultAccount(result: BootResult): string[] {
   const pfn = Number(result.pfn)
-  const index = result.buffers.findIndex((b) => pfn >= Number(b.end) && pfn < Number(b.top))
+  const index = tailOf(result)
   if (index === -1) return ['WHY IT DIED', `The kernel faulted at pfn ${bare(result.pfn)}.`]
   const tail = result.buffers[index]
   const inNode =
@@ -129,6 +127,11 @@ function faultAccount(result: BootResult): string[] {
     ),
     ...lateRelease(result, index),
   ]
+}
+
+/** The buffer in whose tail the page of a result lies: its place in `buffers`, or -1. */
+function tailOf({ pfn, buffers }: BootResult): number {
+  return buffers.findIndex((b) => Number(pfn) >= Number(b.end) && Number(pfn) < Number(b.top))
 }
 
 /** When the workaround would have given a tail back. */
@@ -218,18 +221,26 @@ function repairs(result: BootResult, options: BootOptions): string[] {
     if (repaired.linux === result.linux) continue
     lines.push(
       ...wrapped(
-        `The same machine booted once more with ${title} (generation ${repaired.linux}): ${outcomeWords(repaired)}`,
+        `The same machine booted once more with ${title} (generation ${repaired.linux}): ${outcomeWords(repaired, result)}`,
       ),
     )
     if (repaired.outcome === 'booted')
       return [...lines, ...difference(result, repaired), ...bootedAccount(repaired).slice(1)]
-    lines.push(...(repaired.outcome === 'fault' ? faultAccount(repaired).slice(1) : []), '')
+    if (isSameEnd(repaired, result)) lines.push(...lateRelease(repaired, tailOf(repaired)))
+    else if (repaired.outcome === 'fault') lines.push(...faultAccount(repaired).slice(1))
+    lines.push('')
   }
   return lines
 }
 
-function outcomeWords(result: BootResult): string {
+function isSameEnd(a: BootResult, b: BootResult): boolean {
+  return a.outcome === b.outcome && a.pfn === b.pfn
+}
+
+/** @param than the boot that was to be repaired */
+function outcomeWords(result: BootResult, than: BootResult): string {
   if (result.outcome === 'booted') return 'it boots.'
+  if (isSameEnd(result, than)) return 'it dies of the same page.'
   return result.outcome === 'fault'
     ? `it gets further, and faults at pfn ${bare(result.pfn)}.`
     : `refused, at pfn ${bare(result.pfn)}.`

@@ -100,7 +100,14 @@ const sweepVerb = (axes: readonly OptionSpec[]): Verb => ({
     { ...VERIFY_OPTION, explainedIn: 'explore' },
     ...KEY_OPTIONS,
     { name: 'checkpoint', kind: 'file', argument: 'FILE', help: 'save there now and then', files: true },
-    { name: 'resume', kind: 'file', argument: 'FILE', help: 'go on from a checkpoint', files: true },
+    {
+      name: 'resume',
+      explainedIn: 'explore',
+      kind: 'file',
+      argument: 'FILE',
+      help: 'go on from a checkpoint',
+      files: true,
+    },
     { name: 'out', kind: 'file', argument: 'FILE', help: 'write the results there, to merge', files: true },
     { name: 'baseline', kind: 'file', argument: 'FILE', help: 'results to compare with', files: true },
     {
