@@ -257,8 +257,53 @@ static void ports(void)
   try("in PICs", code_in_word, 0, 0x20, RAX);
 }
 
+/* The machine's map, {u32 room, u64 list}: how many entries, with room for too few, and with room for all of them. */
+static void machine_map(const char *name, u32 room, u64 list, u64 shown)
+{
+  for (u64 i = 0; i < 0x200; i++)
+    DATA[i] = 0;
+  DATA[0] = room;
+  DATA64[1] = list;
+  say(name, hypercall(MEMORY_OP, 10, POOL, 0, 0, 0));
+  put(" ");
+  put_hex(DATA[0]);
+  for (u64 i = 0; i < shown * 5; i++) {
+    put(" ");
+    put_hex(DATA[0x40 + i]);
+  }
+  end();
+}
+
+static void machine_memory(void)
+{
+  machine_map("machine map counted", 128, 0, 0);
+  machine_map("machine map", 2, POOL + 0x100, 2);
+  machine_map("machine map", 128, POOL + 0x100, 12);
+  machine_map("machine map nowhere", 128, 0xffff800000000000, 0);
+  op("current_reservation", MEMORY_OP, 3, DOMID_SELF, 0, 0, 0, 1);
+  op("maximum_reservation", MEMORY_OP, 4, DOMID_SELF, 0, 0, 0, 1);
+  op("maximum_reservation of none", MEMORY_OP, 4, 77, 0, 0, 0, 1);
+  op("memory_map", MEMORY_OP, 9, 128, 0, (u32)(POOL + 0x100), 0xffffffff, 1);
+}
+
+/* Frames of devices: the APIC's, and the range that messages of interrupts are written to. */
+static void device_frames(void)
+{
+  static const u64 frames[] = {0xfee00, 0xfee01, 0xfeeff, 0xfef00, 0xfec00, 0xfec01, 0xfd00000, 0xfcfffff, 0x10000000};
+  u64 page = POOL + 10 * PAGE;
+  for (u64 i = 0; i < sizeof frames / sizeof *frames; i++) {
+    say("map device", update_va(page, frames[i] << 12 | 0x17, UVMF_INVLPG, DOMID_SELF));
+    put(" ");
+    put_hex(frames[i]);
+    end();
+  }
+  update_va(page, p2m[(page - BASE) / PAGE] << 12 | 0x67, UVMF_INVLPG, DOMID_SELF);
+}
+
 void platform(void)
 {
+  device_frames();
+  machine_memory();
   interrupts();
   devices();
   platform_ops();

@@ -41,6 +41,8 @@ export type HostMemory = {
   readonly passedThrough?: readonly FrameRange[]
   /** Bits of a physical address that the CPU has; 46 when nothing is said. */
   readonly addressBits?: number
+  /** Frames below the last address that are the CPU's own links to others, HyperTransport: nobody maps them. */
+  readonly cpuLinks?: FrameRange
   /**
    * RAM that Xen keeps for its own frames: what it shares with guests, and its tables. Guests of 2011 look up the pfn of
    * shared_info, so it has to be where the M2P has an entry. Left out, these frames lie far behind RAM.
@@ -49,9 +51,6 @@ export type HostMemory = {
   /** What there is besides memory and CPUs, for a dom0; left out, there is nothing, and no ports answer. */
   readonly board?: BoardOptions
 }
-
-/** The frame of the local APIC's registers, at the beginning of the window that interrupt messages are written to. */
-const LAPIC_FRAME = 0xfee00
 
 /** The type word of a frame that is not checked before stores and can never change its type: one permanent reference. */
 const WRITABLE_FOR_EVER = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
@@ -291,19 +290,6 @@ export abstract class Hypervisor implements Host {
     }
     this.heap.takeFrame(place)
     return place
-  }
-
-  /**
-   * Whether a domain may map a device's frame. dom0 may, but for the pages of the local APIC and of interrupt messages,
-   * and in newer versions no further than the CPU's addresses reach.
-   */
-  mayMapDevice(domain: Domain, mfn: number): boolean {
-    if (!domain.privileged) {
-      return (this.host.passedThrough ?? []).some((range) => mfn >= range.start && mfn < range.end)
-    }
-    const { deniedLapicPages, deniesUnaddressable } = this.version.rules
-    if (mfn >= LAPIC_FRAME && mfn < LAPIC_FRAME + deniedLapicPages) return false
-    return !deniesUnaddressable || mfn < 2 ** ((this.host.addressBits ?? 46) - 12)
   }
 
   // ---- what is made of the rules: xen.ts ----

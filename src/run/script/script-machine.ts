@@ -13,6 +13,8 @@ import {
   PROBE_PAGES,
   PROBE_PFNS,
 } from '../../toolstack/layouts/probe.ts'
+import { deniedMmio, hostMapForDom0 } from '../../toolstack/machine-map.ts'
+import type { E820Entry } from '../../xen/abi.ts'
 import type { Hypervisor, XenFrames } from '../../xen/hypervisor.ts'
 import { holesOf, withHoles } from '../../xen/versions/holes.ts'
 import { xenVersion } from '../../xen/versions/index.ts'
@@ -46,10 +48,22 @@ const XEN_FRAMES = {
   XDIRL3: 0xfc87,
   SHINFO: 0xfc99,
 }
+/** What its firmware says of it, bytes. */
+const FIRMWARE_MAP: readonly E820Entry[] = [
+  { start: 0, end: 0x9_fc00, type: 'usable' },
+  { start: 0x9_fc00, end: 0xa_0000, type: 'reserved' },
+  { start: 0xf_0000, end: 0x10_0000, type: 'reserved' },
+  { start: 0x10_0000, end: 0xffe_0000, type: 'usable' },
+  { start: 0xffe_0000, end: 0x1000_0000, type: 'reserved' },
+  { start: 0xfffc_0000, end: 0x1_0000_0000, type: 'reserved' },
+  { start: 0xfd_0000_0000, end: 0x100_0000_0000, type: 'reserved' },
+]
+/** The last 12 GiB below 1 TiB, frames. */
+const CPU_LINKS = { start: 0xfd0_0000, end: 0x1000_0000 } as const
 /** What else it has that dom0 may ask about; its clock is not looked at. */
 const BOARD = { wallClock: 0, hasAcpi: true, hasIoApic: true } as const
 /** What the domains may come to have, in pages: dom0 what it likes, a domU 64 MiB. */
-const MOST_PAGES = { dom0: 2 ** 31, domU: (64 * 2 ** 20) / PAGE } as const
+const MOST_PAGES = { dom0: 2 ** 32 - 1, domU: (64 * 2 ** 20) / PAGE } as const
 
 type ProbeDomain = 'dom0' | 'domU'
 
@@ -127,8 +141,9 @@ function dom0Tables(scriptBytes: number): number {
 /** Xen on the machine of the recordings, without domains. */
 function machineOf({ xen: profile, holes }: ScriptMachineOptions, frames: XenFrames): Hypervisor {
   memory ??= new Memory(96 * 2 ** 20)
-  const host = { ram: RAM, map: [], addressBits: 40, board: BOARD }
   const version = xenVersion(profile)
+  const map = hostMapForDom0(FIRMWARE_MAP, deniedMmio(version.rules.deniedLapicPages))
+  const host = { ram: RAM, map, addressBits: 40, cpuLinks: CPU_LINKS, board: BOARD }
   const xen = new Xen(withHoles(version, holesOf(version, holes)), host, memory, frames)
   // Scripts find out what a forgotten flush does: their TLB is a CPU's.
   xen.coherentTlb = false

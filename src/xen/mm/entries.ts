@@ -26,6 +26,7 @@ import {
   TYPE_VALIDATED,
 } from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
+import { mayMapDevice } from '../frames/device-frames.ts'
 import {
   cacheAttributesOf,
   linearCountOf,
@@ -175,7 +176,7 @@ function getDeviceFromL1e(
   const asking = pageOwner === xen.domIo ? tableOwner : pageOwner
   // A frame of all ones is how guests write "no frame": no line for it.
   if (mfn === NO_FRAME) return refuse(xen, 'noFrame', { mfn })
-  if (!xen.mayMapDevice(asking, mfn)) return refuse(xen, 'mmioDenied', { pg_owner: asking.id, mfn })
+  if (!mayMapDevice(xen, asking, mfn)) return refuse(xen, 'mmioDenied', { pg_owner: asking.id, mfn })
   if (!xen.version.rules.mmioUncached) return 0
   let flips = 0
   if (isReadOnlyDevice(mfn) && (lo & RW) !== 0) {

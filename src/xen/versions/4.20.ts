@@ -8,6 +8,7 @@ export const xen420: XenVersion = {
   name: '4.20',
   standsFrom: [4, 18],
   banner: 'Xen-4.20.4  x86_64  debug=y  Not tainted',
+  rules: { ...xen417.rules, deniedLapicPages: 1 },
   errnos: { ...xen417.errnos, flushCacheGlobal: EACCES, vcpuInfoType: EACCES, vcpuInfoTwice: EBUSY },
   abi: {
     ...xen417.abi,

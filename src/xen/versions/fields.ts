@@ -25,7 +25,7 @@ export const FIELD_TEXTS: FieldTexts = {
     tracksCacheAttributes: 'a frame keeps the cache attributes of its last mapping',
     marksNonCoherent: 'write combining marks a frame',
     deniedLapicPages: 'pages at the local APIC that nobody may map',
-    deniesUnaddressable: "dom0 maps nothing beyond the CPU's addresses",
+    deniesUnaddressable: "dom0 maps nothing beyond the CPU's addresses, nor its links",
     failedPromotionKeepsType: 'a table that fails beyond slot 0 keeps its type',
     m2pOnPromotion: 'an L4 maps the M2P before it is a root',
     xenSlotsNx: "Xen's slots of an L4 are not executable",

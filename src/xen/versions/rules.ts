@@ -41,11 +41,14 @@ export type Rules = {
   /** A writable mapping with write combining marks its frame, whose cache may then differ from memory: XSA-402 (2022). */
   readonly marksNonCoherent: boolean
   /**
-   * Pages at the local APIC's address that no domain may map: its own, or the whole window of interrupt messages (between 4.1
-   * and 4.17, as real boots show). construct_dom0(), dom0_setup_permissions().
+   * Pages at the local APIC's address that no domain may map: its own, or the whole window of interrupt messages (from between
+   * 4.1 and 4.14 to 4.17, as real boots show, and no more on 4.20). construct_dom0(), dom0_setup_permissions().
    */
   readonly deniedLapicPages: 1 | 256
-  /** dom0 may map no device beyond the addresses that the CPU has: dom0_setup_permissions() (between 4.1 and 4.14). */
+  /**
+   * dom0 may map no device beyond the addresses that the CPU has, nor in the range of its links: dom0_setup_permissions()
+   * (between 4.1 and 4.14).
+   */
   readonly deniesUnaddressable: boolean
 
   // ---- Whole tables: mm/tables.ts, mm/frame-type.ts, mm/linear-map.ts ----
