@@ -16,6 +16,7 @@ import {
   TYPE_VALIDATED,
 } from '../../../machine/frames.ts'
 import { type Domain, eoiFrames } from '../../../xen/domain.ts'
+import { mayMapDevice } from '../../../xen/frames/device-frames.ts'
 import type { Hypervisor } from '../../../xen/hypervisor.ts'
 import { checkDescriptorPage } from '../../../xen/mm/descriptors.ts'
 import { badFlags } from '../../../xen/mm/entries.ts'
@@ -163,7 +164,7 @@ function isOfDomain({ memory }: Hypervisor, domain: Domain, first: number, count
 function isDevice(xen: Hypervisor, domain: Domain, mfn: number): boolean {
   const record = xen.memory.record(mfn)
   const isIo = record === -1 || (xen.memory.u32[record + OWNER_WORD] & OWNER_MASK) === OWNER_IO
-  return isIo && xen.mayMapDevice(domain, mfn)
+  return isIo && mayMapDevice(xen, domain, mfn)
 }
 
 /** Slots 256 to 271 are as Xen writes them, with or without the M2P. */
