@@ -70,7 +70,7 @@ function contiguous(xen: Hypervisor, count: number, align: number): number {
   return mfn
 }
 
-/** Chunks of 2^n frames, each at most as large as the one before: alloc_chunk(). */
+/** Chunks of 2^n frames, each at most as large as the one before: alloc_chunk(). Throws BadInput where there are too few. */
 function chunks(xen: Hypervisor, wanted: number): FrameRange[] {
   const taken: FrameRange[] = []
   let order = MAX_ORDER
@@ -80,15 +80,7 @@ function chunks(xen: Hypervisor, wanted: number): FrameRange[] {
     if (start !== -1) {
       taken.push({ start, end: start + 2 ** order })
       left -= 2 ** order
-    } else if (order-- === 0) return [...taken, ...leftOver(xen, left)]
+    } else if (order-- === 0) throw new BadInput(`the machine has ${left} frames of RAM too few for dom0`)
   }
   return taken
-}
-
-/** The first MiB, which real Xen keeps, and which maps count as RAM. */
-function leftOver(xen: Hypervisor, count: number): readonly FrameRange[] {
-  const ranges = xen.heap.takeBottom(count)
-  const found = ranges.reduce((sum, { start, end }) => sum + end - start, 0)
-  if (found < count) throw new BadInput(`the machine has ${count - found} frames of RAM too few for dom0`)
-  return ranges
 }

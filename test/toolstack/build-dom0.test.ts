@@ -249,6 +249,8 @@ test('what does not fit is said', () => {
       machineOf(options, { memory, dom0 })
   wrong(/4 MiB of memory are too little: dom0 needs 8 MiB/, of({ room: 0x280_000 }, 0x400))
   wrong(/too large for the machine/, of({}, 0x90000))
+  // The first MiB is RAM, and Xen's.
+  wrong(/the machine has \d+ frames of RAM too few for dom0/, of({}, 0x7fe80))
   wrong(/cannot be dom0/, of({ notes: { 17: word(1n) } }, 0x4000))
   wrong(/where addresses are Xen's/, of({ notes: { 15: word(0xffff_8000_0000_0000n) } }, 0x4000))
   wrong(/where addresses are used twice/, of({ notes: { 15: word(BASE - 0x1000n) } }, 0x70000))

@@ -10,6 +10,7 @@ import { recountMachine } from '../../../src/run/check/recount.ts'
 import { type KernelOptions, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { findMap } from '../../../src/run/maps/maps.ts'
 import { E820, EVTCHNOP, MEMORY_OP, SCHED_OP, VIRQ } from '../../../src/xen/abi.ts'
+import { forge, type Taken, takeApart } from '../../tools/forged-snapshot.ts'
 import { delay, kernelOf, type TinyOptions, word } from '../../tools/tiny-kernel.ts'
 import { xenolith } from '../../tools/tools.ts'
 
@@ -160,6 +161,53 @@ test('a snapshot of dom0 goes on where it was, the same to the instruction', () 
   assert.equal(again.runToEnd(), end)
   const [a, b] = [whole.result(), again.result()]
   assert.deepEqual([a.instructions, a.nanoseconds, a.console], [b.instructions, b.nanoseconds, b.console])
+})
+
+test('a snapshot of dom0 that cannot be is refused in a line', () => {
+  const run = runOf(delay(50_000) + ECHO, { notes: { 15: word(0x80_0000_0000n) } })
+  run.step(30_000)
+  const good = run.snapshot()
+  const lie = (change: (head: Taken['head']) => void): string => {
+    const taken = takeApart(good)
+    change(taken.head)
+    try {
+      new KernelRun({ restore: { name: 's', bytes: forge(taken) } })
+      return 'restored'
+    } catch (error) {
+      assert.ok(error instanceof BadInput, String(error))
+      return error.message
+    }
+  }
+  assert.equal(
+    lie(() => {}),
+    'restored',
+  )
+  const dom0 = (head: Taken['head']) =>
+    head.dom0 as { entries: { start: number; end: number; type: string }[] }
+  assert.match(
+    lie((head) => {
+      head.dom0 = null
+    }),
+    /^s: /,
+  )
+  assert.match(
+    lie((head) => dom0(head).entries.push({ start: 0x20_0000, end: 0x30_0000, type: 'reserved' })),
+    /overlaps/,
+  )
+  assert.match(
+    lie((head) => {
+      for (const entry of dom0(head).entries) if (entry.start === 0x10_0000) entry.end = 0x100_0000
+    }),
+    /^s: the snapshot cannot be: /,
+  )
+  // Free memory that is a hole of the machine.
+  assert.match(
+    lie((head) => {
+      const { ranges } = (head.hypervisor as { heap: { ranges: { start: number; end: number }[] } }).heap
+      ranges.push({ start: 0xfd000, end: 0xfd010 })
+    }),
+    /its free memory is none/,
+  )
 })
 
 /** Makes calls of two arguments, each with its structure, and writes the results as quad words behind its code. */
