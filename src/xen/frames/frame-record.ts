@@ -107,10 +107,14 @@ export function fillRecords(
   owner: number,
 ): void {
   const words = xen.memory.i32
+  // As integers once, not at each store: words above 2^31 are numbers on the heap.
+  const t = type | 0
+  const r = refs | 0
+  const o = owner | 0
   const end = first + count * RECORD_WORDS
   for (let record = first; record < end; record += RECORD_WORDS) {
-    words[record] = type
-    words[record + REFS_WORD] = refs
-    words[record + OWNER_WORD] = owner
+    words[record] = t
+    words[record + REFS_WORD] = r
+    words[record + OWNER_WORD] = o
   }
 }
