@@ -144,6 +144,24 @@ test('a p2m gives what was put into it', () => {
   assert.throws(() => p2m.forEachRun(6, 3, () => {}), /no frame for pfn 0x8/)
 })
 
+test('frames may go down as pfns go up', () => {
+  const p2m = new P2m([
+    { pfn: 0, mfn: 10, count: 2, step: 1 },
+    { pfn: 2, mfn: 29, count: 5, step: -1 },
+  ])
+  assert.deepEqual([p2m.get(1), p2m.get(2), p2m.get(6)], [11, 29, 25])
+  assert.deepEqual([p2m.pfnOf(25), p2m.pfnOf(29), p2m.pfnOf(24), p2m.pfnOf(30)], [6, 2, -1, -1])
+  p2m.set(4, 99)
+  const seen: number[][] = []
+  p2m.forEachRun(1, 6, (...run) => seen.push(run))
+  assert.deepEqual(seen, [
+    [1, 11, 1, 1],
+    [2, 29, 2, -1],
+    [4, 99, 1, 1],
+    [5, 26, 2, -1],
+  ])
+})
+
 test('what does not fit is said', () => {
   const ram = [{ start: 0x100, end: 0x800 }]
   const xen = new Xen(xenVersion('4.17'), { ram, map: [], passedThrough: [] }, new Memory(64 << 20))
