@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { main } from '../../src/cli/main.ts'
 import { HOSTILE, HOSTILE_CHARACTERS, HOSTILE_SEQUENCES, unsafeIn } from '../tools/hostile-text.ts'
 import { listeningIo } from '../tools/listening-io.ts'
-import { sampled } from '../tools/sample.ts'
+import { firstOf, sampled } from '../tools/sample.ts'
 import { kernelOf, speaking } from '../tools/tiny-kernel.ts'
 import { root, xenolith } from '../tools/tools.ts'
 
@@ -138,7 +138,7 @@ test('boot: a map, and whatever cannot be an option', async () => {
     }
     await harmless(words[verb as keyof typeof words], [0, 1, 2])
   }
-  for (const option of [
+  const options = [
     'map',
     'memory',
     'linux',
@@ -151,7 +151,8 @@ test('boot: a map, and whatever cannot be an option', async () => {
     'ramdisk',
     'restore',
     'expect',
-  ])
+  ]
+  for (const option of firstOf(options, 4))
     for (const text of [NAME, '\x1b[2J', '\u202e']) await harmless(['boot', `--${option}`, text], [2])
   for (const word of [NAME, `--${NAME}`, `-${NAME}`]) {
     await harmless([word], [2])
@@ -174,7 +175,6 @@ test('boot: a configuration, and a guest that knows every code', async () => {
   const out = await harmless(['boot', '--kernel', kernel, '--memory', '64M', '--batch', '--name', 'odd'])
   assert.match(out, /^green \\x00-\\x01-\\x07/m)
   await harmless(['boot', '--kernel', kernel, '--memory', '64M', '--json'])
-  await harmless(['boot', config, '--batch'])
   const report = join(folder, 'report.xml')
   await harmless(['boot', config, '--batch', '--junit', report])
   assertMarkup(readFileSync(report, 'utf8'))

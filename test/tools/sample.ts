@@ -16,6 +16,11 @@ export function sampled<T>(all: readonly T[], of: number): readonly T[] {
   return all.filter(() => random(of) === 0)
 }
 
+/** The first ones of what is judged, in an order in which these say most. */
+export function firstOf<T>(all: readonly T[], few: number): readonly T[] {
+  return IN_FULL ? all : all.slice(0, few)
+}
+
 /** How many random cases are made: all of them, or the first ones. */
 export function howMany({ all, few }: { readonly all: number; readonly few: number }): number {
   return IN_FULL ? all : few
