@@ -24,6 +24,9 @@ function namesOf(table: Readonly<Record<string, number>>): Names {
   return (n) => names.get(n) ?? String(n)
 }
 
+/** Commands of the other ABI of event channels, FIFO, which the machine does not have: Xen's public/event_channel.h. */
+const FIFO = { init_control: 11, expand_array: 12, set_priority: 13 } as const
+
 /** Words for the numbers of the interface, by their tables in abi.ts; a number that is in none is its own word. */
 export const WORDS = {
   hypercall: namesOf(HYPERCALL),
@@ -35,8 +38,8 @@ export const WORDS = {
   vcpu: namesOf(VCPUOP),
   sched: namesOf(SCHED_OP),
   callback: namesOf(CALLBACK),
-  port: namesOf(EVTCHNOP),
-  virq: namesOf(VIRQ),
+  port: namesOf({ ...EVTCHNOP, ...FIFO }),
+  virq: namesOf({ ...VIRQ, ARCH_0: 16 }),
   physdev: namesOf(PHYSDEV_OP),
   platform: namesOf(XENPF),
   grant: namesOf(GNTTABOP),

@@ -1,5 +1,6 @@
 import type { SymbolTable } from '../../src/guest/symbols/symbol-table.ts'
 import { alignRuns, type Difference, differenceOf, type Pair } from './align.ts'
+import { kindOf, UNEXPLAINED } from './explained.ts'
 import type { MadeCall } from './roles.ts'
 import { type Run, runsOf } from './runs.ts'
 
@@ -12,6 +13,8 @@ export type Comparison = {
   readonly facing: { readonly ours: number; readonly xens: number }
   readonly all: { readonly ours: number; readonly xens: number }
   readonly differences: Readonly<Record<Difference, number>>
+  /** How many runs differ, by the kind of difference: those of explained.ts, and `UNEXPLAINED`. */
+  readonly kinds: ReadonlyMap<string, number>
 }
 
 /** Compare the hypercalls of one kernel on two machines. */
@@ -28,15 +31,18 @@ export function compareCalls(
     xens: there.moments.get(role) ?? null,
   }))
   const differences = { 'missing here': 0, 'extra here': 0, 'another number': 0, 'another result': 0 }
+  const kinds = new Map<string, number>()
   const facing = { ours: 0, xens: 0 }
   for (const pair of pairs) {
     const difference = differenceOf(pair)
     if (difference !== null) differences[difference]++
+    const kind = kindOf(pair)
+    if (kind !== null) kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
     if (pair.ours === null || pair.xens === null) continue
     facing.ours += pair.ours.calls
     facing.xens += pair.xens.calls
   }
-  return { pairs, moments, facing, all: { ours: ours.length, xens: xens.length }, differences }
+  return { pairs, moments, facing, all: { ours: ours.length, xens: xens.length }, differences, kinds }
 }
 
 const COLUMN = 12
@@ -50,7 +56,7 @@ const MARKS: Readonly<Record<Difference, string>> = {
 
 /** Lines for people: both sequences, or of them what differs, those of the moment as counts, and the sums. */
 export function reportLines(comparison: Comparison, showsAll: boolean): string[] {
-  const { pairs, moments, facing, all, differences } = comparison
+  const { pairs, moments, facing, all, differences, kinds } = comparison
   const shown = showsAll ? pairs : pairs.filter((pair) => differenceOf(pair) !== null)
   return [
     `  ${'here'.padStart(COLUMN)} ${'real Xen'.padStart(COLUMN)}`,
@@ -61,6 +67,8 @@ export function reportLines(comparison: Comparison, showsAll: boolean): string[]
     Object.entries(differences)
       .map(([kind, count]) => `${kind}: ${count}`)
       .join(', '),
+    `${pairs.length} runs, of which differ:`,
+    ...[...kinds].map(([kind, count]) => `${String(count).padStart(COLUMN)} ${kind}`),
   ]
 }
 
@@ -69,7 +77,8 @@ function pairLine(pair: Pair): string {
   const mark = difference === null ? ' ' : MARKS[difference]
   const results =
     difference === 'another result' ? ` | ${resultsOf(pair.ours)} | ${resultsOf(pair.xens)}` : ''
-  return `${mark} ${columns(pair)} ${roleOfPair(pair)}${results}`
+  const why = kindOf(pair) === UNEXPLAINED ? ` (${UNEXPLAINED})` : ''
+  return `${mark} ${columns(pair)} ${roleOfPair(pair)}${results}${why}`
 }
 
 function roleOfPair({ ours, xens }: Pair): string {

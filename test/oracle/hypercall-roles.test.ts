@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alignRuns, differenceOf } from '../../oracle/hypercalls/align.ts'
 import { CallLog } from '../../oracle/hypercalls/call-log.ts'
+import { UNEXPLAINED } from '../../oracle/hypercalls/explained.ts'
 import { compareCalls, reportLines } from '../../oracle/hypercalls/report.ts'
 import { type MadeCall, placeOf, roleOf, structureOf } from '../../oracle/hypercalls/roles.ts'
 import { runsOf } from '../../oracle/hypercalls/runs.ts'
@@ -127,19 +128,36 @@ test('sequences are put beside each other by runs, those of the moment apart', (
     comparison.moments.map(({ ours: o, xens: x }) => [o?.calls, x?.calls]),
     [[1, 2]],
   )
+  assert.deepEqual([...comparison.kinds], [[UNEXPLAINED, 3]])
   const lines = reportLines(comparison, false)
   assert.ok(
-    lines.some((line) => /^- +- +1 vm_assist enable writable_pagetables$/.test(line)),
+    lines.some((line) => /^- +- +1 vm_assist enable writable_pagetables \(unexplained\)$/.test(line)),
     lines.join('\n'),
   )
   assert.ok(
-    lines.some((line) => /^! .*mmu_update NORMAL_PT_UPDATE \| 0 \| -22$/.test(line)),
+    lines.some((line) => /^! .*mmu_update NORMAL_PT_UPDATE \| 0 \| -22 \(unexplained\)$/.test(line)),
     lines.join('\n'),
   )
   assert.ok(
-    lines.some((line) => /^# +1 +2 mmuext_op PIN_L1_TABLE$/.test(line)),
+    lines.some((line) => /^# +1 +2 mmuext_op PIN_L1_TABLE \(unexplained\)$/.test(line)),
     lines.join('\n'),
   )
+})
+
+test('a difference of a kind that is known is explained, and no other result is but those of the FIFO', () => {
+  const channel = (cmd: number, rc: number): MadeCall =>
+    call(HYPERCALL.event_channel_op, [BigInt(cmd), 0x1000n], [0, 0], rc)
+  const kinds = (ours: MadeCall[], xens: MadeCall[]): [string, number][] => [
+    ...compareCalls(ours, xens, symbols).kinds,
+  ]
+  assert.deepEqual(kinds([channel(11, -38)], [channel(11, 0), channel(12, 0)]), [
+    ['no FIFO of event channels', 2],
+  ])
+  assert.deepEqual(kinds([channel(6, -38)], [channel(6, 0)]), [[UNEXPLAINED, 1]])
+  assert.deepEqual(kinds([update(1), pin], [pin]), [
+    ['other firmware and devices are mapped, or at another moment', 1],
+  ])
+  assert.deepEqual(kinds([pin], [pin]), [])
 })
 
 test('no two sequences can be put beside each other with more that face', () => {
