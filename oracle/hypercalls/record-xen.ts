@@ -23,7 +23,10 @@ export type Dom0Files = {
 /** Hypercalls of a kernel up to its first process, and the lines of Xen's console. */
 export type Recorded = { readonly calls: readonly MadeCall[]; readonly log: string }
 
-/** A PC of 1 GiB, whose clock counts instructions: the same run each time. */
+/**
+ * A PC of 1 GiB. Its clock counts instructions, so that it stands still while the machine is looked at; with `sleep=off` each stop would
+ * move it on to the next timer.
+ */
 const MACHINE = '-accel tcg -cpu qemu64 -m 1024 -nodefaults -display none -no-reboot -icount shift=0'
 const CONNECT_TRIES = 200
 const CONNECT_MS = 50
