@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { endWithProcess } from './running.ts'
 import type { Tools } from './tools.ts'
 
 export type BootOptions = {
@@ -52,29 +53,6 @@ const ENDS: readonly (readonly [RegExp, BootEnd])[] = [
   [/Panic on CPU|Xen BUG at|Assertion '.*' failed/, 'panic'],
 ]
 
-/** What stops each emulator that runs, and its folder: none may outlive this process. */
-const running = new Map<() => void, string>()
-let isWatching = false
-
-function watchForSignals(): void {
-  if (isWatching) return
-  isWatching = true
-  const clean = (): void => {
-    for (const [stop, folder] of running) {
-      stop()
-      rmSync(folder, { recursive: true, force: true })
-    }
-    running.clear()
-  }
-  process.on('exit', clean)
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      clean()
-      process.kill(process.pid, signal)
-    })
-  }
-}
-
 /** Boot real Xen under QEMU with the probe as dom0, and a script for it or for the domU that it builds. */
 export function bootXen(tools: Tools, script: string, options: BootOptions): Promise<Booted> {
   // A file in memory takes QEMU's single bytes best.
@@ -92,8 +70,7 @@ export function bootXen(tools: Tools, script: string, options: BootOptions): Pro
   const started = performance.now()
   const qemu = spawn(tools.qemu, args, { stdio: 'ignore' })
   const stop = (): void => void qemu.kill('SIGKILL')
-  running.set(stop, folder)
-  watchForSignals()
+  const isOver = endWithProcess(stop, folder)
   const file = openSync(console, 'r')
   const reader = new LineReader(file)
   const lines: string[] = []
@@ -117,7 +94,7 @@ export function bootXen(tools: Tools, script: string, options: BootOptions): Pro
     const timer = setInterval(poll, POLL_MS)
     const finish = (): void => {
       clearInterval(timer)
-      running.delete(stop)
+      isOver()
       closeSync(file)
       rmSync(folder, { recursive: true })
     }

@@ -3,6 +3,9 @@ import { basename, join } from 'node:path'
 import { BadInput } from '../src/bits/bad-input.ts'
 import type { Recording } from '../src/run/script/script.ts'
 import { RANDOM_PROFILES, type RandomProfile, randomScript } from '../src/script/random-script.ts'
+import { UNEXPLAINED } from './hypercalls/explained.ts'
+import { compareHypercalls } from './hypercalls/main.ts'
+import { reportLines } from './hypercalls/report.ts'
 import { checkScript, judge, type Verdict } from './judge.ts'
 import { type OracleOptions, readOptions, USAGE } from './options.ts'
 import { shrinkLines } from './shrink.ts'
@@ -23,12 +26,20 @@ const debug = process.argv.includes('--debug')
 try {
   const options = readOptions(process.argv.slice(2))
   if (options.help) console.log(USAGE)
+  else if (options.hypercalls) process.exitCode = await showHypercalls(options)
   else process.exitCode = await runAll(options)
 } catch (error) {
   if (debug) throw error
   const message = error instanceof Error ? error.message : String(error)
   console.error(`oracle: ${error instanceof BadInput ? message : `${message} (--debug shows where)`}`)
   process.exitCode = 2
+}
+
+/** How a kernel's hypercalls differ. 1 when there is a difference that docs/agreement.md does not explain. */
+async function showHypercalls({ xen, all }: OracleOptions): Promise<number> {
+  const comparison = await compareHypercalls(xen, (line) => console.error(line))
+  for (const line of reportLines(comparison, all)) console.log(line)
+  return comparison.kinds.has(UNEXPLAINED) ? 1 : 0
 }
 
 async function runAll(options: OracleOptions): Promise<number> {

@@ -6,8 +6,9 @@ import { DEFAULT_PACKAGED_XEN, PACKAGED_XENS, type PackagedXen } from './tools.t
 export const USAGE = `usage: npm run oracle -- [options] SCRIPT...
        npm run oracle -- [options] --random SEED...
        npm run oracle -- [options] --fresh OPERATIONS
+       npm run oracle -- [--xen VERSION] --hypercalls [--all]
 
-Runs scripts of hypercalls on real Xen under emulation and on the machine, and prints what differs.
+Runs scripts of hypercalls on real Xen under emulation and on the machine, or a kernel, and prints what differs.
 
   --random SEED     a random script; a number, or a range as in 1..20; may be repeated
   --fresh NUMBER    random scripts of seeds from the clock, in both domains and all profiles, of that many operations
@@ -21,6 +22,8 @@ Runs scripts of hypercalls on real Xen under emulation and on the machine, and p
   --record DIR      write the recordings, which npm run agree reads
   --raw             print real Xen's console
   --json            print real Xen's transcript, one object a line
+  --hypercalls      Debian's kernel as dom0 on both: its hypercalls up to the first process, and what differs
+  --all             of these all, and not only what differs
   --debug           print a stack trace when the oracle itself fails
 
 Exit status: 0 they agree, 1 they differ, 2 bad input or a missing tool.`
@@ -38,6 +41,8 @@ const OPTIONS = {
   record: { type: 'string' },
   raw: { type: 'boolean' },
   json: { type: 'boolean' },
+  hypercalls: { type: 'boolean' },
+  all: { type: 'boolean' },
   debug: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -57,6 +62,9 @@ export type OracleOptions = {
   readonly record: string | null
   readonly raw: boolean
   readonly json: boolean
+  /** Compare the hypercalls of a kernel's boot instead, and print all of them. */
+  readonly hypercalls: boolean
+  readonly all: boolean
   readonly help: boolean
 }
 
@@ -68,7 +76,12 @@ export function readOptions(words: readonly string[]): OracleOptions {
   const { values, positionals } = parsed(words)
   const fresh = values.fresh === undefined ? 0 : whole('--fresh', values.fresh, 1, 10 ** 9)
   const seeds = (values.random ?? []).flatMap(seedsOf)
-  if (values.help !== true && positionals.length + seeds.length + fresh === 0) {
+  const hypercalls = values.hypercalls === true
+  const asked = positionals.length + seeds.length + fresh
+  if (hypercalls && asked > 0)
+    throw new BadInput('--hypercalls takes no script; it boots a kernel: keep one of them')
+  if (values.all === true && !hypercalls) throw new BadInput('--all goes with --hypercalls')
+  if (values.help !== true && !hypercalls && asked === 0) {
     throw new BadInput('which script? npm run oracle -- SCRIPT..., or --random SEED; --help says more')
   }
   if (values.seed !== undefined && fresh === 0) throw new BadInput('--seed goes with --fresh; see --random')
@@ -86,6 +99,8 @@ export function readOptions(words: readonly string[]): OracleOptions {
     record: values.record ?? null,
     raw: values.raw === true,
     json: values.json === true,
+    hypercalls,
+    all: values.all === true,
     help: values.help === true,
   }
 }

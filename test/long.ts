@@ -56,6 +56,12 @@ const PARTS: readonly Part[] = [
     ),
   })),
   {
+    name: 'hypercalls',
+    shows:
+      'the hypercalls of a kernel as dom0 on real Xen and here: what differs is of the kinds that docs/agreement.md tells of',
+    command: npmRun('oracle', '--hypercalls'),
+  },
+  {
     name: 'kernels',
     shows: "each of Debian's kernels on each version of Xen",
     command: ['npm', 'test', '--', 'kernels'],

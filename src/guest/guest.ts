@@ -45,6 +45,8 @@ export class Guest {
   private readonly call: Call
   private readonly pv: PvVcpu
   private readonly vcpu: Vcpu
+  /** Called before every hypercall, while the registers hold what the guest asks for; null where nobody looks. */
+  beforeHypercall: (() => void) | null = null
   /** Called after every hypercall; the guest stops when it says so. */
   afterHypercall: () => boolean = () => true
   /** Called whenever the core has come back, to say how far it is. */
@@ -227,6 +229,7 @@ export class Guest {
   private handle(exit: Exit): boolean {
     switch (exit.reason) {
       case 'syscall':
+        if (this.vcpu.kernelMode) this.beforeHypercall?.()
         this.trapping(() => this.xen.hypercall(this.vcpu))
         return this.afterHypercall()
       case 'exception':

@@ -265,10 +265,14 @@ export abstract class Hypervisor implements Host {
     return this.owners.find((d) => d !== undefined && d.id === id && d.owner >= OWNER_FIRST_DOMAIN)
   }
 
-  /** The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages(). */
-  takeExtent(order: number): number {
-    if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order)
-    return this.heap.take()
+  /**
+   * The first of 2^order free frames in a row, out of the heap, or -1: alloc_domheap_pages().
+   *
+   * @param below one past the last frame that it may have
+   */
+  takeExtent(order: number, below = Infinity): number {
+    if (order > 0) return this.heap.takeTop(2 ** order, 2 ** order, below)
+    return below === Infinity ? this.heap.take() : this.heap.takeBelow(below)
   }
 
   /** A frame of Xen's own for `owner`, shared writable for ever: shared_info and the like. */

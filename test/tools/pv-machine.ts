@@ -157,19 +157,23 @@ export class PvMachine {
     return this.call(HYPERCALL.set_gdt, this.va(ARGUMENT_PAGE), entries)
   }
 
-  /** A memory operation on a list of one frame: how many were done, and what the list says then. */
-  reserve(command: number, frame: number): { rc: number; frame: number } {
+  /**
+   * A memory operation on a list of one frame: how many were done, and what the list says then.
+   *
+   * @param bits that the address of a new frame may have, 0 for any
+   */
+  reserve(command: number, frame: number, bits = 0): { rc: number; frame: number } {
     this.setSlots(LIST_PAGE, [frame])
-    this.setSlots(ARGUMENT_PAGE, [this.va(LIST_PAGE), 1, 0, SELF])
+    this.setSlots(ARGUMENT_PAGE, [this.va(LIST_PAGE), 1, BigInt(bits) << 32n, SELF])
     const rc = this.call(HYPERCALL.memory_op, command, this.va(ARGUMENT_PAGE))
     return { rc, frame: Number(this.slot(LIST_PAGE, 0)) }
   }
 
-  /** Exchange a frame for one that is to be a page of the guest. */
-  exchange(mfn: number, pfn: number): { rc: number; done: number; mfn: number } {
+  /** Exchange a frame for one that is to be a page of the guest, and whose address has no more than so many bits; 0 for any. */
+  exchange(mfn: number, pfn: number, bits = 0): { rc: number; done: number; mfn: number } {
     const list = this.va(LIST_PAGE)
     this.setSlots(LIST_PAGE, [mfn, pfn])
-    this.setSlots(ARGUMENT_PAGE, [list, 1, 0, SELF, list + 8n, 1, 0, SELF, 0])
+    this.setSlots(ARGUMENT_PAGE, [list, 1, 0, SELF, list + 8n, 1, BigInt(bits) << 32n, SELF, 0])
     const rc = this.call(HYPERCALL.memory_op, MEMORY_OP.exchange, this.va(ARGUMENT_PAGE))
     return { rc, done: Number(this.slot(ARGUMENT_PAGE, 8)), mfn: Number(this.slot(LIST_PAGE, 1)) }
   }

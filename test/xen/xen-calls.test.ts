@@ -180,6 +180,25 @@ test('only a frame that nobody uses can be exchanged', () => {
   assert.equal(guest.domain.totPages, pages)
 })
 
+test('a new frame has an address of no more bits than its guest has asked for', () => {
+  const guest = dom0()
+  guest.map(0x200, 0)
+  let given = guest.mfn(0x200)
+  const seen = { none: 0, some: 0 }
+  for (let bits = 12; bits <= 40; bits++) {
+    const populated = guest.reserve(MEMORY_OP.populate_physmap, 0x3000 + bits, bits)
+    const { rc, mfn } = guest.exchange(given, 0x200, bits)
+    assert.equal(rc, populated.rc === 1 ? 0 : -12, `${bits} bits`)
+    seen[rc === 0 ? 'some' : 'none']++
+    if (rc !== 0) continue
+    given = mfn
+    assert.ok(Math.max(mfn, populated.frame) < 2 ** (bits - 12), `${bits} bits: ${mfn.toString(16)}`)
+    assert.equal(guest.counts(mfn), '8000000000000001/0000000000000000')
+  }
+  // The first MiB is Xen's own.
+  assert.ok(seen.none >= 8 && seen.some > 0, JSON.stringify(seen))
+})
+
 test('pages are cleared and copied only where they can be writable', () => {
   const guest = dom0()
   guest.setSlot(0x200, 5, 0x55n)

@@ -33,6 +33,12 @@ export class SymbolTable {
     return { name: this.names[low - 1], offset: va - start, bytes: end - start }
   }
 
+  /** Where a symbol is, a 48-bit address; null of one that there is none of. */
+  addressOf(name: string): number | null {
+    const index = this.names.indexOf(name)
+    return index === -1 ? null : this.addresses[index]
+  }
+
   /** As a System.map; what is not known of a symbol's kind is T. */
   toSystemMap(): string {
     return this.names.map((name, i) => `${hexVa(this.addresses[i])} T ${name}\n`).join('')

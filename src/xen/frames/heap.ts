@@ -76,12 +76,12 @@ export class Heap {
 
   /**
    * A contiguous run of `count` frames from the top of the highest range that has it, or -1. The start is aligned to
-   * `align` frames.
+   * `align` frames, and all of it lies before the frame `below`.
    */
-  takeTop(count: number, align: number): number {
+  takeTop(count: number, align: number, below = Infinity): number {
     for (let i = this.ranges.length - 1; i >= 0; i--) {
       const range = this.ranges[i]
-      const start = Math.floor((range.end - count) / align) * align
+      const start = Math.floor((Math.min(range.end, below) - count) / align) * align
       if (start < range.start) continue
       const tail = { start: start + count, end: range.end }
       const head = { start: range.start, end: start }
@@ -111,6 +111,15 @@ export class Heap {
   /** One frame, or -1 when there is none. */
   take(): number {
     const mfn = this.takeAny()
+    if (this.observer !== null) this.observer(mfn)
+    return mfn
+  }
+
+  /** One frame before the frame `below`, or -1: of those freed the last, else the highest. */
+  takeBelow(below: number): number {
+    const freed = this.freed.findLast(({ start }) => start < below)
+    const mfn = freed === undefined ? this.takeTop(1, 1, below) : Math.min(freed.end, below) - 1
+    if (freed !== undefined) this.takeFrame(mfn)
     if (this.observer !== null) this.observer(mfn)
     return mfn
   }

@@ -99,7 +99,7 @@ function exchangeChunk({ xen, port }: Call, { given, wanted, order }: Request, c
   }
   const outChunk = 2 ** (order - wanted.order)
   for (let i = 0; i < outChunk; i++) {
-    const mfn = xen.takeExtent(wanted.order)
+    const mfn = xen.takeExtent(wanted.order, wanted.below)
     if (mfn === -1) return fail(refuse(xen, 'outOfMemory', { order: wanted.order }))
     fresh.push(mfn)
   }

@@ -15,12 +15,16 @@ import { assignFrame, freeIfUnused, getPage, putAllocationReference, putPage } f
  * struct xen_memory_reservation: what a list of extents of frames is about.
  *
  *     0 extents* | 8 number of extents | 16 order: an extent has 2^order frames | 20 flags | 24 u16 domain
+ *
+ * The lowest byte of the flags is how many bits an address has, 0 for any: XENMEMF_address_bits.
  */
 export type Reservation = {
   /** 48-bit address of the list, eight bytes an extent; 0 is none. */
   readonly list: number
   readonly count: number
   readonly order: number
+  /** One past the last frame that new extents may have: who asks may say how many bits their addresses have. Infinity without. */
+  readonly below: number
   readonly target: Domain
 }
 
@@ -40,7 +44,9 @@ export function readReservation({ xen, domain: caller, port }: Call, va: number)
   if (target === undefined) return refused(xen, 'noDomain', { domid: id })
   if (!mayActOn(caller, target)) return refused(xen, 'notAllowed', { domid: id })
   const count = words[3] * 0x1_0000_0000 + words[2]
-  return { list: vaOf(words[0], words[1]), count, order: words[4], target }
+  const bits = words[5] & 0xff
+  const below = bits === 0 ? Infinity : Math.floor(2 ** bits / PAGE)
+  return { list: vaOf(words[0], words[1]), count, order: words[4], below, target }
 }
 
 const extents = new Uint32Array(PAGE / 4)
@@ -96,7 +102,7 @@ export function changeReservation(
 /** One extent more; the list's entry at `at` (0 for none) is the first pfn to populate, and becomes the first mfn. */
 function increaseOne(
   xen: Hypervisor,
-  { order, target, count }: Reservation,
+  { order, below, target, count }: Reservation,
   port: Vcpu,
   at: number,
   populate: boolean,
@@ -104,7 +110,7 @@ function increaseOne(
 ): boolean {
   if (populate && !copyFromGuest(port, at, extent, 2)) return false
   const pfn = extent[1] * 0x1_0000_0000 + extent[0]
-  const mfn = allocateExtent(xen, target, order)
+  const mfn = allocateExtent(xen, target, order, below)
   if (mfn === -1) {
     const id = populate ? 'noExtentPopulate' : 'noExtentIncrease'
     xen.log(id, { extent_order: order, domid: target.id, memflags: 0, slot: index, nr_extents: count })
@@ -121,9 +127,9 @@ function increaseOne(
  * The first of 2^order free frames in a row, out of the heap, or -1. A domain without devices gets no more than its
  * toolstack's limit; dom0 has none.
  */
-function allocateExtent(xen: Hypervisor, target: Domain, order: number): number {
+function allocateExtent(xen: Hypervisor, target: Domain, order: number, below: number): number {
   if (!target.privileged && target.totPages + 2 ** order > target.maxPages) return -1
-  return xen.takeExtent(order)
+  return xen.takeExtent(order, below)
 }
 
 function decreaseOne(xen: Hypervisor, { order, target }: Reservation, port: Vcpu, at: number): boolean {
