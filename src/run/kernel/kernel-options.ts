@@ -12,6 +12,7 @@ export type RawKernelOptions = RawBootOptions & {
   readonly seed?: string
   readonly timeout?: string
   readonly consoleLimit?: string
+  readonly until?: string
   readonly explain?: boolean
   /** Of a dom0: its memory, and that its machine has no ACPI. */
   readonly dom0Mem?: string
@@ -77,6 +78,7 @@ export function kernelOptions(
     raw.consoleLimit === undefined
       ? undefined
       : parseSize('--console-limit', raw.consoleLimit, 'B', '64M, 100K or 1048576')
+  const until = untilText(raw.until)
   const seed = number('--seed', raw.seed, MOST_SEED)
   if (name !== undefined && !/^[\w.+-]{1,64}$/.test(name)) {
     throw new BadInput(`--name ${name}: a guest's name has letters, digits and . _ + -`)
@@ -91,9 +93,19 @@ export function kernelOptions(
     ...(raw.xen === undefined ? {} : { xen: raw.xen }),
     ...(timeLimit === undefined ? {} : { timeLimit }),
     ...(consoleLimit === undefined ? {} : { consoleLimit }),
+    ...(until === undefined ? {} : { until }),
     ...(seed === undefined ? {} : { seed }),
     ...(raw.explain === true ? { explain: true } : {}),
   }
+}
+
+/** What a run may be told to wait for: longer lines are nobody's. */
+const LONGEST_UNTIL = 4096
+
+/** The text of --until. Throws BadInput for one that can stand in no line. */
+export function untilText(text: string | undefined): string | undefined {
+  if (text === undefined || (text !== '' && text.length <= LONGEST_UNTIL && !/[\r\n]/.test(text))) return text
+  throw new BadInput(`--until takes a part of one line, of 1 to ${LONGEST_UNTIL} characters; give one`)
 }
 
 /** The machine of a dom0; null for a domU. Throws BadInput for options of the other one. */
