@@ -17,6 +17,8 @@ export const TOPICS: readonly Topic[] = [
     lines: [
       'With these go --memory (default 512M), --maxmem, --no-e820, --append, --json,',
       '--xen (default 4.17) and --config GUEST.cfg.',
+      'xenolith sweep takes --kernel more than once, and ranges of --memory and --dom0-mem;',
+      'its --timeout is 60 if not said.',
       'On a terminal, ^] leaves. Else, and with --batch, the console is printed.',
       'The exit status is 0 when the guest powered off or came to --until, 1 when it',
       'rebooted, 3 when it crashed, 4 for its watchdog, 5 for a soft reset, 6 when it was',
