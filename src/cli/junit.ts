@@ -3,11 +3,11 @@ import { withoutColours } from '../bits/lines.ts'
 import type { KernelResult } from '../run/kernel/kernel-boot.ts'
 import { faultText } from '../run/kernel/kernel-fault.ts'
 
-/** A guest's run as a JUnit report with one test case, which passes when the guest powered off. */
+/** A guest's run as a JUnit report with one test case, which passes when the guest powered off, or came to the line that was asked for. */
 export function junitReport(result: KernelResult): string {
   const { name, outcome, nanoseconds } = result
   const time = (nanoseconds / 1e9).toFixed(6)
-  const passed = outcome === 'poweroff'
+  const passed = outcome === 'poweroff' || outcome === 'reached'
   const fault = result.fault === null ? '' : `: ${faultText(result.fault)}`
   const failure = passed
     ? []

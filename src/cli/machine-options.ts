@@ -180,6 +180,12 @@ export const KERNEL: readonly OptionSpec[] = [
     argument: 'SIZE',
     help: 'end a guest that writes more to its console; 16M in a batch',
   },
+  {
+    name: 'until',
+    kind: 'string',
+    argument: 'TEXT',
+    help: 'end when its console has this, within a line',
+  },
   { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
   { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
   {
@@ -211,6 +217,7 @@ const OF_A_RUN = [
   'input',
   'timeout',
   'console-limit',
+  'until',
 ]
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */

@@ -315,7 +315,7 @@ export const VERBS: readonly Verb[] = [
   whyVerb,
   replayVerb,
   exploreVerb,
-  ...sweepVerbs(MACHINE, mapNames),
+  ...sweepVerbs(MACHINE, KERNEL, mapNames),
   maps,
   versionsVerb,
   serve,

@@ -190,3 +190,18 @@ test('a reader that stops early is no error', { skip: needs('bash') }, () => {
   assert.equal(stderr, '')
   assert.equal(stdout, 'U0\n')
 })
+
+test('a flag that begins with no- has its effect', () => {
+  const sweep = ['sweep', '--map', 'none', '--linux', 'B', '--v-end', '24M', '--memory', '0x40201p', '--json']
+  const usual = JSON.parse(xenolith(sweep).stdout)
+  assert.equal(usual.forecast.skipped, 1)
+  assert.notEqual(usual.groups[0].smallest, null)
+  const without = JSON.parse(xenolith([...sweep, '--no-forecast', '--no-shrink']).stdout)
+  assert.equal(without.forecast.skipped, 0)
+  assert.equal(without.groups[0].smallest, null)
+  const boot = xenolith(['boot', '--linux', 'B', '--domu', '--memory', '0x40201p', '--v-end', '24M'])
+  const explain = (...words: string[]) =>
+    JSON.parse(xenolith(['explain', '--json', ...words], {}, boot.stdout).stdout)
+  assert.notEqual(explain().confirmation, null)
+  assert.equal(explain('--no-boot').confirmation, null)
+})

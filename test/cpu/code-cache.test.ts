@@ -249,3 +249,27 @@ for (const [name, { code, at = 0, set = {} }] of Object.entries(ENDLESS)) {
     }
   })
 }
+
+test('a core whose code, translations and decoded instructions lie above 2 GiB of the machine runs as any other', () => {
+  const m = new SmallMachine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
+  // A loop with a load and a store, and behind it cpuid, which somebody looks up by its record.
+  m.code('8b06 ffc0 8906 ffc9 75f6 0fa2 f4')
+  m.set({ [RAX]: 0, [RCX]: 100, [RSI]: DATA })
+  const walks = countedWalks(m)
+  assert.equal(m.run(10_000).reason, 'privileged')
+  assert.ok(m.byteOf(8) >= 2 ** 31)
+  assert.equal(m.memory.u32[m.byteOf(8) / 4], 100)
+  // What has been translated once is found again.
+  assert.ok(walks() < 10, `${walks()} walks`)
+})
+
+/** How often an address has been looked up in the tables. */
+function countedWalks(m: SmallMachine): () => number {
+  const before = m.cpu.tlb.fill.bind(m.cpu.tlb)
+  let count = 0
+  m.cpu.tlb.fill = (...words: Parameters<typeof before>) => {
+    count++
+    return before(...words)
+  }
+  return () => count
+}

@@ -1,6 +1,6 @@
 import { A, D, HI_NX, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu, type CpuOptions, type Exit } from '../../src/cpu/cpu.ts'
-import { Memory } from '../../src/machine/memory.ts'
+import { MACHINE_BYTES, Memory } from '../../src/machine/memory.ts'
 
 /** The addresses of a small machine: pages of code, of data, and holes behind both. */
 export const CODE = 0x1000_0000
@@ -13,11 +13,14 @@ export const [RAX, RCX, RDX, RBX, RSP, RSI, RDI] = [0, 1, 2, 3, 4, 6, 7]
 
 /** A core with eight pages of code and eight of data behind which nothing is mapped. */
 export class SmallMachine {
-  readonly memory = new Memory(2 ** 24)
+  readonly memory: Memory
   readonly cpu: Cpu
 
-  constructor(options: CpuOptions = {}) {
+  /** @param taken pages of the machine's memory that have been given out before, to somebody else */
+  constructor(options: CpuOptions = {}, taken = 0) {
+    this.memory = new Memory(taken === 0 ? 2 ** 24 : MACHINE_BYTES)
     this.memory.reset([{ start: 0, end: 64 }], () => {})
+    if (taken > 0) this.memory.takePages(taken)
     this.entry(L4, 0, L3, P | RW | US)
     this.entry(L3, 0, L2, P | RW | US)
     this.entry(L2, CODE >>> 21, CODE_L1, P | RW | US)

@@ -145,12 +145,12 @@ export class CodeCache {
 
   /** The record for an offset of a page, or 0 when it is not decoded. */
   recordAt(map: number, offset: number): number {
-    return this.memory.u32[(map >> 2) + offset]
+    return this.memory.u32[(map >>> 2) + offset]
   }
 
   /** The instruction of a record that is kept, as one is that somebody outside carries out. */
   keptSite(record: number): Site {
-    return this.kept[this.memory.u32[(record + RECORD.immediate) >> 2]]
+    return this.kept[this.memory.u32[(record + RECORD.immediate) >>> 2]]
   }
 
   /**
@@ -159,29 +159,29 @@ export class CodeCache {
    * a page walk of its own has set a bit in them.
    */
   siteOf(record: number): Site | null {
-    if (isKept(this.views.u16[record >> 1])) return this.keptSite(record)
+    if (isKept(this.views.u16[record >>> 1])) return this.keptSite(record)
     const known = this.straddling.get(record)
     if (known !== undefined) return known
     const page = this.runningPage()
     if (page === -1) return null
-    const offset = this.views.u16[(record + RECORD.offset) >> 1]
+    const offset = this.views.u16[(record + RECORD.offset) >>> 1]
     const instruction = decode(this.memory.u8, page * PAGE + offset, (page + 1) * PAGE)
     return typeof instruction === 'string' ? null : { instruction, page, offset }
   }
 
   /** The page of the machine's memory that code runs in, or ran in last; -1 while the next one is looked for. */
   runningPage(): number {
-    return this.byMap.get(this.memory.u32[(this.state + FIELD.map) >> 2])?.page ?? -1
+    return this.byMap.get(this.memory.u32[(this.state + FIELD.map) >>> 2])?.page ?? -1
   }
 
   /** Whether a record is the stop before an instruction at a breakpoint. */
   isBreakpoint(record: number): boolean {
-    return this.views.u16[record >> 1] === BREAKPOINT
+    return this.views.u16[record >>> 1] === BREAKPOINT
   }
 
   /** Whether a record is the check before an instruction that reaches into the next page. */
   isBeyond(record: number): boolean {
-    return this.views.u16[record >> 1] === BEYOND
+    return this.views.u16[record >>> 1] === BEYOND
   }
 
   /** Decode a run of instructions from an offset on: its first record, or STRADDLES. */
@@ -242,7 +242,7 @@ export class CodeCache {
   }
 
   private setRecord(code: CodePage, offset: number, record: number): void {
-    this.memory.u32[(code.map >> 2) + offset] = record
+    this.memory.u32[(code.map >>> 2) + offset] = record
   }
 
   private mark(code: CodePage, offset: number, length: number): void {
@@ -257,7 +257,7 @@ export class CodeCache {
     const code = this.pageOf(page)
     const behind = this.pageOf(following)
     const known = this.recordAt(code.map, offset)
-    const isSame = known !== 0 && this.memory.u32[(known + RECORD.immediate) >> 2] === behind.map
+    const isSame = known !== 0 && this.memory.u32[(known + RECORD.immediate) >>> 2] === behind.map
     return (isSame ? known : this.straddle(code, offset, behind)) + RECORD_BYTES
   }
 

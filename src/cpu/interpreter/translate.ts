@@ -43,9 +43,9 @@ export class RecordWriter {
   /** A record of a pseudo-instruction or of no instruction, at an offset of its page. */
   plain(key: string, offset: number, displacement = 0, immediate = 0): void {
     this.begin(key, offset, 0)
-    this.views.i32[(this.at + RECORD.displacement) >> 2] = displacement
-    this.views.i32[(this.at + RECORD.immediate) >> 2] = immediate
-    this.views.i32[(this.at + RECORD.immediate + 4) >> 2] = 0
+    this.views.i32[(this.at + RECORD.displacement) >>> 2] = displacement
+    this.views.i32[(this.at + RECORD.immediate) >>> 2] = immediate
+    this.views.i32[(this.at + RECORD.immediate + 4) >>> 2] = 0
     this.at += RECORD_BYTES
   }
 
@@ -59,19 +59,19 @@ export class RecordWriter {
     if (number === undefined) throw new Error(`the interpreter has no handler ${key}`)
     const { u8, u16, i32 } = this.views
     const at = this.at
-    u16[(at + RECORD.handler) >> 1] = number
+    u16[(at + RECORD.handler) >>> 1] = number
     u8[at + RECORD.length] = length
     u8[at + RECORD.scale] = 0
     const zero = this.state + FIELD.zero
-    u16[(at + RECORD.base) >> 1] = zero
-    u16[(at + RECORD.index) >> 1] = zero
-    u16[(at + RECORD.segment) >> 1] = zero
-    u16[(at + RECORD.offset) >> 1] = offset
-    i32[(at + RECORD.a) >> 2] = zero
-    i32[(at + RECORD.b) >> 2] = zero
-    i32[(at + RECORD.displacement) >> 2] = 0
-    i32[(at + RECORD.immediate) >> 2] = 0
-    i32[(at + RECORD.immediate + 4) >> 2] = 0
+    u16[(at + RECORD.base) >>> 1] = zero
+    u16[(at + RECORD.index) >>> 1] = zero
+    u16[(at + RECORD.segment) >>> 1] = zero
+    u16[(at + RECORD.offset) >>> 1] = offset
+    i32[(at + RECORD.a) >>> 2] = zero
+    i32[(at + RECORD.b) >>> 2] = zero
+    i32[(at + RECORD.displacement) >>> 2] = 0
+    i32[(at + RECORD.immediate) >>> 2] = 0
+    i32[(at + RECORD.immediate + 4) >>> 2] = 0
   }
 
   /** Two instructions in one record, which the plain ones of both follow. */
@@ -80,18 +80,18 @@ export class RecordWriter {
     if (jump.kind !== 'target') throw new Error('the second of a pair has to jump')
     this.begin(key, offset, first.length)
     const { i32 } = this.views
-    i32[(this.at + RECORD.a) >> 2] = this.place(first.operands[0])
-    i32[(this.at + RECORD.b) >> 2] = this.place(first.operands[1])
+    i32[(this.at + RECORD.a) >>> 2] = this.place(first.operands[0])
+    i32[(this.at + RECORD.b) >>> 2] = this.place(first.operands[1])
     this.immediate(first)
-    i32[(this.at + RECORD.target) >> 2] = (offset + first.length + second.length + jump.displacement) * 4
+    i32[(this.at + RECORD.target) >>> 2] = (offset + first.length + second.length + jump.displacement) * 4
     this.at += RECORD_BYTES
   }
 
   private immediate(i: Instruction): void {
     const operand = i.operands.find((o) => o.kind === 'immediate')
     if (operand === undefined) return
-    this.views.i32[(this.at + RECORD.immediate) >> 2] = operand.lo
-    this.views.i32[(this.at + RECORD.immediate + 4) >> 2] = operand.hi
+    this.views.i32[(this.at + RECORD.immediate) >>> 2] = operand.lo
+    this.views.i32[(this.at + RECORD.immediate + 4) >>> 2] = operand.hi
   }
 
   /** @param keep told of an instruction that somebody outside will look at: the number to find it by */
@@ -119,11 +119,11 @@ export class RecordWriter {
     }
     if (i.name === 'xlat') this.table(i)
     const { i32 } = this.views
-    if (target !== undefined) i32[(this.at + RECORD.target) >> 2] = isNear ? to * 4 : target.displacement
+    if (target !== undefined) i32[(this.at + RECORD.target) >>> 2] = isNear ? to * 4 : target.displacement
     this.immediate(i)
-    if (semantic.isKept) i32[(this.at + RECORD.immediate) >> 2] = keep(i, offset)
-    if (first !== -1) i32[(this.at + RECORD.a) >> 2] = this.place(i.operands[first])
-    if (second !== -1) i32[(this.at + RECORD.b) >> 2] = this.place(i.operands[second])
+    if (semantic.isKept) i32[(this.at + RECORD.immediate) >>> 2] = keep(i, offset)
+    if (first !== -1) i32[(this.at + RECORD.a) >>> 2] = this.place(i.operands[first])
+    if (second !== -1) i32[(this.at + RECORD.b) >>> 2] = this.place(i.operands[second])
     this.at += RECORD_BYTES
   }
 
@@ -159,26 +159,26 @@ export class RecordWriter {
     const { u8, u16, i32 } = this.views
     const at = this.at
     u8[at + RECORD.scale] = Math.log2(memory.scale)
-    u16[(at + RECORD.base) >> 1] = this.general(memory.base)
-    u16[(at + RECORD.index) >> 1] = this.general(memory.index)
-    u16[(at + RECORD.segment) >> 1] = this.segment(memory.segment)
+    u16[(at + RECORD.base) >>> 1] = this.general(memory.base)
+    u16[(at + RECORD.index) >>> 1] = this.general(memory.index)
+    u16[(at + RECORD.segment) >>> 1] = this.segment(memory.segment)
     const isLong = memory.displacementHigh !== memory.displacement >> 31
-    i32[(at + RECORD.displacement) >> 2] = isLong ? 0 : memory.displacement + add
-    i32[(at + RECORD.immediate) >> 2] = isLong ? memory.displacement : immediate
-    i32[(at + RECORD.immediate + 4) >> 2] = isLong ? memory.displacementHigh : 0
+    i32[(at + RECORD.displacement) >>> 2] = isLong ? 0 : memory.displacement + add
+    i32[(at + RECORD.immediate) >>> 2] = isLong ? memory.displacement : immediate
+    i32[(at + RECORD.immediate + 4) >>> 2] = isLong ? memory.displacementHigh : 0
   }
 
   /** An address that the record before has computed, or of a string operation: only the segment is left. */
   private computed(memory: MemoryOperand): void {
-    this.views.u16[(this.at + RECORD.base) >> 1] = this.state + FIELD.computed
-    this.views.u16[(this.at + RECORD.segment) >> 1] = this.segment(memory.segment)
+    this.views.u16[(this.at + RECORD.base) >>> 1] = this.state + FIELD.computed
+    this.views.u16[(this.at + RECORD.segment) >>> 1] = this.segment(memory.segment)
   }
 
   private table(i: Instruction): void {
     const RBX = 3
     const segment = (i.operands[0] as MemoryOperand).segment
-    this.views.u16[(this.at + RECORD.base) >> 1] = this.general(RBX)
-    this.views.u16[(this.at + RECORD.segment) >> 1] = this.segment(segment)
+    this.views.u16[(this.at + RECORD.base) >>> 1] = this.general(RBX)
+    this.views.u16[(this.at + RECORD.segment) >>> 1] = this.segment(segment)
   }
 }
 

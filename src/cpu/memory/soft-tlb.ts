@@ -67,7 +67,7 @@ export class SoftTlb {
   }
 
   fillCode(lo: number, hi: number, map: number, entry: number): void {
-    const at = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >> 2
+    const at = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >>> 2
     set(this.words, at + (CODE_TLB.tag >> 2), true, lo, hi)
     this.words[at + (CODE_TLB.map >> 2)] = map
     this.words[at + (CODE_TLB.entry >> 2)] = entry
@@ -78,25 +78,25 @@ export class SoftTlb {
   /** Word index of the entry for a page: the hash that the interpreter's emitter computes, too. */
   private slot(lo: number, hi: number): number {
     const number = (lo >>> 12) | (hi << 20)
-    return (this.data >> 2) + ((number ^ (number >>> 10)) & (TLB_ENTRIES - 1)) * (TLB_ENTRY_BYTES >> 2)
+    return (this.data >>> 2) + ((number ^ (number >>> 10)) & (TLB_ENTRIES - 1)) * (TLB_ENTRY_BYTES >> 2)
   }
 
   flush(): void {
     if (!this.isFilled) return
     this.isFilled = false
     this.marks.clearAll()
-    this.words.fill(0xffff_ffff, this.data >> 2, (this.data + TLB_BYTES) >> 2)
+    this.words.fill(0xffff_ffff, this.data >>> 2, (this.data + TLB_BYTES) >>> 2)
     this.flushCode()
   }
 
   flushCode(): void {
-    this.words.fill(0xffff_ffff, this.code >> 2, (this.code + CODE_TLB_BYTES) >> 2)
+    this.words.fill(0xffff_ffff, this.code >>> 2, (this.code + CODE_TLB_BYTES) >>> 2)
   }
 
   flushPage(lo: number, hi: number): void {
     const at = this.slot(lo, hi)
     this.words.fill(0xffff_ffff, at, at + 4)
-    const code = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >> 2
+    const code = (this.code + ((lo >>> 12) & (CODE_TLB_ENTRIES - 1)) * CODE_TLB_ENTRY_BYTES) >>> 2
     this.words.fill(0xffff_ffff, code, code + 2)
   }
 

@@ -21,6 +21,7 @@ type KindModule = { run(spec: never, piece: number): unknown }
 /** The kinds of jobs. A new one is a module that exports `run(spec, piece)`, and a line here. */
 const KINDS: Readonly<Record<string, () => Promise<KindModule>>> = {
   sweep: () => import('../sweep/piece.ts'),
+  'real-sweep': () => import('../sweep/real-piece.ts'),
   walks: () => import('../search/walk-piece.ts'),
   shrink: () => import('../sweep/shrink.ts'),
 }

@@ -2,7 +2,7 @@ import { foreignMarkup } from '../../bits/foreign-text.ts'
 import { findMap, type MemoryMap } from '../../run/maps/maps.ts'
 import type { Results } from '../sweep/results.ts'
 import { machineAt } from '../sweep/space.ts'
-import { type Group, isFailure, mapName, type Summary } from '../sweep/summary.ts'
+import { type Group, isFailure, mapName, outcomesIn, type Summary } from '../sweep/summary.ts'
 import { type Mark, mapPicture, PICTURE_DEFINITIONS } from './map-picture.ts'
 
 const STYLE = `:root{color-scheme:light dark;--line:#888;--ram:#8fb996;--mark:#c1121f}
@@ -24,7 +24,9 @@ export function htmlReport(results: Results, summary: Summary, version: string):
     `<title>Sweep of ${count(machines)} machines</title><style>${STYLE}</style></head><body>`,
     PICTURE_DEFINITIONS,
     `<h1>Sweep of ${count(machines)} machines</h1>`,
-    `<p>${count(totals.booted)} booted, ${count(totals.refused)} refused, ${count(totals.fault)} fault, ${count(totals.impossible)} impossible. `,
+    `<p>${outcomesIn(totals)
+      .map((outcome) => `${count(totals[outcome] ?? 0)} ${outcome}`)
+      .join(', ')}. `,
     `${count(forecast.skipped)} boots were forecast and skipped, ${count(forecast.checked.length)} were forecast and booted to check it; `,
     `${forecast.differing.length === 0 ? 'none' : `<strong>${count(forecast.differing.length)}</strong>`} came out otherwise. `,
     `Seed ${forecast.seed}, xenolith ${foreignMarkup(version)}.</p>`,
@@ -43,12 +45,13 @@ export function htmlReport(results: Results, summary: Summary, version: string):
   ].join('\n')
 }
 
-function kernelTable({ linux }: Summary): string {
-  const rows = Object.entries(linux).map(
-    ([name, { booted, refused, fault, impossible }]) =>
-      `<tr><td>${foreignMarkup(name)}</td><td>${booted}</td><td>${refused}</td><td>${fault}</td><td>${impossible}</td></tr>`,
-  )
-  return `<table><thead><tr><th>kernel</th><th>booted</th><th>refused</th><th>fault</th><th>impossible</th></tr></thead><tbody>${rows.join('')}</tbody></table>`
+function kernelTable({ linux, totals }: Summary): string {
+  const outcomes = outcomesIn(totals)
+  const rows = Object.entries(linux).map(([name, of]) => {
+    const cells = outcomes.map((outcome) => `<td>${of[outcome] ?? 0}</td>`)
+    return `<tr><td>${foreignMarkup(name)}</td>${cells.join('')}</tr>`
+  })
+  return `<table><thead><tr><th>kernel</th>${outcomes.map((outcome) => `<th>${outcome}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>`
 }
 
 function groupSection({ signature, count, linux, maps, first, smallest }: Group): string {

@@ -1,5 +1,5 @@
 import { foreignMarkup } from '../../bits/foreign-text.ts'
-import { bootCommand } from '../sweep/command.ts'
+import { commandOf } from '../sweep/command.ts'
 import type { Row } from '../sweep/piece.ts'
 import type { Results } from '../sweep/results.ts'
 import { machineAt } from '../sweep/space.ts'
@@ -43,7 +43,7 @@ export function junitReport({ spec, rows }: Results, summary: Summary): string {
       const message = `${failed.length} of ${of.length} fail: ${failed[0].signature}`
       const text = failed
         .slice(0, 20)
-        .map((row) => `machine ${row.n}: ${row.signature}\n  ${bootCommand(machineAt(spec.space, row.n))}`)
+        .map((row) => `machine ${row.n}: ${row.signature}\n  ${commandOf(spec.space, row.n)}`)
       if (failed.length > 20) text.push(`and ${failed.length - 20} more`)
       lines.push(
         `${head}>`,

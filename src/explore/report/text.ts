@@ -1,5 +1,5 @@
 import { foreignText } from '../../bits/foreign-text.ts'
-import type { Group, Summary } from '../sweep/summary.ts'
+import { type Group, outcomesIn, type Summary } from '../sweep/summary.ts'
 
 const WIDTH = 80
 /** More maps than this are counted, not named. */
@@ -9,7 +9,9 @@ const MAPS_NAMED = 3
 export function textReport(summary: Summary): string[] {
   const { machines, totals, forecast } = summary
   return [
-    `${machines} machines: ${totals.booted} booted, ${totals.refused} refused, ${totals.fault} fault, ${totals.impossible} impossible`,
+    `${machines} machines: ${outcomesIn(totals)
+      .map((outcome) => `${totals[outcome]} ${outcome}`)
+      .join(', ')}`,
     ...forecastLines(forecast),
     '',
     ...kernelTable(summary),
@@ -45,17 +47,19 @@ function numbersText(numbers: readonly number[]): string {
   return numbers.length > 40 ? `${shown} and ${numbers.length - 40} more, all in --json` : shown
 }
 
-function kernelTable({ linux }: Summary): string[] {
+function kernelTable({ linux, totals }: Summary): string[] {
   const names = Object.keys(linux)
+  const outcomes = outcomesIn(totals)
   const width = Math.max(6, ...names.map((name) => name.length))
   const row = (cells: readonly (string | number)[]): string =>
-    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(width) : String(cell).padStart(12))).join('')
+    cells
+      .map((cell, i) =>
+        i === 0 ? String(cell).padEnd(width) : String(cell).padStart(outcomes.length > 4 ? 11 : 12),
+      )
+      .join('')
   return [
-    row(['kernel', 'booted', 'refused', 'fault', 'impossible']),
-    ...names.map((name) => {
-      const { booted, refused, fault, impossible } = linux[name]
-      return row([name, booted, refused, fault, impossible])
-    }),
+    row(['kernel', ...outcomes]),
+    ...names.map((name) => row([name, ...outcomes.map((outcome) => linux[name][outcome] ?? 0)])),
   ]
 }
 
@@ -65,7 +69,11 @@ function groupLines(group: Group, number: number): string[] {
     ...wrapped(`${number}. ${group.signature}`, '', 3),
     ...wrapped(`machines  ${group.count}: ${countsText(group.linux, Number.POSITIVE_INFINITY)}`, '   ', 13),
     ...wrapped(`maps      ${countsText(group.maps, MAPS_NAMED)}`, '   ', 13),
-    `   first     machine ${first.n}${first.pfn === null ? '' : `, pfn ${first.pfn}`}${first.detail === null ? '' : `, ${first.detail}`}`,
+    ...wrapped(
+      `first     machine ${first.n}${first.pfn === null ? '' : `, pfn ${first.pfn}`}${first.detail === null ? '' : `, ${first.detail}`}`,
+      '   ',
+      13,
+    ),
     `             ${first.command}`,
   ]
   if (smallest === null) return lines

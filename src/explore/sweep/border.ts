@@ -1,9 +1,8 @@
 import * as v from 'valibot'
 import type { Border } from '../queue/kinds.ts'
-import { RowForm, SpecForm } from './forms.ts'
-import { PIECE, pieceCount, type SweepSpec } from './piece.ts'
+import { isOutcomeOf, RowForm, SpecForm } from './forms.ts'
+import { machinesIn, pieceCount, type SweepSpec } from './piece.ts'
 import { checkSpace } from './read-space.ts'
-import { machineCount } from './space.ts'
 
 const Row = v.pipe(
   RowForm,
@@ -14,18 +13,22 @@ const Row = v.pipe(
 )
 
 function rowsOf({ space }: SweepSpec, piece: number): v.GenericSchema {
-  const first = piece * PIECE
-  const rows = Math.min(PIECE, machineCount(space) - first)
+  const machines = machinesIn(space, piece)
   return v.pipe(
     v.array(Row),
-    v.length(rows),
-    v.check((list) => list.every(({ n }, i) => n === first + i), 'rows of other machines'),
+    v.length(machines.length),
+    v.check((list) => list.every(({ n }, i) => n === machines[i]), 'rows of other machines'),
+    v.check((list) => list.every((row) => isOutcomeOf(space, row)), 'an end that no model has'),
   )
 }
 
 /** What peers of a queue may say of a sweep. */
 export const border: Border = {
-  spec: SpecForm,
+  // Files of this machine are nobody else's.
+  spec: v.pipe(
+    SpecForm,
+    v.check(({ space }) => space.real === undefined, 'real kernels'),
+  ),
   pieces({ space }: SweepSpec) {
     checkSpace(space)
     return pieceCount(space)

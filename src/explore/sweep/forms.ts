@@ -3,7 +3,7 @@ import { listOf, text, whole } from '../../files/checked.ts'
 import { MEMORY_MODELS } from '../../run/boot/boot-options.ts'
 import { MapForm } from '../../run/maps/map-form.ts'
 import type { Row, SweepSpec } from './piece.ts'
-import { MOST_MACHINES, type Space } from './space.ts'
+import { MOST_MACHINES, outcomesOf, type Space } from './space.ts'
 
 /**
  * What sweeps are in files and messages: whoever reads one back says by these what it has to be. That its numbers make
@@ -31,6 +31,8 @@ function axisOf<const Item extends v.GenericSchema>(item: Item) {
 /** Commits by 7 to 40 hex digits. */
 const Commits = listOf(v.pipe(v.string(), v.regex(/^[0-9a-f]{7,40}$/)), 1000)
 
+const FileForm = v.strictObject({ file: Words, sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)) })
+
 const SpaceForm = v.strictObject({
   maps: axisOf(v.nullable(v.union([Words, MapForm]))),
   memory: numbersUpTo(2 ** 40),
@@ -40,7 +42,7 @@ const SpaceForm = v.strictObject({
   initrdSize: numbersUpTo(MOST_BYTES),
   append: axisOf(v.nullable(Words)),
   xen: axisOf(text(64)),
-  linux: axisOf(text(64)),
+  linux: axisOf(Words),
   common: v.strictObject({
     domain: v.exactOptional(v.picklist(['dom0', 'domU'])),
     firmwareMap: v.exactOptional(v.boolean()),
@@ -52,6 +54,15 @@ const SpaceForm = v.strictObject({
   toolstack: v.exactOptional(
     v.strictObject({ maxMemory: v.exactOptional(whole(1, 2 ** 40)), hasMap: v.exactOptional(v.boolean()) }),
   ),
+  real: v.exactOptional(
+    v.strictObject({
+      files: axisOf(FileForm),
+      ramdisk: v.nullable(FileForm),
+      until: v.nullable(Words),
+      timeLimit: whole(0, 1e9),
+      acpi: v.boolean(),
+    }),
+  ),
 }) satisfies v.GenericSchema<unknown, Space>
 
 export const SpecForm = v.strictObject({
@@ -60,18 +71,25 @@ export const SpecForm = v.strictObject({
   forecast: v.boolean(),
 }) satisfies v.GenericSchema<unknown, SweepSpec>
 
-const OUTCOME = {
-  outcome: v.picklist(['booted', 'refused', 'fault', 'impossible']),
+const ENDING = {
   signature: text(1000),
   pfn: v.exactOptional(v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,13}$/))),
   detail: v.exactOptional(Words),
 }
 
+const MODELS = ['booted', 'refused', 'fault', 'impossible'] as const
+
 /** What became of one machine. */
 export const RowForm = v.strictObject({
   n: whole(0, MOST_MACHINES - 1),
-  ...OUTCOME,
+  outcome: v.picklist([...MODELS, 'crashed', 'ended']),
+  ...ENDING,
   skipped: v.exactOptional(v.literal(true)),
   checked: v.exactOptional(v.literal(true)),
-  forecast: v.exactOptional(v.strictObject(OUTCOME)),
+  forecast: v.exactOptional(v.strictObject({ outcome: v.picklist(MODELS), ...ENDING })),
 }) satisfies v.GenericSchema<unknown, Row>
+
+/** Whether a boot of that space can come to what a row says. */
+export function isOutcomeOf(space: Space, { outcome, forecast }: Row): boolean {
+  return outcomesOf(space).includes(outcome) && (space.real === undefined || forecast === undefined)
+}

@@ -1,5 +1,6 @@
 import { forecastOutcome } from '../../run/boot/forecast.ts'
 import { bootOutcome, type Outcome } from '../../run/boot/outcome.ts'
+import type { KernelEnd } from '../../run/kernel/kernel-outcome.ts'
 import { machineAt, machineCount, type Space } from './space.ts'
 
 /** A sweep as its workers get it: plain data, the same everywhere. */
@@ -12,7 +13,7 @@ export type SweepSpec = {
 }
 
 /** What became of one machine. */
-export type Row = Outcome & {
+export type Row = KernelEnd & {
   readonly n: number
   /** Its boot was not carried out: the outcome is forecast. */
   readonly skipped?: true
@@ -22,22 +23,31 @@ export type Row = Outcome & {
   readonly forecast?: Outcome
 }
 
-/** Machines in a piece of work: with every boot carried out, some seconds. */
-export const PIECE = 64
+/** Machines in a piece of work: with every boot carried out, some seconds. A real kernel takes as long alone. */
+const [OF_MODELS, OF_REAL_KERNELS] = [64, 1]
 /** Share of the skipped boots that are carried out as a check. */
 export const CHECKED_SHARE = 0.02
 
-/** How many pieces a sweep has. */
-export function pieceCount(space: Space): number {
-  return Math.ceil(machineCount(space) / PIECE)
+/** Machines in a piece of a sweep; its last one may have fewer. */
+export function pieceSize({ real }: Space): number {
+  return real === undefined ? OF_MODELS : OF_REAL_KERNELS
 }
 
-/** Boot the machines of one piece, in order. */
+/** How many pieces a sweep has. */
+export function pieceCount(space: Space): number {
+  return Math.ceil(machineCount(space) / pieceSize(space))
+}
+
+/** The numbers of a piece's machines, in order. */
+export function machinesIn(space: Space, piece: number): number[] {
+  const size = pieceSize(space)
+  const first = piece * size
+  return Array.from({ length: Math.min(machineCount(space) - first, size) }, (_, i) => first + i)
+}
+
+/** Boot the models of one piece, in order. */
 export function run(spec: SweepSpec, piece: number): Row[] {
-  const end = Math.min(machineCount(spec.space), (piece + 1) * PIECE)
-  const rows: Row[] = []
-  for (let n = piece * PIECE; n < end; n++) rows.push(rowOf(spec, n))
-  return rows
+  return machinesIn(spec.space, piece).map((n) => rowOf(spec, n))
 }
 
 function rowOf({ space, seed, forecast }: SweepSpec, n: number): Row {

@@ -4,9 +4,10 @@ import { checked, listOf, text } from '../../files/checked.ts'
 import { bootOptions, type RawBootOptions } from '../../run/boot/boot-options.ts'
 import { planBoot } from '../../run/boot/boot-plan.ts'
 import { parseSize } from '../../run/boot/numbers.ts'
-import { checkMap, findMap, type MemoryMap, shippedMaps } from '../../run/maps/maps.ts'
+import { checkMap, findMap, type MemoryMap } from '../../run/maps/maps.ts'
 import { DEFAULT_XEN } from '../../run/xen-versions.ts'
-import { MOST_MACHINES, machineCount, type NumberRange, type Numbers, type Space } from './space.ts'
+import { mapsOf, numbers, unique, words } from './axes.ts'
+import { machineCount, type RealKernels, type Space } from './space.ts'
 
 /** The axes of a sweep as they are typed, or stand in a sweep file under the same names. */
 export type RawSpace = {
@@ -28,22 +29,32 @@ export type RawSpace = {
   readonly config?: string
   readonly maxmem?: string
   readonly noE820?: boolean
+  readonly kernel?: readonly string[]
+  readonly ramdisk?: string
+  readonly dom0Mem?: readonly string[]
+  readonly noAcpi?: boolean
+  readonly until?: string
+  readonly timeout?: string
 }
 
-/** What stands for several maps. */
-const MAP_SETS: Readonly<Record<string, (map: MemoryMap) => boolean>> = {
-  all: () => true,
-  hosts: (map) => map.kind === 'host',
-  guests: (map) => map.kind === 'guest',
-}
+/** What only real kernels have, beside their files. */
+const OF_KERNELS = [
+  ['ramdisk', '--ramdisk'],
+  ['dom0Mem', '--dom0-mem'],
+  ['noAcpi', '--no-acpi'],
+  ['until', '--until'],
+  ['timeout', '--timeout'],
+] as const
 
 /**
- * The space that was typed. Every complaint names the option, the value and the way out. Lists may also be commas inside
+ * The space of models that was typed. Every complaint names the option, the value and the way out. Lists may also be commas inside
  * one string, except those of `append`.
  *
  * @param load gives the map in a file; shipped maps and the words for several are known here
  */
 export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Space {
+  const stray = OF_KERNELS.find(([field]) => raw[field] !== undefined && raw[field] !== false)
+  if (stray !== undefined) throw new BadInput(`${stray[1]} is for real kernels; give --kernel FILE, too`)
   const sizes = raw.kernelSize !== undefined
   if (sizes && raw.vEnd !== undefined)
     throw new BadInput(
@@ -54,17 +65,14 @@ export function readSpace(raw: RawSpace, load: (name: string) => MemoryMap): Spa
       "--initrd-size needs --kernel-size too: v_end follows from both; give the kernel's size",
     )
   const { maxMemory, hasMap, ...common } = bootOptions(pick(raw))
-  const maps = (raw.map ?? ['hosts']).flatMap((one) =>
-    typeof one === 'string' ? words([one]).flatMap((word) => mapsNamed(word, load)) : [one],
-  )
   const space: Space = {
-    maps: unique(maps),
+    maps: mapsOf(raw.map ?? ['hosts'], load),
     memory: numbers('--memory', raw.memory, memoryPages),
     memoryCap: raw.memoryCap === undefined ? null : memoryPages(raw.memoryCap),
     vEnd: numbers('--v-end', raw.vEnd, (text) => bootOptions({ vEnd: text }).vEnd!),
     kernelSize: numbers('--kernel-size', raw.kernelSize, (t) => bootOptions({ kernelSize: t }).kernelSize!),
     initrdSize: numbers('--initrd-size', raw.initrdSize, initrdBytes),
-    append: raw.append === undefined ? [null] : unique(raw.append.map(checkedAppend)),
+    append: appendsOf(raw.append),
     xen: unique(raw.xen === undefined ? [DEFAULT_XEN.model] : words(raw.xen)),
     linux: unique(raw.linux === undefined ? ['B'] : words(raw.linux)),
     common,
@@ -101,9 +109,26 @@ export function checkSpace(space: Space): void {
     if (typeof map === 'string') findMap(map)
     else if (map !== null) checkMap(map)
   }
-  for (const linux of space.linux) planBoot({ ...space.common, domain: 'domU', linux })
+  if (space.real === undefined)
+    for (const linux of space.linux) planBoot({ ...space.common, domain: 'domU', linux })
+  else checkReal(space, space.real)
   for (const xen of space.xen) planBoot({ ...space.common, domain: 'domU', xen })
   machineCount(space)
+}
+
+/** A space that somebody has written: what belongs to models has no place beside real kernels. */
+function checkReal(
+  { linux, vEnd, kernelSize, initrdSize, memoryCap, common, maps }: Space,
+  real: RealKernels,
+): void {
+  const { domain, firmwareMap: _, ...ofModels } = common
+  const sizes = [vEnd, kernelSize, initrdSize].every((axis) => axis.length === 1 && axis[0] === null)
+  if (!sizes || memoryCap !== null || Object.keys(ofModels).length > 0)
+    throw new BadInput('a sweep of real kernels says something of models; make it again')
+  if (linux.length !== real.files.length || new Set(linux).size !== linux.length)
+    throw new BadInput('a sweep of real kernels has other names than files; make it again')
+  if ((domain === 'dom0') === maps.includes(null))
+    throw new BadInput('a sweep of real kernels has maps for guests, or none for dom0; make it again')
 }
 
 /** What all machines have in common. */
@@ -123,57 +148,6 @@ function pick(raw: RawSpace): RawBootOptions {
   return Object.fromEntries(COMMON.filter((key) => raw[key] !== undefined).map((key) => [key, raw[key]]))
 }
 
-/** A set's maps by their names; `none` is a machine without a map; else a shipped map or a file. */
-function mapsNamed(word: string, load: (name: string) => MemoryMap): (string | MemoryMap | null)[] {
-  if (word === 'none') return [null]
-  const isMember = Object.hasOwn(MAP_SETS, word) ? MAP_SETS[word] : undefined
-  if (isMember !== undefined)
-    return shippedMaps()
-      .filter(isMember)
-      .map((map) => map.name)
-  const map = load(word)
-  return [shippedMaps().includes(map) ? map.name : map]
-}
-
-function words(list: readonly string[]): string[] {
-  return list
-    .flatMap((text) => text.split(','))
-    .map((word) => word.trim())
-    .filter((word) => word !== '')
-}
-
-function unique<T>(list: readonly T[]): T[] {
-  return [...new Set(list)]
-}
-
-/** Values, ranges FROM..TO+STEP, and `own` for what a boot takes by itself. */
-function numbers(
-  option: string,
-  given: readonly string[] | undefined,
-  value: (text: string) => number,
-): Numbers {
-  if (given === undefined) return [null]
-  return words(given).map((word) => {
-    if (word === 'own') return null
-    const dots = word.indexOf('..')
-    return dots === -1 ? value(word) : range(option, word, dots, value)
-  })
-}
-
-function range(option: string, word: string, dots: number, value: (text: string) => number): NumberRange {
-  const plus = word.indexOf('+', dots)
-  if (plus === -1)
-    throw new BadInput(`${option} '${word}' is a range without a step; write it as in 32M..348M+4M`)
-  const from = value(word.slice(0, dots))
-  const to = value(word.slice(dots + 2, plus))
-  const step = value(word.slice(plus + 1))
-  if (to < from) throw new BadInput(`${option} '${word}' ends before it begins; exchange its ends`)
-  if (step === 0) throw new BadInput(`${option} '${word}' has no step; give one above 0`)
-  if ((to - from) / step > MOST_MACHINES)
-    throw new BadInput(`${option} '${word}' has more values than can be counted; take a larger step`)
-  return { from, to, step }
-}
-
 function memoryPages(text: string): number {
   return bootOptions({ memory: text }).memory!
 }
@@ -182,8 +156,9 @@ function initrdBytes(text: string): number {
   return parseSize('--initrd-size', text, 'B', '26M, 27262976 or 0x1a00000')
 }
 
-function checkedAppend(text: string): string {
-  return bootOptions({ append: text }).append!
+/** The axis of command lines: each is a value of its own, whatever commas are in it. */
+export function appendsOf(given: readonly string[] | undefined): (string | null)[] {
+  return given === undefined ? [null] : unique(given.map((text) => bootOptions({ append: text }).append!))
 }
 
 function dashed(name: string): string {
@@ -210,6 +185,12 @@ const FILE_KEYS = [
   'config',
   'maxmem',
   'no-e820',
+  'kernel',
+  'ramdisk',
+  'dom0-mem',
+  'no-acpi',
+  'until',
+  'timeout',
 ] as const
 
 const Value = v.pipe(v.union([text(4096), v.number()]), v.transform(String))
@@ -245,6 +226,10 @@ const SINGLE: Readonly<Record<string, v.GenericSchema>> = {
   config: OneValue,
   maxmem: OneValue,
   'no-e820': Flag,
+  ramdisk: OneValue,
+  'no-acpi': Flag,
+  until: OneValue,
+  timeout: OneValue,
 }
 
 /** A sweep file: JSON with the options' names as keys. Throws BadInput, which names file and key. */

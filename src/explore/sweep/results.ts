@@ -3,7 +3,7 @@ import { BadInput } from '../../bits/bad-input.ts'
 import { checked, text, whole } from '../../files/checked.ts'
 import type { Shard } from '../jobs/job.ts'
 import { ShardForm } from '../jobs/shard-form.ts'
-import { RowForm, SpecForm } from './forms.ts'
+import { isOutcomeOf, RowForm, SpecForm } from './forms.ts'
 import type { Row, SweepSpec } from './piece.ts'
 import { checkSpace } from './read-space.ts'
 import { MOST_MACHINES, machineCount } from './space.ts'
@@ -43,7 +43,7 @@ export function readResults(lines: readonly string[], file: string): Results {
   for (const [i, line] of lines.entries()) {
     if (i === 0 || line === '') continue
     const row = v.safeParse(RowForm, parse(line), { abortEarly: true })
-    if (!row.success || row.output.n >= machines)
+    if (!row.success || row.output.n >= machines || !isOutcomeOf(spec.space, row.output))
       throw new BadInput(`${file}: line ${i + 1} is no result of this sweep; is the file cut short?`)
     rows.push(row.output)
     signatures.add(row.output.signature)

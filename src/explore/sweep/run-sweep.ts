@@ -1,7 +1,8 @@
 import { type Job, type PieceTask, pieceCountOf, runShard, type Shard } from '../jobs/job.ts'
 import { openPool, type Pool } from '../jobs/pool.ts'
 import type { Done } from '../jobs/progress.ts'
-import { PIECE, pieceCount, type Row, type SweepSpec } from './piece.ts'
+import { pieceCount, pieceSize, type Row, type SweepSpec } from './piece.ts'
+import type { RealSweepSpec } from './real-piece.ts'
 import type { Results } from './results.ts'
 import type { ShrinkSpec, Smallest } from './shrink.ts'
 import { machineCount } from './space.ts'
@@ -10,6 +11,12 @@ import { isFailure } from './summary.ts'
 /** A sweep as a job of pieces. */
 export function sweepJob(spec: SweepSpec): Job {
   return { kind: 'sweep', spec, pieces: pieceCount(spec.space) }
+}
+
+/** A sweep of real kernels as one: its threads get the files, which they share, from this one. */
+export function realSweepJob(spec: SweepSpec, more: Omit<RealSweepSpec, 'space'>): Job {
+  const job: RealSweepSpec = { space: spec.space, ...more }
+  return { kind: 'real-sweep', spec: job, pieces: pieceCount(spec.space) }
 }
 
 /** Threads that carry out pieces of any job. */
@@ -36,14 +43,16 @@ export type SweepWatch = {
 
 /**
  * Boot the machines of a shard, from a state on, on threads. Ends early, with what is done, when the signal is aborted.
+ *
+ * @param job the sweep's own, where it is of real kernels
  */
 export async function runSweep(
   pool: Pool<PieceTask, unknown>,
   from: SweepState,
   signal: AbortSignal,
   { row: tell, progress, state: tellState }: SweepWatch = {},
+  job = sweepJob(from.spec),
 ): Promise<SweepState> {
-  const job = sweepJob(from.spec)
   const machines = machinesOf(from)
   const state = { ...from, rows: [...from.rows], done: from.done }
   let failures = state.rows.filter(isFailure).length
@@ -70,7 +79,8 @@ export function machinesOf({ spec, shard }: Pick<SweepState, 'spec' | 'shard'>):
   const pieces = pieceCountOf(job, shard)
   const all = machineCount(spec.space)
   const hasLast = pieces > 0 && (job.pieces - 1) % shard.of === shard.index - 1
-  return pieces * PIECE - (hasLast ? job.pieces * PIECE - all : 0)
+  const size = pieceSize(spec.space)
+  return pieces * size - (hasLast ? job.pieces * size - all : 0)
 }
 
 /** Whether every piece of the sweep's shard is done. */

@@ -8,12 +8,12 @@ import {
 } from '../jobs/checkpoint.ts'
 import { piecesOf } from '../jobs/job.ts'
 import { ShardForm } from '../jobs/shard-form.ts'
-import { RowForm, SpecForm } from './forms.ts'
-import { PIECE, type Row } from './piece.ts'
+import { isOutcomeOf, RowForm, SpecForm } from './forms.ts'
+import { machinesIn, type Row } from './piece.ts'
 import { checkSpace } from './read-space.ts'
 import { rowLine } from './results.ts'
 import { type SweepState, sweepJob } from './run-sweep.ts'
-import { MOST_MACHINES, machineCount } from './space.ts'
+import { MOST_MACHINES } from './space.ts'
 
 const HeadForm = v.strictObject({ spec: SpecForm, shard: ShardForm, done: whole(0, MOST_MACHINES) })
 
@@ -40,18 +40,17 @@ export function loadSweep(file: string): SweepState {
   const rows: Row[] = []
   for (const line of linesOf(parts.rows)) {
     const row = v.safeParse(RowForm, parsed(line), { abortEarly: true })
-    if (!row.success) throw not(`its row ${rows.length + 1} is none of a sweep`)
+    if (!row.success || !isOutcomeOf(spec.space, row.output))
+      throw not(`its row ${rows.length + 1} is none of a sweep`)
     rows.push(row.output)
   }
   const state = { spec, shard, done, rows }
   let at = 0
   let pieces = 0
-  const all = machineCount(spec.space)
   for (const piece of piecesOf(sweepJob(spec), shard)) {
     if (pieces === done) break
     pieces++
-    const end = Math.min(all, (piece + 1) * PIECE)
-    for (let n = piece * PIECE; n < end; n++)
+    for (const n of machinesIn(spec.space, piece))
       if (rows[at++]?.n !== n) throw not('it has rows of other machines')
   }
   if (at !== rows.length || pieces !== done) throw not('it has done more than there is')

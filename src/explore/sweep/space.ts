@@ -1,6 +1,7 @@
 import { BadInput } from '../../bits/bad-input.ts'
 import type { BootOptions } from '../../run/boot/boot.ts'
 import { ownPages } from '../../run/boot/boot-plan.ts'
+import type { KernelEnd } from '../../run/kernel/kernel-outcome.ts'
 import { findMap, type MemoryMap } from '../../run/maps/maps.ts'
 
 /** Numbers `from`, `from + step`, … up to `to`, which is among them when a step meets it. */
@@ -8,6 +9,21 @@ export type NumberRange = { readonly from: number; readonly to: number; readonly
 
 /** Values of one axis, in order. Null is what a boot takes when nothing is said. */
 export type Numbers = readonly (number | null | NumberRange)[]
+
+/** A file that a sweep's boots depend on: where it was, and what was in it. */
+export type FileIdentity = { readonly file: string; readonly sha256: string }
+
+/** What the boots of real kernels have in common; their kernels are those that `linux` names, in the same order. */
+export type RealKernels = {
+  readonly files: readonly FileIdentity[]
+  readonly ramdisk: FileIdentity | null
+  /** The text of the console up to which they are to come; null: they are to power off. */
+  readonly until: string | null
+  /** The most of its own time that a guest may take, seconds. */
+  readonly timeLimit: number
+  /** Whether a dom0's machine has ACPI tables. */
+  readonly acpi: boolean
+}
 
 /**
  * A set of machines: the product of its axes. It is plain data and holds all that its boots depend on, so that it can go
@@ -32,6 +48,8 @@ export type Space = {
   readonly common: Pick<BootOptions, 'domain' | 'firmwareMap' | 'memoryModel' | 'with' | 'without' | 'holes'>
   /** What the toolstack gives to machines without a map: those whose map is null. */
   readonly toolstack?: Pick<BootOptions, 'maxMemory' | 'hasMap'>
+  /** The kernels are real ones. Nothing is said of what models alone have. */
+  readonly real?: RealKernels
 }
 
 /** More than this many machines have no use for their numbers: they would take years. */
@@ -105,6 +123,14 @@ function numberAt(numbers: Numbers, index: number): number | null {
   }
   throw new Error(`an axis has no value ${index}`)
 }
+
+/** How the boots of a space can end. */
+export function outcomesOf({ real }: Space): readonly KernelEnd['outcome'][] {
+  return real === undefined ? OF_MODELS : OF_REAL_KERNELS
+}
+
+const OF_MODELS = ['booted', 'refused', 'fault', 'impossible'] as const
+const OF_REAL_KERNELS = ['booted', 'refused', 'fault', 'crashed', 'ended', 'impossible'] as const
 
 function capped(space: Space, map: string | MemoryMap | null, memory: number | null): number | null {
   if (space.memoryCap === null) return memory

@@ -1,17 +1,23 @@
 import { BadInput } from '../../bits/bad-input.ts'
-import type { Outcome } from '../../run/boot/outcome.ts'
 import type { MemoryMap } from '../../run/maps/maps.ts'
-import { bootCommand } from './command.ts'
+import { commandOf } from './command.ts'
 import type { Row, SweepSpec } from './piece.ts'
 import type { Results } from './results.ts'
 import type { Smallest } from './shrink.ts'
-import { machineAt } from './space.ts'
+import { machineAt, outcomesOf, type Space } from './space.ts'
 
-export type Totals = Record<Outcome['outcome'], number>
+/** Machines by outcome; what has no meaning for a sweep's kernels is left out. */
+export type Totals = Record<'booted' | 'refused' | 'fault' | 'impossible', number> & {
+  crashed?: number
+  ended?: number
+}
+
+/** How a machine fails that can be. */
+type Failure = Exclude<Row['outcome'], 'booted' | 'impossible'>
 
 /** Machines that failed alike. */
 export type Group = {
-  readonly outcome: 'refused' | 'fault'
+  readonly outcome: Failure
   /** How, in words, without the numbers of one machine. */
   readonly signature: string
   readonly count: number
@@ -49,9 +55,19 @@ export type Summary = {
   readonly regressions: readonly number[] | null
 }
 
-/** Whether a machine's boot was refused or faulted. */
-export function isFailure(row: Row): row is Row & { outcome: 'refused' | 'fault' } {
-  return row.outcome === 'refused' || row.outcome === 'fault'
+/** Whether a machine that can be was not booted. */
+export function isFailure(row: Row): row is Row & { outcome: Failure } {
+  return row.outcome !== 'booted' && row.outcome !== 'impossible'
+}
+
+/** The outcomes of a table in the order of its columns. */
+export function outcomesIn(totals: Totals): (keyof Totals)[] {
+  return Object.keys(totals) as (keyof Totals)[]
+}
+
+/** Machines that can be and were not booted. */
+export function failuresIn({ refused, fault, crashed = 0, ended = 0 }: Totals): number {
+  return refused + fault + crashed + ended
 }
 
 /** Name of a machine's map, for tables. */
@@ -65,16 +81,16 @@ export function summarize(
   smallest: ReadonlyMap<string, Smallest> = new Map(),
   baseline: Results | null = null,
 ): Summary {
-  const totals = noTotals()
+  const totals = noTotals(spec.space)
   const linux: Record<string, Totals> = {}
   const impossible = new Map<string, { count: number; first: number }>()
   const failures = new Map<string, Row[]>()
   for (const row of rows) {
     const options = machineAt(spec.space, row.n)
-    totals[row.outcome]++
+    count(totals, row)
     const name = options.linux ?? ''
-    linux[name] ??= noTotals()
-    linux[name][row.outcome]++
+    linux[name] ??= noTotals(spec.space)
+    count(linux[name], row)
     if (row.outcome === 'impossible') countReason(impossible, row)
     if (!isFailure(row)) continue
     const same = failures.get(row.signature)
@@ -101,8 +117,12 @@ export function summarize(
   }
 }
 
-function noTotals(): Totals {
-  return { booted: 0, refused: 0, fault: 0, impossible: 0 }
+function noTotals(space: Space): Totals {
+  return Object.fromEntries(outcomesOf(space).map((outcome) => [outcome, 0])) as Totals
+}
+
+function count(totals: Totals, { outcome }: Row): void {
+  totals[outcome] = (totals[outcome] ?? 0) + 1
 }
 
 /** Reasons that differ in their numbers alone are one. */
@@ -131,7 +151,7 @@ function groupOf(
       n: first.n,
       pfn: first.pfn ?? null,
       detail: first.detail ?? null,
-      command: bootCommand(machines[0]),
+      command: commandOf(space, first.n),
     },
     smallest: smallest ?? null,
   }
@@ -154,9 +174,10 @@ function regressionsOf(rows: readonly Row[], baseline: Results): number[] {
  * @throws BadInput
  */
 export function sameMachines(spec: SweepSpec, baseline: SweepSpec): void {
-  const machines = ({ space: { linux, common, ...axes } }: SweepSpec): string => {
+  const machines = ({ space: { linux, common, real, ...axes } }: SweepSpec): string => {
     const { with: _, without: __, ...rest } = common
-    return JSON.stringify([axes, rest, linux.length])
+    const wanted = real === undefined ? null : [real.until, real.timeLimit, real.acpi]
+    return JSON.stringify([axes, rest, linux.length, wanted])
   }
   if (machines(spec) !== machines(baseline))
     throw new BadInput(

@@ -17,6 +17,7 @@ import {
 } from './kernel-machine.ts'
 import { restoreSnapshot, type SnapshotFile, snapshotParts } from './kernel-snapshot.ts'
 import { STOP_OUTCOMES } from './stop.ts'
+import { UntilText } from './until.ts'
 
 /** How a run of a real kernel ended: by itself, by Xen, because nothing more was to come of it, or for lack of something. */
 export type KernelOutcome =
@@ -31,6 +32,7 @@ export type KernelOutcome =
   | 'wall-limit'
   | 'console-limit'
   | 'host-memory'
+  | 'reached'
   | 'interrupted'
 
 /** What a run came to, as plain data: docs/kernels.md. */
@@ -66,6 +68,8 @@ export type KernelRunOptions = {
   readonly hostMemory?: number
   /** The most that may come to stand on its console, in bytes; 16 MiB when it is left out. */
   readonly consoleLimit?: number
+  /** End the run when this has appeared on its console, within a line. */
+  readonly until?: string
   /** Say what stood in the way of every refused request, and where the kernel was. */
   readonly explain?: boolean
   /** A System.map, where the kernel carries no symbols. */
@@ -124,6 +128,7 @@ export class KernelRun {
   private readonly watch: KernelWatch
   private readonly explanations: KernelExplanation[] = []
   private readonly record: ConsoleRecord
+  private readonly until: UntilText
   /** What Xen refused when it was looked at last, and the last frame whose type stood in the way. */
   private seen: Refusal | null = null
   private refused: TypeInTheWay | null = null
@@ -141,6 +146,7 @@ export class KernelRun {
     this.options = options
     this.watch = watch
     this.record = new ConsoleRecord(options.consoleLimit ?? CONSOLE_LIMIT, watch.keepsConsole ?? true)
+    this.until = new UntilText(options.until ?? null)
     const onOutput = (bytes: Uint8Array): void => this.guestOutput(bytes)
     const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
@@ -284,19 +290,23 @@ export class KernelRun {
   private guestOutput(bytes: Uint8Array): void {
     const part = this.record.guest(bytes)
     if (part.length > 0) this.watch.output?.(part, 'guest')
-    this.checkLimit()
+    this.until.guest(part)
+    this.checkConsole()
   }
 
   /** A line of Xen's, or of a guest that writes to Xen's console. */
   private xenLine(text: string): void {
-    if (this.record.xen(text)) this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
-    this.checkLimit()
+    if (this.record.xen(text)) {
+      this.watch.output?.(Buffer.from(`${text}\n`), 'xen')
+      this.until.line(text)
+    }
+    this.checkConsole()
   }
 
-  /** A guest that writes more than it may is over at once. */
-  private checkLimit(): void {
-    if (!this.record.isFull || this.outcome !== null) return
-    this.outcome = 'console-limit'
+  /** A run that was to go on until now is over at once, and a guest that writes more than it may. */
+  private checkConsole(): void {
+    if (this.outcome !== null || !(this.until.isSeen || this.record.isFull)) return
+    this.outcome = this.until.isSeen ? 'reached' : 'console-limit'
     this.machine.guest.stop()
   }
 

@@ -13,6 +13,8 @@ import type { KernelMachine } from './kernel-machine.ts'
 /** What Xen refused a real kernel, or of what it died: the frame in question, its holders, and where the kernel was. */
 export type KernelExplanation = {
   readonly kind: 'refused' | 'crash'
+  /** Instructions that the guest had executed. */
+  readonly instruction: number
   /** The frame whose type stood in Xen's way, or the one of the page fault that the guest died of; null where there is neither. */
   readonly frame: {
     readonly mfn: string
@@ -49,6 +51,7 @@ export function explainMachine(
   const report = frame === null ? null : reportFrame(xen, frame.mfn)
   return {
     kind,
+    instruction: guest.cpu.instructions,
     frame:
       frame === null || report === null
         ? null

@@ -60,18 +60,24 @@ export function fatalFault(
 }
 
 /** A fault in half a line: what was accessed, what it is, and from where. */
-export function faultText({ address, access, mapped, pfn, mfn, at, symbol, path }: FatalFault): string {
-  const what = { load: 'a load from', store: 'a store to', fetch: 'a fetch from' }[access]
+export function faultText(fault: FatalFault): string {
+  const { address, pfn, mfn, at, symbol } = fault
   const frame = pfn !== null ? `pfn ${pfn.slice(2)}` : mfn !== null ? `mfn ${mfn.slice(2)}` : null
+  const place = symbol === null ? at.slice(2) : `${at.slice(2)} ${symbol}`
+  return `${accessText(fault)} ${address.slice(2)} (${frame === null ? '' : `${frame}, `}${mappingText(fault)}) at ${place}`
+}
+
+/** What was done there: `a store to`. */
+export function accessText({ access }: FatalFault): string {
+  return { load: 'a load from', store: 'a store to', fetch: 'a fetch from' }[access]
+}
+
+/** How the address was mapped, if it was. */
+export function mappingText({ access, mapped, path }: FatalFault): string {
+  if (!mapped) return `not mapped: no entry in L${path.at(-1)?.level ?? 4}`
   const isReadOnly =
     access === 'store' && path.some(({ entry }) => (Number.parseInt(entry.slice(-3), 16) & RW) === 0)
-  const how = !mapped
-    ? `not mapped: no entry in L${path.at(-1)?.level ?? 4}`
-    : isReadOnly
-      ? 'mapped read-only'
-      : 'mapped, but not for that'
-  const place = symbol === null ? at.slice(2) : `${at.slice(2)} ${symbol}`
-  return `${what} ${address.slice(2)} (${frame === null ? '' : `${frame}, `}${how}) at ${place}`
+  return isReadOnly ? 'mapped read-only' : 'mapped, but not for that'
 }
 
 /** The same with the way through the tables, as lines. */

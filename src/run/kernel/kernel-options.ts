@@ -12,6 +12,7 @@ export type RawKernelOptions = RawBootOptions & {
   readonly seed?: string
   readonly timeout?: string
   readonly consoleLimit?: string
+  readonly until?: string
   readonly explain?: boolean
   /** Of a dom0: its memory, and that its machine has no ACPI. */
   readonly dom0Mem?: string
@@ -50,11 +51,7 @@ export function kernelOptions(
   raw: RawKernelOptions,
   config: XlConfig | null,
 ): Omit<KernelOptions & KernelRunOptions, 'kernel'> {
-  for (const [field, option] of OF_MODELS) {
-    if (raw[field] !== undefined && raw[field] !== false) {
-      throw new BadInput(`${option} is for model kernels, --kernel for a real one; keep one of them`)
-    }
-  }
+  checkKind(raw)
   const dom0 = dom0Options(raw, config)
   const typed = bootOptions({
     ...(raw.memory === undefined ? {} : { memory: raw.memory }),
@@ -77,6 +74,7 @@ export function kernelOptions(
     raw.consoleLimit === undefined
       ? undefined
       : parseSize('--console-limit', raw.consoleLimit, 'B', '64M, 100K or 1048576')
+  const until = untilText(raw.until)
   const seed = number('--seed', raw.seed, MOST_SEED)
   if (name !== undefined && !/^[\w.+-]{1,64}$/.test(name)) {
     throw new BadInput(`--name ${name}: a guest's name has letters, digits and . _ + -`)
@@ -91,26 +89,48 @@ export function kernelOptions(
     ...(raw.xen === undefined ? {} : { xen: raw.xen }),
     ...(timeLimit === undefined ? {} : { timeLimit }),
     ...(consoleLimit === undefined ? {} : { consoleLimit }),
+    ...(until === undefined ? {} : { until }),
     ...(seed === undefined ? {} : { seed }),
     ...(raw.explain === true ? { explain: true } : {}),
   }
 }
 
-/** The machine of a dom0; null for a domU. Throws BadInput for options of the other one. */
-function dom0Options(raw: RawKernelOptions, config: XlConfig | null): Dom0Options | null {
+/** What a run may be told to wait for: longer lines are nobody's. */
+const LONGEST_UNTIL = 4096
+
+/** The text of --until. Throws BadInput for one that can stand in no line. */
+export function untilText(text: string | undefined): string | undefined {
+  if (text === undefined || (text !== '' && text.length <= LONGEST_UNTIL && !/[\r\n]/.test(text))) return text
+  throw new BadInput(`--until takes a part of one line, of 1 to ${LONGEST_UNTIL} characters; give one`)
+}
+
+/**
+ * Refuse what is for models, and what is for a dom0 of a domU and the other way round.
+ *
+ * @param raw what was typed, whatever its values are
+ * @throws BadInput
+ */
+export function checkKind(raw: { readonly [field in keyof RawKernelOptions]?: unknown }): void {
+  const isGiven = (field: keyof RawKernelOptions): boolean => raw[field] !== undefined && raw[field] !== false
+  const ofModels = OF_MODELS.find(([field]) => isGiven(field))
+  if (ofModels !== undefined)
+    throw new BadInput(`${ofModels[1]} is for model kernels, --kernel for a real one; keep one of them`)
   const isDom0 = raw.dom0 === true
-  for (const [field, option] of isDom0 ? OF_DOMU : OF_DOM0) {
-    if (raw[field] === undefined || raw[field] === false) continue
+  const stray = (isDom0 ? OF_DOMU : OF_DOM0).find(([field]) => isGiven(field))
+  if (stray !== undefined)
     throw new BadInput(
       isDom0
-        ? `${option} is for guests, and --dom0 for none; keep one of them`
-        : `${option} is for a dom0; give --dom0, too`,
+        ? `${stray[1]} is for guests, and --dom0 for none; keep one of them`
+        : `${stray[1]} is for a dom0; give --dom0, too`,
     )
-  }
-  if (!isDom0) return null
+  if (isDom0 && isGiven('memory')) throw new BadInput('--memory is for guests; give --dom0-mem to a dom0')
+}
+
+/** The machine of a dom0; null for a domU. */
+function dom0Options(raw: RawKernelOptions, config: XlConfig | null): Dom0Options | null {
+  if (raw.dom0 !== true) return null
   if (config !== null)
     throw new BadInput("--dom0: xl's configurations are of guests; give --kernel, and no configuration")
-  if (raw.memory !== undefined) throw new BadInput('--memory is for guests; give --dom0-mem to a dom0')
   if (raw.map === undefined) throw new BadInput("a dom0 needs the machine's map: give --map NAME or a file")
   const { mfn } = bootOptions(raw.mfn === undefined ? {} : { mfn: raw.mfn })
   return {

@@ -25,6 +25,7 @@ export type KernelFlags = KernelSpecFlags & {
 /** Exit statuses by how a guest ends. 2 means something else everywhere. */
 const STATUS: Readonly<Record<KernelResult['outcome'], number>> = {
   poweroff: 0,
+  reached: 0,
   reboot: 1,
   crash: 3,
   watchdog: 4,
@@ -98,6 +99,7 @@ function after({ instructions, nanoseconds }: { instructions: number; nanosecond
 
 const HOW: Readonly<Record<KernelResult['outcome'], string>> = {
   poweroff: 'powered off',
+  reached: 'came to the line of --until',
   reboot: 'rebooted',
   suspend: 'was suspended',
   crash: 'crashed',

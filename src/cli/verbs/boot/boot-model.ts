@@ -55,6 +55,7 @@ const OF_KERNELS = [
   'input',
   'timeout',
   'consoleLimit',
+  'until',
   'junit',
   'explain',
   'systemMap',

@@ -165,6 +165,7 @@ const IN_HEADER = [
   'mfn',
   'timeout',
   'consoleLimit',
+  'until',
   'input',
 ] as const
 

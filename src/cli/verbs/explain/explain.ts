@@ -15,7 +15,7 @@ export type ExplainFlags = {
   readonly json?: boolean
   readonly sarif?: boolean
   readonly redact?: boolean
-  readonly boot?: boolean
+  readonly noBoot?: boolean
 }
 
 /** The exit statuses of a log's answer. */
@@ -52,7 +52,7 @@ function report(file: string, options: ExplainFlags): Report {
   const result = explainLines(options.redact ? redacted(lines) : lines, {
     ...(name === undefined ? {} : { name }),
     damage,
-    confirm: options.boot !== false,
+    confirm: options.noBoot !== true,
   })
   if (!binary || result.verdict !== 'no-xen-evidence') return result
   return { ...result, title: 'This is a binary file and no log: nothing in it reads as a line of Xen.' }

@@ -53,12 +53,30 @@ const THREADS_OPTION: OptionSpec = {
  * `sweep` and `worker`, the verbs of sets of machines.
  *
  * @param machine the options of a boot: each is an axis of a sweep, with any number of values
+ * @param kernel those of a real kernel
  */
 export function sweepVerbs(
   machine: readonly OptionSpec[],
+  kernel: readonly OptionSpec[],
   mapNames: () => readonly string[],
 ): readonly Verb[] {
-  return [sweepVerb(axesOf(machine, mapNames)), worker]
+  return [sweepVerb([...realKernels(kernel), ...axesOf(machine, mapNames)]), worker]
+}
+
+/** What a sweep takes of a real kernel's options; those with several values are axes. */
+const OF_KERNELS: Readonly<Record<string, OptionSpec['kind']>> = {
+  kernel: 'list',
+  ramdisk: 'file',
+  'dom0-mem': 'list',
+  'no-acpi': 'flag',
+  until: 'string',
+  timeout: 'string',
+}
+
+function realKernels(kernel: readonly OptionSpec[]): OptionSpec[] {
+  return kernel
+    .filter(({ name }) => Object.hasOwn(OF_KERNELS, name))
+    .map((option) => ({ ...option, kind: OF_KERNELS[option.name] }))
 }
 
 /** Options that have one value for all machines of a sweep. */
@@ -94,12 +112,25 @@ const sweepVerb = (axes: readonly OptionSpec[]): Verb => ({
     { name: 'seed', kind: 'string', argument: 'N', help: 'chooses the forecasts to check', default: '1' },
     { name: 'no-forecast', kind: 'flag', help: 'carry every boot out' },
     { name: 'no-shrink', kind: 'flag', help: 'do not look for the smallest machines' },
-    { name: 'shard', kind: 'string', argument: 'I/N', help: 'only part I of N' },
+    {
+      name: 'shard',
+      explainedIn: 'explore',
+      kind: 'string',
+      argument: 'I/N',
+      help: 'only part I of N',
+    },
     { ...THREADS_OPTION, explainedIn: 'explore' },
     { ...QUEUE_OPTION, help: "hand the boots to 'xenolith worker' by NATS" },
     { ...VERIFY_OPTION, explainedIn: 'explore' },
     ...KEY_OPTIONS,
-    { name: 'checkpoint', kind: 'file', argument: 'FILE', help: 'save there now and then', files: true },
+    {
+      name: 'checkpoint',
+      explainedIn: 'explore',
+      kind: 'file',
+      argument: 'FILE',
+      help: 'save there now and then',
+      files: true,
+    },
     {
       name: 'resume',
       explainedIn: 'explore',
@@ -126,7 +157,7 @@ const sweepVerb = (axes: readonly OptionSpec[]): Verb => ({
   ],
   examples: [
     { command: 'xenolith sweep --linux A,B,C --v-end 32M..348M+4M', does: 'all host maps' },
-    { command: 'xenolith sweep machines.json --junit --expect booted', does: 'for CI' },
+    { command: 'xenolith sweep --kernel vmlinuz --dom0 --until login:', does: 'a real kernel' },
     { command: 'xenolith sweep merge 1.jsonl 2.jsonl --html', does: 'the results of shards' },
   ],
   statuses: [

@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import { wholeNumber } from '../../../explore/exports.ts'
 import { onInterrupt } from '../../../explore/jobs/interrupt.ts'
-import { type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
+import { type Job, type PieceTask, parseShard } from '../../../explore/jobs/job.ts'
 import { coreCount, type Pool } from '../../../explore/jobs/pool.ts'
 import { type Done, Progress } from '../../../explore/jobs/progress.ts'
 import { Saves } from '../../../explore/jobs/saves.ts'
@@ -10,7 +10,8 @@ import { htmlReport } from '../../../explore/report/html.ts'
 import { junitReport } from '../../../explore/report/junit.ts'
 import { sarifReport } from '../../../explore/report/sarif.ts'
 import { textReport } from '../../../explore/report/text.ts'
-import type { Row } from '../../../explore/sweep/piece.ts'
+import type { Row, SweepSpec } from '../../../explore/sweep/piece.ts'
+import { filesAgain, readRealSpace } from '../../../explore/sweep/read-real-space.ts'
 import { parseSweepFile, type RawSpace, readSpace } from '../../../explore/sweep/read-space.ts'
 import {
   headerLine,
@@ -23,19 +24,22 @@ import {
   isComplete,
   machinesOf,
   openWorkers,
+  realSweepJob,
   runSweep,
   type SweepState,
   shrinkGroups,
   sweepJob,
 } from '../../../explore/sweep/run-sweep.ts'
 import { loadSweep, saveSweep } from '../../../explore/sweep/saved-sweep.ts'
-import { type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
+import { failuresIn, type Summary, sameMachines, summarize } from '../../../explore/sweep/summary.ts'
 import { readLines, readText } from '../../../files/read.ts'
 import { lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
+import type { SharedFiles } from '../../../run/kernel/kernel-files.ts'
 import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../version.ts'
+import { hostMemory } from '../boot/host-memory.ts'
 
 /** What `xenolith sweep` takes beside the axes of the space. */
 export type SweepFlags = RawSpace &
@@ -43,8 +47,8 @@ export type SweepFlags = RawSpace &
     /** A sweep file; or `merge` and files of results. */
     readonly files?: readonly string[]
     readonly seed?: string
-    readonly forecast?: boolean
-    readonly shrink?: boolean
+    readonly noForecast?: boolean
+    readonly noShrink?: boolean
     readonly shard?: string
     readonly threads?: string
     readonly checkpoint?: string
@@ -99,7 +103,7 @@ type SweepRun = {
 
 async function sweep(job: SweepRun): Promise<number> {
   const { options, io, baseline } = job
-  const start = options.resume === undefined ? newState(options) : resumed(options, options.resume)
+  const { start, files } = options.resume === undefined ? newRun(options) : resumed(options, options.resume)
   if (baseline !== null) sameMachines(start.spec, baseline.spec)
   const file = options.checkpoint ?? options.resume
   let at = start
@@ -135,7 +139,7 @@ async function sweep(job: SweepRun): Promise<number> {
       at =
         pool === null
           ? await queued(job, start, row)
-          : await runSweep(pool, start, job.signal, { row, progress, state })
+          : await runSweep(pool, start, job.signal, { row, progress, state }, jobOf(start.spec, files))
       if (!isComplete(at)) {
         job.progress.end()
         out?.abandon()
@@ -203,22 +207,46 @@ function stopped({ options, io }: SweepRun, state: SweepState, saved: string | u
   return INTERRUPTED
 }
 
-function newState(options: SweepFlags): SweepState {
+/** Where a sweep begins, and the files of its real kernels. */
+type Start = { readonly start: SweepState; readonly files: SharedFiles | null }
+
+function jobOf(spec: SweepSpec, files: SharedFiles | null): Job {
+  return files === null ? sweepJob(spec) : realSweepJob(spec, { files, hostMemory: hostMemory() })
+}
+
+function newRun(options: SweepFlags): Start {
   const [file, ...more] = options.files ?? []
   if (more.length > 0) throw new BadInput(`one sweep file is enough; ${more[0]} is left over`)
   const raw = file === undefined ? {} : parseSweepFile(readText(file), file)
-  const space = readSpace({ ...raw, ...typed(options) }, loadMap)
+  const axes = { ...raw, ...typed(options) }
+  const isReal = axes.kernel !== undefined
+  if (isReal) checkReal(options)
+  const { space, files } = isReal
+    ? readRealSpace(axes, loadMap)
+    : { space: readSpace(axes, loadMap), files: null }
   const spec = {
     space,
     seed: wholeNumber('--seed', options.seed, 0, 2 ** 32 - 1) ?? 1,
-    forecast: options.forecast !== false,
+    forecast: !isReal && options.noForecast !== true,
   }
-  return { spec, shard: parseShard(options.shard), done: 0, rows: [] }
+  return { start: { spec, shard: parseShard(options.shard), done: 0, rows: [] }, files }
+}
+
+/** Real kernels have no forecasts to check, and their files stay on this machine. */
+function checkReal({ queue, seed, noForecast }: SweepFlags): void {
+  if (queue !== undefined)
+    throw new BadInput(
+      "--queue is for model kernels, as a queue carries no kernel's file; give --shard I/N to each machine",
+    )
+  if (seed !== undefined || noForecast === true)
+    throw new BadInput(
+      `${seed === undefined ? '--no-forecast' : '--seed'} is for model kernels: a real one has no forecasts; leave it out`,
+    )
 }
 
 /** The axes that were typed: each replaces the sweep file's. */
 function typed(options: SweepFlags): RawSpace {
-  const { files, seed, forecast, shrink, shard, threads, checkpoint, resume, out, ...others } = options
+  const { files, seed, noForecast, noShrink, shard, threads, checkpoint, resume, out, ...others } = options
   const { queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
   const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
   return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
@@ -234,9 +262,14 @@ const AXES = [
   'append',
   'xen',
   'linux',
+  'kernel',
+  'ramdisk',
+  'dom0Mem',
+  'until',
+  'timeout',
 ] as const
 
-function resumed(options: SweepFlags, file: string): SweepState {
+function resumed(options: SweepFlags, file: string): Start {
   const axis = AXES.find((name) => options[name] !== undefined)
   if (
     axis !== undefined ||
@@ -251,7 +284,9 @@ function resumed(options: SweepFlags, file: string): SweepState {
     throw new BadInput(
       '--resume and --queue exclude each other: a queue keeps its results itself; run it again',
     )
-  return loadSweep(file)
+  const start = loadSweep(file)
+  const { space } = start.spec
+  return { start, files: space.real === undefined ? null : filesAgain(space, space.real) }
 }
 
 async function merge(job: SweepRun, files: readonly string[]): Promise<number> {
@@ -281,7 +316,8 @@ async function answer(
   workers: Pool<PieceTask, unknown> | null,
 ): Promise<number> {
   const { options, io, signal, progress, baseline } = job
-  const wanted = isWhole && options.shrink !== false && !options.jsonl
+  const isReal = results.spec.space.real !== undefined
+  const wanted = isWhole && options.noShrink !== true && !options.jsonl && !isReal
   let summary = summarize(results, new Map(), baseline)
   if (wanted && summary.groups.length > 0 && !signal.aborted) {
     const pool = workers ?? openWorkers(job.threads)
@@ -307,7 +343,7 @@ function statusOf({ totals, forecast, regressions }: Summary, { expect }: SweepF
     io.err(
       `xenolith: ${differing.length} boots came out otherwise than forecast, the first is machine ${differing[0]}: a bug of xenolith; report it and use --no-forecast`,
     )
-  const failed = totals.refused + totals.fault
+  const failed = failuresIn(totals)
   const broken = regressions === null ? expect === 'booted' && failed > 0 : regressions.length > 0
   if (broken && regressions === null) io.err(`xenolith: expected booted, but ${failed} machines fail`)
   if (broken && regressions !== null)
