@@ -263,6 +263,32 @@ test('a core whose code, translations and decoded instructions lie above 2 GiB o
   assert.ok(walks() < 10, `${walks()} walks`)
 })
 
+test('above 2 GiB, too, stores to decoded code are seen, and a changed entry is forgotten', () => {
+  const m = new SmallMachine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
+  // Twice: mov [rsi], al; call the next page; add ecx, ebx. In between inc al. In the next page: mov ebx, ?; ret.
+  m.code('8806 e8f90f0000 01d9 fec0 8806 e8ee0f0000 01d9 f4')
+  m.code('bb00000000 c3', 0x1000)
+  m.cpu.setRip(CODE, 0)
+  m.set({ [RAX]: 7, [RCX]: 0, [RSI]: CODE + 0x1001, [RSP]: DATA + 0x1000 })
+  assert.equal(m.run(1000).reason, 'privileged')
+  assert.equal(m.cpu.register(RCX), 7 + 8)
+
+  // mov eax, [rsi]
+  m.code('8b06 f4')
+  m.memory.u32[m.byteOf(8) / 4] = 1
+  m.memory.u32[m.byteOf(9) / 4] = 2
+  const load = (): number => {
+    m.cpu.setRip(CODE, 0)
+    m.set({ [RSI]: DATA })
+    assert.equal(m.run(1000).reason, 'privileged')
+    return m.cpu.register(RAX)
+  }
+  assert.equal(load(), 1)
+  m.map(DATA, 9)
+  m.cpu.tlb.flushEntry(m.entryAt(DATA))
+  assert.equal(load(), 2)
+})
+
 /** How often an address has been looked up in the tables. */
 function countedWalks(m: SmallMachine): () => number {
   const before = m.cpu.tlb.fill.bind(m.cpu.tlb)

@@ -115,7 +115,7 @@ export class SoftTlb {
   private forget(entry: number, table: number, slots: Slots): boolean {
     const w = this.words
     let isShared = false
-    for (let i = 0, at = table >> 2; i < slots.count; i++, at += slots.words) {
+    for (let i = 0, at = table >>> 2; i < slots.count; i++, at += slots.words) {
       const other = w[at + slots.entry]
       if (other === entry) {
         w.fill(0xffff_ffff, at, at + slots.tags)
@@ -128,7 +128,7 @@ export class SoftTlb {
   /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */
   protect(page: number): void {
     const w = this.words
-    for (let i = 0, at = this.data >> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
+    for (let i = 0, at = this.data >>> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
       if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
     }
   }
