@@ -98,6 +98,8 @@ function checked(words: readonly string[], ended: Ended, outcome = ''): Ended {
 
 /** What is the same each time in how a command ended: not the names of this process's files. */
 export function outcomeOf({ status, out, err }: Ended): string {
-  const text = `${status} ${out.length} ${out.slice(0, 200)} ${err.slice(0, 200)}`
+  // Progress is printed after a time, and tells how fast it goes.
+  const told = err.split('\n').filter((line) => !/, [\d.]+\/s, /.test(line))
+  const text = `${status} ${out.length} ${out.slice(0, 200)} ${told.join('\n').slice(0, 200)}`
   return folder === null ? text : text.replaceAll(folder, '')
 }
