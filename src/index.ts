@@ -20,7 +20,7 @@ export { bootOptions, type RawBootOptions } from './run/boot/boot-options.ts'
 
 // ---- The kernels and the versions of Xen that there are ----
 
-export type { Generation } from './linux/generation.ts'
+export type { Generation, MemoryModel } from './linux/generation.ts'
 export { generations } from './linux/generations.ts'
 export { xenVersionNames } from './xen/versions/index.ts'
 
