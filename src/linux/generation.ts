@@ -46,6 +46,7 @@ export type Generation = {
   readonly memoryModel: MemoryModel
 }
 
+/** Where a kernel keeps its `struct page`s. */
+export type MemoryModel = 'sparsemem-vmemmap' | 'sparsemem' | 'flatmem'
 /** What `memoryModel` may be. */
-export const MEMORY_MODELS = ['sparsemem-vmemmap', 'sparsemem', 'flatmem'] as const
-export type MemoryModel = (typeof MEMORY_MODELS)[number]
+export const MEMORY_MODELS: readonly MemoryModel[] = ['sparsemem-vmemmap', 'sparsemem', 'flatmem']
