@@ -77,6 +77,7 @@ export type SavedXen = {
   readonly work: readonly [number, number]
   readonly refusal: Refusal | null
   readonly board: Board | null
+  readonly m2pAccessed: readonly number[]
 }
 
 /**
@@ -205,6 +206,7 @@ export abstract class Hypervisor implements Host {
       work: this.work.save(),
       refusal: this.refusal,
       board: structuredClone(this.board),
+      m2pAccessed: this.m2p.accessed,
     }
   }
 
@@ -215,6 +217,7 @@ export abstract class Hypervisor implements Host {
     this.work.restore(saved.work)
     this.refusal = saved.refusal
     this.board = structuredClone(saved.board)
+    this.m2p.markAccessed(saved.m2pAccessed)
   }
 
   get machineMap(): readonly E820Entry[] {

@@ -1,5 +1,5 @@
 import { ENTRY_BYTES, REGION, slotAt } from '../../bits/address.ts'
-import { entryHi, entryLo, P, PSE, US } from '../../bits/pte.ts'
+import { A, entryHi, entryLo, P, PSE, US } from '../../bits/pte.ts'
 import { REF_XEN_HEAP } from '../../machine/frames.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ownerOf, setRefsWord } from './frame-record.ts'
@@ -20,6 +20,8 @@ export class M2p {
   /** Frames below this have an entry. */
   readonly covered: number
   private readonly xen: Hypervisor
+  /** The entries that map the table, in the order in which they were made. */
+  private readonly entries: { readonly table: number; readonly slot: number }[] = []
   private lastFrame = -1
   private lastWords = 0
 
@@ -58,8 +60,26 @@ export class M2p {
     }
   }
 
+  /** Which of the entries that map the table a guest has used: a walk that Xen prints shows the CPU's mark. */
+  get accessed(): readonly number[] {
+    return this.entries.flatMap((entry, i) => ((this.xen.memory.u32[this.at(entry)] & A) !== 0 ? [i] : []))
+  }
+
+  /** Mark those of another machine like this one. Numbers of no entry mark nothing. */
+  markAccessed(numbers: readonly number[]): void {
+    for (const n of numbers) {
+      const entry = this.entries[n]
+      if (entry !== undefined) this.xen.memory.u32[this.at(entry)] |= A
+    }
+  }
+
+  private at({ table, slot }: { readonly table: number; readonly slot: number }): number {
+    return this.xen.memory.frameWords(table) + slot * 2
+  }
+
   private write(table: number, slot: number, mfn: number, flags: number): void {
-    const at = this.xen.memory.frameWords(table) + slot * 2
+    this.entries.push({ table, slot })
+    const at = this.at({ table, slot })
     this.xen.memory.u32[at] = entryLo(mfn, flags)
     this.xen.memory.u32[at + 1] = entryHi(mfn)
   }

@@ -170,6 +170,7 @@ const XenForm = v.strictObject({
   work: v.pipe(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1e9)), Clock]), v.readonly()),
   refusal: v.nullable(RefusalForm),
   board: v.nullable(BoardForm),
+  m2pAccessed: listOf(whole(0, 2 ** 18 - 1), 2 ** 18),
 }) satisfies v.GenericSchema<unknown, SavedXen>
 
 const CpuForm = v.strictObject({
