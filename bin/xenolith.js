@@ -52,7 +52,6 @@ function runHere() {
 /** The clone brings its own Node along as a package: the same command again, with that one. */
 function runWith(runtime) {
   const env = { ...process.env, [WRAPPER]: String(process.pid) }
-  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit', env })
   // A terminal sends ^C to both of us and the child decides what it means; what is sent to us alone is handed on.
   // Asked by number: to touch process.stdin would make the pipe that the child inherits a non-blocking one.
   const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
@@ -60,7 +59,9 @@ function runWith(runtime) {
     if (signal !== 'SIGINT' || !onTerminal) child.kill(signal)
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  // Before there is a child, so that none outlives a signal that comes while it starts.
   for (const signal of signals) process.on(signal, handOn)
+  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit', env })
   child.on('error', (error) => fail(`cannot run ${runtime}: ${error.message}`))
   child.on('exit', (status, signal) => {
     for (const name of signals) process.off(name, handOn)

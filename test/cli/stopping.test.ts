@@ -132,7 +132,7 @@ for (const guest of sampled(Object.keys(GUESTS) as Guest[], 3)) {
 }
 
 test('--wall ends any guest, and scripts and models', () => {
-  const { status, stderr } = xenolith([...words('updates'), '--wall', '3'])
+  const { status, stderr } = xenolith([...words('updates'), '--wall', '2'])
   assert.equal(status, 7)
   assert.match(stderr, /^xenolith: guest had no more of our time, after /m)
   const json = xenolith([...words('inner'), '--wall', '3', '--json'])

@@ -25,7 +25,7 @@ import {
   withServer,
   worker,
 } from '../tools/queue-tools.ts'
-import { needs } from '../tools/tools.ts'
+import { needs, notAsked } from '../tools/tools.ts'
 
 /** Peers of every bad kind, on a real server. Whatever they do, a sweep comes to what it is on one machine. */
 type Peer = {
@@ -68,7 +68,11 @@ async function attacked(
 
 const booted = (row: Row): Row => ({ n: row.n, outcome: 'booted', signature: '', skipped: true })
 
-describe('hostile peers', { skip: needs('nats-server'), timeout: 120_000, concurrency: 6 }, () => {
+describe('hostile peers', {
+  skip: notAsked || needs('nats-server'),
+  timeout: 120_000,
+  concurrency: 6,
+}, () => {
   test('what does not carry the job’s key is refused: forged results, and what is no message at all', async () => {
     const { coordinator } = await attacked(async ({ known: { id, job }, write }) => {
       const forged = (await rowsOf(1)).map(booted)

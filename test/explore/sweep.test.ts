@@ -361,7 +361,7 @@ test('the example in docs/sweep.md is what it gives', () => {
   assert.equal(machineCount(read(parseSweepFile(JSON.stringify(file), 'example'))), 34 * 80 * 8)
 })
 
-test('^C saves, and --resume goes on to the same end', async () => {
+test('^C saves, and --resume goes on to the same end', { skip: notInFull }, async () => {
   const file = join(folder, 'interrupted')
   const axes = [
     '--map',

@@ -8,7 +8,7 @@ import { corpusOf } from '../../fuzz/corpus.ts'
 import { fuzz, replay } from '../../fuzz/fuzz.ts'
 import { TARGETS } from '../../fuzz/targets.ts'
 import { TARGETS as HIDDEN } from '../fixtures/fuzz/targets.ts'
-import { sampled } from '../tools/sample.ts'
+import { notInFull, sampled } from '../tools/sample.ts'
 import { root } from '../tools/tools.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-fuzz-test-'))
@@ -28,7 +28,9 @@ test('everything that is kept ends well', async () => {
   assert.ok(kept.length >= 10, `${kept.length} files are kept`)
 })
 
-test('a fault is found, made small and kept, whatever it does to the process', async () => {
+test('a fault is found, made small and kept, whatever it does to the process', {
+  skip: notInFull,
+}, async () => {
   const said: string[] = []
   const options = { seconds: Infinity, cases: 8, seed: 1, jobs: 2, save: folder, shrink: true }
   const patience = { times: 4, more: 0.5, idle: 60 }

@@ -14,7 +14,7 @@ export function needs(tool: string): string | false {
 }
 
 /**
- * Real Xen, real packages and a browser take minutes: they are tried under CI, and when somebody names a test file. False
+ * Real Xen, real packages, servers and a browser take minutes: they are tried under CI, and when somebody names a test file. False
  * when they are, else the reason to skip.
  */
 export const notAsked: string | false =
