@@ -60,9 +60,8 @@ function textOf(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }
 
-/** What a snapshot brings along. */
-const IN_SNAPSHOT = [
-  'guest',
+/** What makes a machine and its kernel what they are. */
+const OF_MACHINE = [
   'config',
   'kernel',
   'ramdisk',
@@ -70,6 +69,7 @@ const IN_SNAPSHOT = [
   'maxmem',
   'append',
   'name',
+  'xen',
   'seed',
   'noE820',
   'dom0',
@@ -78,8 +78,9 @@ const IN_SNAPSHOT = [
   'firmwareMap',
   'noAcpi',
   'mfn',
-  'xen',
 ] as const
+/** What a snapshot brings along. */
+const IN_SNAPSHOT = ['guest', ...OF_MACHINE] as const
 
 /** The name of an option as it is typed. */
 export function dashed(name: string): string {
@@ -145,29 +146,7 @@ function withInput(flags: KernelSpecFlags, reader: Reader): KernelRunOptions {
 }
 
 /** The options that make a run what it is: a trace's header has them, with what the files' contents were. */
-const IN_HEADER = [
-  'config',
-  'kernel',
-  'ramdisk',
-  'restore',
-  'memory',
-  'maxmem',
-  'append',
-  'name',
-  'xen',
-  'seed',
-  'noE820',
-  'dom0',
-  'map',
-  'dom0Mem',
-  'firmwareMap',
-  'noAcpi',
-  'mfn',
-  'timeout',
-  'consoleLimit',
-  'until',
-  'input',
-] as const
+const IN_HEADER = [...OF_MACHINE, 'restore', 'timeout', 'consoleLimit', 'until', 'input'] as const
 
 /** What a trace of a run says of it, for `kernelOfHeader`. */
 export function kernelHeader(flags: KernelSpecFlags, spec: KernelSpec): object {
