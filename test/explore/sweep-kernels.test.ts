@@ -15,9 +15,8 @@ import { machineCount } from '../../src/explore/sweep/space.ts'
 import { MACHINE_BYTES } from '../../src/run/kernel/kernel-boot.ts'
 import { shareFiles } from '../../src/run/kernel/kernel-files.ts'
 import { findMap } from '../../src/run/maps/maps.ts'
-import { SCHED_OP } from '../../src/xen/abi.ts'
 import { notInFull } from '../tools/sample.ts'
-import { kernelOf, speaking } from '../tools/tiny-kernel.ts'
+import { kernelOf, MMUEXT_ON_STACK, shutdown, speaking } from '../tools/tiny-kernel.ts'
 import { xenolith } from '../tools/tools.ts'
 
 /** Sweeps of real kernels: of a few instructions each, so that a boot takes no time. */
@@ -32,14 +31,6 @@ const file = (name: string, bytes: Uint8Array | string): string => {
   return path
 }
 
-const shutdown = (reason: number): string => `
-        push ${reason}
-        mov edi, ${SCHED_OP.shutdown}
-        mov rsi, rsp
-        mov eax, sched_op
-        syscall
-over:   jmp over`
-
 /** Asks for the frame of the page after its code as an L1 table while it is mapped writable, then gives up. */
 const PINS = `
         mov rbx, [rsi + 104]
@@ -50,12 +41,7 @@ const PINS = `
         mov rax, [rbx + rdi*8]
         push rax
         push 0
-        mov rdi, rsp
-        mov esi, 1
-        xor edx, edx
-        mov r10d, 0x7ff0
-        mov eax, mmuext_op
-        syscall
+${MMUEXT_ON_STACK}
 ${shutdown(CRASH)}`
 
 const KERNELS = {

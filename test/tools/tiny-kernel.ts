@@ -117,6 +117,24 @@ over:   jmp over
 message: ${bytes.length === 0 ? '' : `.byte ${[...bytes].join(', ')}`}`
 }
 
+/** Ends with a reason. */
+export const shutdown = (reason: number): string => `
+        push ${reason}
+        mov edi, ${SCHED_OP.shutdown}
+        mov rsi, rsp
+        mov eax, sched_op
+        syscall
+over:   jmp over`
+
+/** One operation of mmuext_op on the guest itself, whose structure is on top of the stack. */
+export const MMUEXT_ON_STACK = `
+        mov rdi, rsp
+        mov esi, 1
+        xor edx, edx
+        mov r10d, 0x7ff0
+        mov eax, mmuext_op
+        syscall`
+
 /** Counts so far down before anything else, in two instructions each. */
 export function delay(count: number): string {
   return `

@@ -7,7 +7,7 @@ import { type HolderResult, who } from '../../../src/run/ask/who.ts'
 import { why } from '../../../src/run/ask/why.ts'
 import { guestRun, KernelRun, type KernelSpec } from '../../../src/run/kernel/kernel-boot.ts'
 import { listeningIo } from '../../tools/listening-io.ts'
-import { kernelOf } from '../../tools/tiny-kernel.ts'
+import { kernelOf, MMUEXT_ON_STACK } from '../../tools/tiny-kernel.ts'
 import { windowKernel } from '../../tools/window-kernel.ts'
 
 /** A kernel of code, and the address of the first page behind that, of zeros: `data` of the assembler's text. */
@@ -111,12 +111,7 @@ const TWICE = `
         mov eax, update_va_mapping
         syscall
         push 0                        ; MMUEXT_PIN_L1_TABLE
-        mov rdi, rsp
-        mov esi, 1
-        xor edx, edx
-        mov r10d, 0x7ff0
-        mov eax, mmuext_op
-        syscall
+${MMUEXT_ON_STACK}
         push r14
         push 0
         mov rdi, rsp
@@ -169,12 +164,7 @@ wait:   dec ecx
         mov eax, update_va_mapping
         syscall
         push 0
-        mov rdi, rsp
-        mov esi, 1
-        xor edx, edx
-        mov r10d, 0x7ff0
-        mov eax, mmuext_op
-        syscall
+${MMUEXT_ON_STACK}
 stay:   jmp stay`,
   { room: 0x4000 },
 )

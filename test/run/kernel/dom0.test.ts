@@ -11,7 +11,14 @@ import { type KernelOptions, KernelRun } from '../../../src/run/kernel/kernel-bo
 import { findMap } from '../../../src/run/maps/maps.ts'
 import { E820, EVTCHNOP, MEMORY_OP, SCHED_OP, VIRQ } from '../../../src/xen/abi.ts'
 import { forge, type Taken, takeApart } from '../../tools/forged-snapshot.ts'
-import { delay, kernelOf, type TinyOptions, word } from '../../tools/tiny-kernel.ts'
+import {
+  delay,
+  kernelOf,
+  MMUEXT_ON_STACK,
+  shutdown,
+  type TinyOptions,
+  word,
+} from '../../tools/tiny-kernel.ts'
 import { xenolith } from '../../tools/tools.ts'
 
 /** Kernels of a few instructions as dom0: what it may ask for, what it may map, and the machine's console. */
@@ -20,15 +27,6 @@ after(() => rmSync(folder, { recursive: true }))
 
 const MAP = 'xen416-qemu-tcg-2gb'
 const PAGES = 0x4000
-
-/** Ends with a reason. */
-const shutdown = (reason: number): string => `
-        push ${reason}
-        mov edi, ${SCHED_OP.shutdown}
-        mov rsi, rsp
-        mov eax, sched_op
-        syscall
-over:   jmp over`
 
 /** Writes so many bytes at a label to the console. */
 const say = (label: string, count: number): string => `
@@ -75,12 +73,7 @@ ${say('first', 6)}
         shr rbx, 12
         push qword [rax + rbx*8]
         push 0
-        mov rdi, rsp
-        mov esi, 1
-        xor edx, edx
-        mov r10d, 0x7ff0
-        mov eax, mmuext_op
-        syscall
+${MMUEXT_ON_STACK}
 ${say('second', 7)}
 ${shutdown(0)}
 ${bytes('first', 'one \x1b[')}${bytes('second', 'm two\r\n')}`

@@ -9,7 +9,7 @@ import { hostMemory } from '../../../src/cli/verbs/boot/host-memory.ts'
 import { kernelSpec } from '../../../src/cli/verbs/boot/kernel-spec.ts'
 import { bootKernel, KernelRun } from '../../../src/run/kernel/kernel-boot.ts'
 import { StopFlag } from '../../../src/run/kernel/stop.ts'
-import { bzImage, delay, kernelOf, speaking } from '../../tools/tiny-kernel.ts'
+import { bzImage, delay, kernelOf, MMUEXT_ON_STACK, speaking } from '../../tools/tiny-kernel.ts'
 import { needs, root, xenolith } from '../../tools/tools.ts'
 import { windowKernel } from '../../tools/window-kernel.ts'
 
@@ -75,12 +75,7 @@ const pinning = kernelOf(`
         shr rbx, 12
         push qword [rax + rbx*8]
         push 0                        ; MMUEXT_PIN_L1_TABLE
-        mov rdi, rsp
-        mov esi, 1
-        xor edx, edx
-        mov r10d, 0x7ff0
-        mov eax, mmuext_op
-        syscall
+${MMUEXT_ON_STACK}
         push 0
         mov edi, 2                    ; SCHEDOP_shutdown
         mov rsi, rsp
