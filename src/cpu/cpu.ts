@@ -9,9 +9,11 @@ import { CodeCache, LEAST_CODE_BYTES, STRADDLES } from './interpreter/code-cache
 import { instantiate } from './interpreter/interpreter.ts'
 import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
 import { SoftTlb } from './memory/soft-tlb.ts'
+import type { Compiled } from './region/compiled.ts'
 import { Registers } from './registers.ts'
 import type { Site } from './site.ts'
 import { EXIT, FIELD, IF, MAX_VCPUS, RECORD_BYTES, RF, STATE_BYTES, stateAt, TF } from './state.ts'
+import type { Tier } from './tier.ts'
 
 /**
  * Why the core came back. Its owner carries out what is not its own: system calls, privileged instructions, loads of
@@ -46,6 +48,8 @@ const VECTOR_GP = 13
 const VECTOR_PF = 14
 
 export type CpuOptions = {
+  /** Whether hot code is compiled; `region` where nothing is said. What a guest does is the same, to the instruction. */
+  readonly tier?: Tier
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
   /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
@@ -70,6 +74,8 @@ export class Cpu extends Registers {
   cpuid: (leaf: number, subleaf: number) => CpuidValues = cpuid
   /** Pages of the machine's memory that are the core's own, for its tables: nothing that a guest could see. */
   readonly ownPages: FrameRange
+  /** What has been compiled so far; all zeros with `tier: 'interpreter'`. */
+  readonly compiled: Compiled = { blocks: 0, regions: 0, bytes: 0, milliseconds: 0 }
   private readonly cache: CodeCache
   private readonly execute: (state: number) => number
   private slice = 0
