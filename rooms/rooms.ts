@@ -30,6 +30,11 @@ export const ROOMS: Room[] = [
     imports: ['bits'],
   },
   {
+    folder: 'src/wasm',
+    holds: 'an encoder of WebAssembly: expressions as typed values, functions, modules',
+    imports: [],
+  },
+  {
     folder: 'src/machine',
     holds:
       'memory and frame records, the clock; `board/` is what the machine of a dom0 has besides; `vcpu/` is the port that drivers hold, the one page walk, the TLB, what a decoded instruction is',
@@ -88,14 +93,14 @@ export const ROOMS: Room[] = [
   {
     folder: 'src/cpu',
     holds:
-      'an x86-64 core: `decode/`, `semantics/` written once, the `interpreter/` generated from them, `float/`, `memory/`, `assist/`, `wasm/`; [`docs/cpu.md`](docs/cpu.md)',
-    imports: ['bits', 'machine'],
+      'an x86-64 core: `decode/`, `semantics/` written once, the `interpreter/` generated from them, `float/`, `memory/`, `assist/`, `region/` (hot code compiled); [`docs/cpu.md`](docs/cpu.md)',
+    imports: ['bits', 'machine', 'wasm'],
   },
   {
     folder: 'src/toolstack',
     holds:
       "what dom0 and Xen's builders do: one builder of domains, their `layouts/` as data, `image/` (kernels and their packings), xl files, console, xenstore (`store/`)",
-    imports: ['bits', 'machine', 'xen'],
+    imports: ['bits', 'machine', 'wasm', 'xen'],
   },
   {
     folder: 'src/guest',

@@ -1,4 +1,6 @@
 import type { Size } from '../../machine/vcpu/instruction.ts'
+import { loadLane, select } from '../../wasm/wasm-module.ts'
+import { I32, I64, i32, i64, type V128, v128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
 import type { Emitter } from '../semantics/emitter.ts'
 import { setFlagBits } from '../semantics/flags.ts'
 import {
@@ -11,8 +13,6 @@ import {
   semantic,
 } from '../semantics/semantic.ts'
 import { CF, FIELD, ZF } from '../state.ts'
-import { loadLane, select } from '../wasm/wasm-module.ts'
-import { I32, I64, i32, i64, type V128, v128, ZERO_VECTOR } from '../wasm/wasm-values.ts'
 
 /**
  * SSE's floating point where WebAssembly's is the same: rounding to nearest, operands that are zero or ordinary numbers, and

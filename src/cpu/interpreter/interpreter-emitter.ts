@@ -1,3 +1,17 @@
+import {
+  callCode,
+  FunctionBody,
+  type Label,
+  type Local,
+  load32,
+  load64,
+  loadLane,
+  loadSigned32,
+  loadVector,
+  select,
+  store,
+} from '../../wasm/wasm-module.ts'
+import { I32, type I64, i32, type V128, type Value } from '../../wasm/wasm-values.ts'
 import { MODIFY, READ, WRITE, WRITE_MORE } from '../memory/access.ts'
 import type { Access, Emitter, OperandForm } from '../semantics/emitter.ts'
 import {
@@ -11,20 +25,6 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
 } from '../state.ts'
-import {
-  callCode,
-  FunctionBody,
-  type Label,
-  type Local,
-  load32,
-  load64,
-  loadLane,
-  loadSigned32,
-  loadVector,
-  select,
-  store,
-} from '../wasm/wasm-module.ts'
-import { I32, type I64, i32, type V128, type Value } from '../wasm/wasm-values.ts'
 
 /** The functions that handlers call, by their index in the module. */
 export type Calls = {

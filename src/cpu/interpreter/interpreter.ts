@@ -1,4 +1,3 @@
-import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from '../state.ts'
 import {
   callCode,
   type FunctionType,
@@ -6,8 +5,9 @@ import {
   load64,
   loadSigned32,
   ModuleBuilder,
-} from '../wasm/wasm-module.ts'
-import { I32, i32 } from '../wasm/wasm-values.ts'
+} from '../../wasm/wasm-module.ts'
+import { I32, i32 } from '../../wasm/wasm-values.ts'
+import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from '../state.ts'
 import { COMMON, FIRST_RARE, type Handler, UNCOMMON } from './handlers.ts'
 import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
 

@@ -1,7 +1,7 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
+import type { I32, I64 } from '../../wasm/wasm-values.ts'
 import type { Emitter } from '../semantics/emitter.ts'
 import { condition, flagsOfLogic, flagsOfSub } from '../semantics/flags.ts'
-import type { I32, I64 } from '../wasm/wasm-values.ts'
 import type { Handler } from './handlers.ts'
 import type { InterpreterEmitter } from './interpreter-emitter.ts'
 

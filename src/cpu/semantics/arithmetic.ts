@@ -1,6 +1,6 @@
+import { select } from '../../wasm/wasm-module.ts'
+import { type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CF, FIELD } from '../state.ts'
-import { select } from '../wasm/wasm-module.ts'
-import { type I64, i32, i64 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { carryFlag, flagsOfAdd, flagsOfLogic, flagsOfSub, keepCarry } from './flags.ts'
 import {

@@ -1,6 +1,6 @@
+import { load64, store } from '../../wasm/wasm-module.ts'
+import { type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CF, ZF } from '../state.ts'
-import { load64, store } from '../wasm/wasm-module.ts'
-import { type I64, i32, i64 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { setCarry, setZero } from './flags.ts'
 import { BOTH, flags, LOADING, type Semantic, semantic, WIDE } from './semantic.ts'

@@ -1,5 +1,5 @@
+import { type I32, i32 } from '../../wasm/wasm-values.ts'
 import { AF, CF, DF, EXIT, FIELD, IF, PF, SF, ZF } from '../state.ts'
-import { type I32, i32 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { CONDITION_FLAGS, carryFlag, condition, flagBits, setCarry, setFlagBits } from './flags.ts'
 import { push } from './moves.ts'

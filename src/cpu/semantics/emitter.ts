@@ -1,5 +1,5 @@
-import type { Local } from '../wasm/wasm-module.ts'
-import type { Code, I32, I64, V128, Value, ValueType } from '../wasm/wasm-values.ts'
+import type { Local } from '../../wasm/wasm-module.ts'
+import type { Code, I32, I64, V128, Value, ValueType } from '../../wasm/wasm-values.ts'
 
 /**
  * What the semantics of an instruction are written against. They say once what is read, computed and written; who

@@ -1,5 +1,5 @@
-import { select } from '../wasm/wasm-module.ts'
-import { i64 } from '../wasm/wasm-values.ts'
+import { select } from '../../wasm/wasm-module.ts'
+import { i64 } from '../../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { CONDITION_FLAGS, condition } from './flags.ts'
 import {

@@ -1,6 +1,6 @@
+import { select } from '../../wasm/wasm-module.ts'
+import { type I32, type I64, i64 } from '../../wasm/wasm-values.ts'
 import { CF, OF } from '../state.ts'
-import { select } from '../wasm/wasm-module.ts'
-import { type I32, type I64, i64 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { setCarryAndOverflow } from './flags.ts'
 import { flags, LOADING, READS_ONE, type Semantic, semantic, WIDE } from './semantic.ts'

@@ -1,6 +1,6 @@
+import { select } from '../../wasm/wasm-module.ts'
+import { type I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CF, OF } from '../state.ts'
-import { select } from '../wasm/wasm-module.ts'
-import { type I32, type I64, i32, i64 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { carryFlag, flagsOfResult, setCarryAndOverflow } from './flags.ts'
 import { ARITHMETIC, BOTH, flags, type Semantic, semantic, WIDE } from './semantic.ts'

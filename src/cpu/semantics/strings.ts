@@ -1,6 +1,6 @@
+import { copyBytes, fillBytes, type Local, load64, select, store } from '../../wasm/wasm-module.ts'
+import { type I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { DF, FIELD, LOW_END, TF } from '../state.ts'
-import { copyBytes, fillBytes, type Local, load64, select, store } from '../wasm/wasm-module.ts'
-import { type I32, type I64, i32, i64 } from '../wasm/wasm-values.ts'
 import type { Emitter } from './emitter.ts'
 import { flagsOfSub } from './flags.ts'
 import {

@@ -1,6 +1,6 @@
+import { load64, store } from '../../../wasm/wasm-module.ts'
+import { type I32, type I64, i32, type V128, ZERO_VECTOR } from '../../../wasm/wasm-values.ts'
 import { FIELD } from '../../state.ts'
-import { load64, store } from '../../wasm/wasm-module.ts'
-import { type I32, type I64, i32, type V128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
 import type { Emitter, OperandForm } from '../emitter.ts'
 import {
   LOADING,

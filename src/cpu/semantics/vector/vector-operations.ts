@@ -1,5 +1,5 @@
-import { select } from '../../wasm/wasm-module.ts'
-import { type I64, i64, type V128, v128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
+import { select } from '../../../wasm/wasm-module.ts'
+import { type I64, i64, type V128, v128, ZERO_VECTOR } from '../../../wasm/wasm-values.ts'
 import type { Emitter } from '../emitter.ts'
 
 /**

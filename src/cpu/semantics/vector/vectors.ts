@@ -1,5 +1,5 @@
-import { load64, store } from '../../wasm/wasm-module.ts'
-import { type I32, V128, v128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
+import { load64, store } from '../../../wasm/wasm-module.ts'
+import { type I32, V128, v128, ZERO_VECTOR } from '../../../wasm/wasm-values.ts'
 import type { Emitter, OperandForm } from '../emitter.ts'
 import { byForm, LOADING, ONE_SIZE, REGISTERS, type Semantic, semantic, WRITES_ONE } from '../semantic.ts'
 import { SHIFTS, VECTOR_OPERATIONS, type VectorShift, vectorShift } from './vector-operations.ts'
