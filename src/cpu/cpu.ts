@@ -263,9 +263,6 @@ export class Cpu extends Registers {
     this.memory.touchPage(page)
   }
 
-  /** Compile, as one module, regions that begin at these 48-bit virtual addresses, whatever was counted. */
-  compileAt(_places: readonly { readonly va: number }[]): void {}
-
   // ---- running ----
 
   /** Execute at most `budget` instructions; fewer when the stop flag is set. */

@@ -33,9 +33,12 @@ export type RegionsOptions = {
 const PAGE = 4096
 /** A place that is asked for once and not again: what it takes to count down to 0. */
 const NEVER = 0x7fff_ffff
-/** Regions that are compiled as one module when they are waiting, and how long one waits for others, in instructions. */
+/**
+ * Regions that are compiled as one module when they are waiting, and how long one waits for others: instructions for each jump
+ * that makes a place hot.
+ */
 const BATCH = 24
-const PATIENCE = 200_000
+const PATIENCE = 400
 /** Bytes of modules from which on everything compiled is dropped. */
 const MOST_BYTES = 48 * 2 ** 20
 const FIRST_PLACES = 1024
@@ -81,7 +84,7 @@ export class Regions {
     if (this.wanted.size === 0) return false
     if (this.wanted.size >= BATCH) return true
     const [first] = this.wanted.values()
-    return now - first.since >= PATIENCE
+    return now - first.since >= PATIENCE * (this.options.threshold - 1)
   }
 
   /** Compile what is wanted. Nobody may have a record in hand. */
