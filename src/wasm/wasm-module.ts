@@ -56,6 +56,7 @@ export class FunctionBody {
 
   /** Compute a value once: what is returned reads the variable that keeps it until `release`. */
   let<T extends Value>(value: T): T {
+    if ('known' in value && value.known !== undefined) return value
     const kept = this.variable(typeOf(value))
     this.set(kept, value)
     return kept.value as T
@@ -80,7 +81,7 @@ export class FunctionBody {
   }
 
   set<T extends Value>(local: Local<T>, value: T): void {
-    this.out.push(...value.code, 0x21, ...unsigned(local.index))
+    this.emit(setCode(local, value))
   }
 
   emit(code: Code): void {
@@ -102,6 +103,11 @@ export class FunctionBody {
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
+    if (condition.known !== undefined) {
+      if (condition.known !== 0) then()
+      else otherwise?.()
+      return
+    }
     this.out.push(...condition.code, IF, EMPTY)
     this.depth++
     then()
@@ -152,6 +158,11 @@ export class FunctionBody {
     this.out.push(0x00)
   }
 
+  /** Put code before all that has been written. */
+  prepend(code: Code): void {
+    this.out.unshift(...code)
+  }
+
   /** The bytes of the function for the code section. */
   bytes(): number[] {
     const locals: number[] = []
@@ -169,9 +180,19 @@ export class FunctionBody {
   }
 }
 
+/** The code that sets a variable. */
+export function setCode<T extends Value>(local: Local<T>, value: T): Code {
+  return [...value.code, 0x21, ...unsigned(local.index)]
+}
+
 /** The code of a call whose function has a result. */
 export function callCode(index: number, args: readonly Value[]): Code {
   return [...args.flatMap((a) => a.code), CALL, ...unsigned(index)]
+}
+
+/** The same of the function at a place of the module's imported table; `type` is the number of its type: `ModuleBuilder`. */
+export function callIndirectCode(place: I32, type: number, args: readonly Value[]): Code {
+  return [...args.flatMap((a) => a.code), ...place.code, 0x11, ...unsigned(type), 0]
 }
 
 // ---- memory ----
@@ -228,6 +249,7 @@ export function fillBytes(to: I32, byte: I32, count: I32): Code {
 
 /** `a` where the condition is not zero, else `b`; both are computed. */
 export function select<T extends Value>(condition: I32, a: T, b: T): T {
+  if (condition.known !== undefined) return condition.known !== 0 ? a : b
   const code = [...a.code, ...b.code, ...condition.code]
   // Vectors need the form that names the type.
   return (
@@ -248,6 +270,18 @@ const MAX_PAGES = 65536
 export class ModuleBuilder {
   private readonly imports: { name: string; type: FunctionType }[] = []
   private readonly functions: { name: string; type: FunctionType; body: FunctionBody }[] = []
+  /** Whether a table of functions is imported, too. */
+  private hasTable = false
+
+  /** Import a table of functions, for `callIndirectCode`. */
+  importTable(): void {
+    this.hasTable = true
+  }
+
+  /** Number of the type of an import or function: that is its own number. */
+  typeOf(index: number): number {
+    return index
+  }
 
   import(name: string, type: FunctionType): number {
     return this.imports.push({ name, type }) - 1
@@ -267,6 +301,7 @@ export class ModuleBuilder {
     ])
     const imports = this.imports.map((f, i) => [...name('env'), ...name(f.name), 0x00, ...unsigned(i)])
     imports.push([...name('env'), ...name('memory'), 0x02, 0x01, ...unsigned(1), ...unsigned(MAX_PAGES)])
+    if (this.hasTable) imports.push([...name('env'), ...name('table'), 0x01, 0x70, 0x00, ...unsigned(0)])
     const first = this.imports.length
     const sections = [
       section(1, vector(types)),

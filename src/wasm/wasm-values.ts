@@ -34,14 +34,24 @@ function signed(lo: number, hi: number): number[] {
   }
 }
 
+/** Of a constant, what it is; operations of constants are constants. */
+type Known<T> = T | undefined
+
 export class I32 {
   readonly code: Code
-  constructor(code: Code) {
+  readonly known: Known<number>
+  constructor(code: Code, known?: number) {
     this.code = code
+    this.known = known
   }
 
   private binary(other: I32 | number, opcode: number): I32 {
-    return new I32([...this.code, ...i32(other).code, opcode])
+    const b = i32(other)
+    if (this.known !== undefined && b.known !== undefined) {
+      const folded = FOLD_I32[opcode]?.(this.known, b.known)
+      if (folded !== undefined) return i32(folded)
+    }
+    return new I32([...this.code, ...b.code, opcode])
   }
 
   add(other: I32 | number): I32 {
@@ -93,6 +103,7 @@ export class I32 {
     return this.binary(other, 0x4f)
   }
   eqz(): I32 {
+    if (this.known !== undefined) return i32(this.known === 0 ? 1 : 0)
     return new I32([...this.code, 0x45])
   }
   popcnt(): I32 {
@@ -111,16 +122,29 @@ export class I32 {
 
 export class I64 {
   readonly code: Code
-  constructor(code: Code) {
+  /** As an unsigned number. */
+  readonly known: Known<bigint>
+  constructor(code: Code, known?: bigint) {
     this.code = code
+    this.known = known
   }
 
   private binary(other: I64 | number, opcode: number): I64 {
-    return new I64([...this.code, ...i64(other).code, opcode])
+    const b = i64(other)
+    if (this.known !== undefined && b.known !== undefined) {
+      const folded = FOLD_I64[opcode]?.(this.known, b.known)
+      if (folded !== undefined) return constant64(folded)
+    }
+    return new I64([...this.code, ...b.code, opcode])
   }
 
   private compare(other: I64 | number, opcode: number): I32 {
-    return new I32([...this.code, ...i64(other).code, opcode])
+    const b = i64(other)
+    if (this.known !== undefined && b.known !== undefined) {
+      const folded = COMPARE_I64[opcode]?.(this.known, b.known)
+      if (folded !== undefined) return i32(folded ? 1 : 0)
+    }
+    return new I32([...this.code, ...b.code, opcode])
   }
 
   add(other: I64 | number): I64 {
@@ -193,6 +217,7 @@ export class I64 {
     return this.compare(other, 0x5a)
   }
   eqz(): I32 {
+    if (this.known !== undefined) return i32(this.known === 0n ? 1 : 0)
     return new I32([...this.code, 0x50])
   }
   clz(): I64 {
@@ -202,6 +227,7 @@ export class I64 {
     return new I64([...this.code, 0x7a])
   }
   wrap(): I32 {
+    if (this.known !== undefined) return i32(Number(BigInt.asIntN(32, this.known)))
     return new I32([...this.code, 0xa7])
   }
   asF64(): F64 {
@@ -326,13 +352,54 @@ export function ofType(type: ValueType, code: Code): Value {
 
 /** A constant, or a value as it is. */
 export function i32(n: I32 | number): I32 {
-  return typeof n === 'number' ? new I32([0x41, ...signed(n | 0, (n | 0) >> 31)]) : n
+  return typeof n === 'number' ? new I32([0x41, ...signed(n | 0, (n | 0) >> 31)], n | 0) : n
 }
 
 /** A constant of 32 bits, sign extended; of two halves; or a value as it is. */
 export function i64(n: I64 | number, high?: number): I64 {
   if (typeof n !== 'number') return n
-  return new I64([0x42, ...signed(n, high ?? (n | 0) >> 31)])
+  const hi = high ?? (n | 0) >> 31
+  return new I64([0x42, ...signed(n, hi)], (BigInt(hi >>> 0) << 32n) | BigInt(n >>> 0))
+}
+
+/** A constant of 64 bits; what is above is cut off. */
+export function constant64(n: bigint): I64 {
+  return i64(Number(BigInt.asIntN(32, n)), Number(BigInt.asIntN(32, n >> 32n)))
+}
+
+// ---- operations of constants; what is missing is left to the engine ----
+
+const FOLD_I32: Readonly<Record<number, (a: number, b: number) => number>> = {
+  106: (a, b) => a + b,
+  107: (a, b) => a - b,
+  113: (a, b) => a & b,
+  114: (a, b) => a | b,
+  115: (a, b) => a ^ b,
+  116: (a, b) => a << b,
+  117: (a, b) => a >> b,
+  118: (a, b) => a >>> b,
+  70: (a, b) => (a === b ? 1 : 0),
+  71: (a, b) => (a === b ? 0 : 1),
+}
+
+const FOLD_I64: Readonly<Record<number, (a: bigint, b: bigint) => bigint>> = {
+  124: (a, b) => a + b,
+  125: (a, b) => a - b,
+  131: (a, b) => a & b,
+  132: (a, b) => a | b,
+  133: (a, b) => a ^ b,
+  134: (a, b) => a << (b & 63n),
+  135: (a, b) => BigInt.asIntN(64, a) >> (b & 63n),
+  136: (a, b) => a >> (b & 63n),
+}
+
+const COMPARE_I64: Readonly<Record<number, (a: bigint, b: bigint) => boolean>> = {
+  81: (a, b) => a === b,
+  82: (a, b) => a !== b,
+  84: (a, b) => a < b,
+  86: (a, b) => a > b,
+  88: (a, b) => a <= b,
+  90: (a, b) => a >= b,
 }
 
 /** A vector of four words, lowest first. */
