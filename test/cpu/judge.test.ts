@@ -16,7 +16,7 @@ const BATCH = 10_000
 
 test("the core does what the host's processor does", { skip: unfit }, () => {
   const host = new Host()
-  const judge = new Judge(createSubject)
+  const judge = new Judge(() => createSubject())
   try {
     for (let first = 0; first < CASES; first += BATCH) {
       const cases = [...generateCases(SEED, first, BATCH)]
@@ -35,7 +35,7 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
 
 test('the core does the same when it is stopped after every instruction', { skip: unfit }, () => {
   const host = new Host()
-  const judge = new Judge(() => createSubject(1))
+  const judge = new Judge(() => createSubject({ slice: 1 }))
   const cases = [...generateCases(SEED + 2, 0, howMany({ all: 20_000, few: 6_000 }))]
   judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
   host.close()

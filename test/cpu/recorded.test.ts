@@ -8,7 +8,7 @@ import { createSubject } from './subject.ts'
 const { cases, results } = recordedResults()
 
 test('the core does what a real processor was recorded to do', () => {
-  const judge = new Judge(createSubject)
+  const judge = new Judge(() => createSubject())
   judge.judge(cases, results, 0)
   assert.equal(judge.report(), '')
   assert.equal(judge.cases, cases.length)

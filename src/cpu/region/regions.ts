@@ -104,7 +104,7 @@ export class Regions {
   // ---- compiling ----
 
   /** Compile regions that begin at 48-bit addresses, as one module. */
-  compile(places: readonly number[], isWarm: (va: number) => boolean): void {
+  compile(places: Iterable<number>, isWarm: (va: number) => boolean): void {
     const started = performance.now()
     const { memory, cache, pageAt } = this.options
     if (this.compiled.bytes > MOST_BYTES) this.clear()
