@@ -42,6 +42,24 @@ test('the core does the same when it is stopped after every instruction', { skip
   assert.equal(judge.report(), '')
 })
 
+test("compiled code does what the host's processor does, and stops at whatever it does not do", {
+  skip: unfit,
+}, () => {
+  const host = new Host()
+  const subjects: ReturnType<typeof createSubject>[] = []
+  const judge = new Judge(() => {
+    const subject = createSubject({ tier: 'region' })
+    subjects.push(subject)
+    return subject
+  })
+  const cases = [...generateCases(SEED + 3, 0, howMany({ all: 40_000, few: 3_000 }), GROUP_NAMES)]
+  judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
+  host.close()
+  assert.equal(judge.report(), '')
+  const { regions } = subjects[0].cpu.compiled
+  assert.ok(regions > cases.length / 2, `${regions} regions of ${cases.length} cases`)
+})
+
 test('cases stay within their own memory, and the processor gives the same results twice', {
   skip: unfit,
 }, () => {
