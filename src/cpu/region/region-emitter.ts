@@ -287,7 +287,11 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
 
   /** What is known of flags holds on both ways, and behind them: where one of them changes flags, they are words before. */
   override if(condition: I32, then: () => void, otherwise?: () => void): void {
-    if (condition.known === undefined && this.mayChangeFlags()) this.flags.settle()
+    if (condition.known !== undefined) {
+      super.if(condition, then, otherwise)
+      return
+    }
+    if (this.mayChangeFlags()) this.flags.settle()
     const before = this.flags.state
     super.if(
       condition,
