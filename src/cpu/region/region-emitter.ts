@@ -82,6 +82,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     } else {
       semantic.write?.(this)
     }
+    this.step = null
     this.release()
   }
 

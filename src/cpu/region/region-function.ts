@@ -69,6 +69,7 @@ class FunctionWriter {
   private writeEnd(): void {
     const { e } = this
     const { pages } = this.blocks
+    e.flags.state = 'unknown'
     const page = e.where.value.shr(12).and(0xff)
     for (const [n, { va, map }] of pages.entries()) {
       const isHere = pages.length === 1 ? i32(1) : page.eq(n)
@@ -81,7 +82,6 @@ class FunctionWriter {
       e.set(e.target, e.field64(FIELD.page).add(e.where.value.and(PAGE - 1).extend()))
     })
     e.setField(FIELD.rip, e.target.value, 8)
-    e.flags.state = 'unknown'
     e.writeEpilogue()
     e.return(this.status.value)
   }
