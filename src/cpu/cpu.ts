@@ -174,18 +174,22 @@ export class Cpu extends Registers {
     return map === 0 ? null : { va, page, map }
   }
 
-  /** Compile regions that begin at 48-bit addresses, as one module, however seldom code has come there. */
-  compileAt(places: readonly { readonly va: number }[]): void {
+  /**
+   * Compile regions that begin at 48-bit addresses, as one module, however seldom code has come there. Each is looked up when it
+   * is asked for.
+   */
+  compileAt(places: Iterable<{ readonly va: number }>): void {
+    this.regions.compile([...this.decoded(places)], () => true)
+  }
+
+  private *decoded(places: Iterable<{ readonly va: number }>): Generator<number> {
     for (const { va } of places) {
       this.cache.begin()
       const page = this.port.codePage(va - (va % PAGE))
       if (page === -1) continue
       if (this.cache.recordAt(this.cache.mapOf(page), va % PAGE) === 0) this.cache.decodeAt(page, va % PAGE)
+      yield va
     }
-    this.regions.compile(
-      places.map(({ va }) => va),
-      () => true,
-    )
   }
 
   /** Frame of the L4 in use. A new one leaves no translation. */

@@ -54,6 +54,7 @@ class FunctionWriter {
   write(): RegionEmitter {
     const { e, blocks } = this
     const [first] = blocks.pages
+    e.expect(false)
     e.if(e.field64(FIELD.page).ne(addressOf(first.va)), () => e.return(i32(REGION.elsewhere)))
     e.flags.load({ result: e.field64(FIELD.result), carries: e.field(FIELD.carries) })
     e.block((leave) => {
@@ -141,6 +142,7 @@ class FunctionWriter {
     if (this.isRoot(block)) {
       this.isFpuAsked = false
       e.set(e.where, i32(placeOf(block.page, block.va, 0)))
+      e.expect(false)
       e.brIf(e.handOver, e.left.value.ltU(this.need(block)))
     }
     e.set(e.left, e.left.value.sub(count))
@@ -153,6 +155,7 @@ class FunctionWriter {
       const place = placeOf(block.page, step.va, count - n)
       if (!this.isFpuAsked && usesFpu(step.instruction)) {
         e.set(e.where, i32(place))
+        e.expect(false)
         e.brIf(e.handOver, e.field(FIELD.fpuTraps).ne(0))
         this.isFpuAsked = true
       }
@@ -240,6 +243,7 @@ class FunctionWriter {
     const isOther = load64(table, 8, slot + CODE_TLB.tag)
       .ne(addressOf(va))
       .or(load32(table, 4, slot + CODE_TLB.map).ne(this.mapOf(to.page)))
+    e.expect(false)
     e.if(isOther, () => this.writeLeave(from, addressOf(to.va)))
   }
 }
