@@ -12,7 +12,6 @@ type Region = {
   readonly va: number
   readonly place: number
   readonly code: RegionCode
-  readonly blocks: number
   readonly bytes: number
   /** While it can be entered: the record that leads to it, and the pages of the machine's memory that its code lies in. */
   entry: { readonly record: number; readonly pages: readonly number[] } | null
@@ -157,12 +156,11 @@ export class Regions {
         va: blocks.entry.va,
         place,
         code: codeOf(memory.u8, blocks),
-        blocks: blocks.all.length,
         bytes: Math.round(bytes.length / made.length),
         entry: null,
       }
       this.compiled.regions++
-      this.compiled.blocks += region.blocks
+      this.compiled.blocks += blocks.all.length
       this.compiled.bytes += region.bytes
       if (!this.enable(region, blocks.pages)) this.forget(region)
     }
@@ -243,15 +241,13 @@ export class Regions {
     if (this.resting.get(region.va) === region) this.resting.delete(region.va)
     this.table.set(region.place, null)
     this.free.push(region.place)
-    this.compiled.regions--
-    this.compiled.blocks -= region.blocks
     this.compiled.bytes -= region.bytes
   }
 
   /** Room for so many more: what rests is forgotten first, and then all. */
   private makeRoom(more: number): void {
     const isFull = (): boolean =>
-      this.compiled.regions + more > MOST_REGIONS || this.compiled.bytes > MOST_BYTES
+      this.used - this.free.length + more > MOST_REGIONS || this.compiled.bytes > MOST_BYTES
     if (!isFull()) return
     for (const region of [...this.resting.values()]) this.forget(region)
     if (!isFull()) return
