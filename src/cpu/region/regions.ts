@@ -38,6 +38,7 @@ const BATCH = 24
 const PATIENCE = 100
 /** What is kept at most: regions, and bytes of their modules, which the engine makes several times as much of. */
 const MOST_REGIONS = 8192
+const MOST_IN_MODULE = 256
 const MOST_BYTES = 16 * 2 ** 20
 /** Of each region, the addresses of the tables of its pages, which its code takes from there. */
 const CELLS_BYTES = MOST_PAGES * 4
@@ -118,15 +119,16 @@ export class Regions {
   // ---- compiling ----
 
   /** Have regions begin at 48-bit addresses; those that have to be compiled are one module. */
-  compile(places: readonly number[], isWarm: (va: number) => boolean): void {
+  compile(places: Iterable<number>, isWarm: (va: number) => boolean): void {
     const started = performance.now()
-    this.makeRoom(places.length)
+    this.makeRoom()
     const { memory, cache, pageAt } = this.options
     const isReserved = (offset: number): boolean => cache.breakpoints.has(offset)
     const source: CodeSource = { bytes: memory.u8, pageAt, isWarm, isReserved }
     const module = new ModuleBuilder()
     const made: { blocks: Blocks; place: number }[] = []
     for (const va of places) {
+      if (made.length === MOST_IN_MODULE) break
       if (this.wake(va)) continue
       const blocks = findBlocks(source, va)
       if (blocks === null || !cache.canLead(blocks.pages[0].map, va % PAGE)) continue
@@ -169,6 +171,8 @@ export class Regions {
   /** Let a region be entered, whose code lies in these pages now. */
   private enable(region: Region, pages: readonly RegionPage[]): boolean {
     const { memory, cache } = this.options
+    // What was decoded may have been forgotten since.
+    if (pages.some(({ page, map }) => cache.knownMap(page) !== map)) return false
     const record = cache.lead(pages[0].map, region.va % PAGE, region.place)
     if (record === 0) return false
     for (const [n, { map }] of pages.entries()) memory.u32[(this.cellsOf(region.place) >>> 2) + n] = map
@@ -244,10 +248,10 @@ export class Regions {
     this.compiled.bytes -= region.bytes
   }
 
-  /** Room for so many more: what rests is forgotten first, and then all. */
-  private makeRoom(more: number): void {
+  /** Room for one more module: what rests is forgotten first, and then all. */
+  private makeRoom(): void {
     const isFull = (): boolean =>
-      this.used - this.free.length + more > MOST_REGIONS || this.compiled.bytes > MOST_BYTES
+      this.used - this.free.length + MOST_IN_MODULE > MOST_REGIONS || this.compiled.bytes > MOST_BYTES
     if (!isFull()) return
     for (const region of [...this.resting.values()]) this.forget(region)
     if (!isFull()) return
