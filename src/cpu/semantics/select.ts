@@ -197,10 +197,7 @@ const CHOICES: ReadonlyMap<string, Choice> = new Map<string, Choice>([
   ['jmp', byTarget('jmp')],
   ['call', byTarget('call')],
   ...['jcc', 'setcc', 'cmovcc'].map((name): [string, Choice] => [name, byCondition(name)]),
-  ...['loop', 'loope', 'loopne', 'jrcxz'].map((name): [string, Choice] => [
-    name,
-    byAddressSize(name),
-  ]),
+  ...['loop', 'loope', 'loopne', 'jrcxz'].map((name): [string, Choice] => [name, byAddressSize(name)]),
   ...['cvtsi2ss', 'cvtsi2sd', 'cvttss2si', 'cvttsd2si'].map((name): [string, Choice] => [name, convert]),
   ...['bt', 'bts', 'btr', 'btc'].map((name): [string, Choice] => [name, testBit]),
   ...['movs', 'stos', 'lods', 'cmps', 'scas'].map((name): [string, Choice] => [name, string]),
