@@ -50,7 +50,7 @@ export type Blocks = {
 const PAGE = 4096
 const MOST_BLOCKS = 64
 const MOST_STEPS = 64
-const MOST_PAGES = 8
+export const MOST_PAGES = 8
 const DEEPEST_CALL = 3
 const SPACE = 2 ** 48
 

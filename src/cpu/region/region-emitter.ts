@@ -319,6 +319,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   /** Hand the running instruction over: nothing of it has happened. */
   handOverIf(condition: I32): void {
     this.set(this.where, i32(this.place))
+    this.expect(false)
     this.brIf(this.handOver, condition)
   }
 
