@@ -111,7 +111,8 @@ export class Cpu extends Registers {
     this.tier = options.tier ?? 'region'
     const pageAt = (va: number): RegionPage | null => this.codePageAt(va)
     const threshold = options.threshold ?? THRESHOLD
-    this.regions = new Regions({ memory, cache: this.cache, threshold, pageAt })
+    const effort = (): number => this.obey()
+    this.regions = new Regions({ memory, cache: this.cache, threshold, pageAt, effort })
     this.ownPages = { start: firstPage, end: memory.used / PAGE }
     memory.addCodeWatcher({
       becomesCode: (page) => this.tlb.protect(page),
@@ -151,7 +152,7 @@ export class Cpu extends Registers {
         this.obey()
         return assist(this, this.site())
       },
-      effort: () => this.obey(),
+      effort,
       hot: (entry) => {
         const lo = this.word(FIELD.page) + (entry - this.word(FIELD.map)) / 4
         this.regions.hot(entry, vaOf(lo, this.word(FIELD.page + 4)), this.instructions)

@@ -13,9 +13,9 @@ export type Block = {
   /** Number of its page in the region's list. */
   readonly page: number
   readonly steps: readonly Step[]
-  /** How it ends: with its last instruction, or before one that the interpreter has to carry out. */
-  readonly end: 'fall' | 'jump' | 'branch' | 'call' | 'return' | 'indirect' | 'hand over'
-  /** Where its jump or call goes; of a return, where the call that it belongs to goes on. */
+  /** How it ends: with its last instruction, which may repeat itself, or before one that the interpreter has to carry out. */
+  readonly end: 'fall' | 'jump' | 'branch' | 'call' | 'return' | 'indirect' | 'repeat' | 'hand over'
+  /** Where its jump or call goes; of a return, where the call that it belongs to goes on; of a repetition, its beginning. */
   readonly taken: Edge | null
   /** What lies behind it: where it falls through, or hands over. */
   readonly next: Edge
@@ -73,11 +73,14 @@ type Draft = {
   next: number
 }
 
-const OWN = new Set([...STRING_SEMANTICS].map(({ name }) => name).concat('undefined', 'general protection'))
+/** What does nothing but raise an exception. */
+const FAULTS = new Set(['undefined', 'general protection'])
+/** Instructions that come again until they are done, each time as one that counts: a block each. */
+const REPEATED = new Set(STRING_SEMANTICS.filter(({ name }) => name.startsWith('rep')))
 
 /** Whether a region can carry an instruction out. */
 function isOurs({ semantic }: Selection): boolean {
-  return semantic.write !== null && semantic.flags !== OWNERS_FLAGS && !OWN.has(semantic.name)
+  return semantic.write !== null && semantic.flags !== OWNERS_FLAGS && !FAULTS.has(semantic.name)
 }
 
 /** The blocks from an address on, or null where there is nothing to compile. */
@@ -149,8 +152,16 @@ class Finder {
         draft.end = 'hand over'
         return
       }
+      const isRepeated = REPEATED.has(selection.semantic)
+      if (isRepeated && draft.steps.length > 0) break
       draft.steps.push({ va, instruction, selection })
       va += instruction.length
+      if (isRepeated) {
+        draft.next = va
+        draft.end = 'repeat'
+        draft.taken = { va: draft.va, calls: draft.calls }
+        break
+      }
       if (selection.semantic.endsBlock) {
         draft.next = va
         this.endWith(draft, instruction, va)
@@ -208,7 +219,7 @@ class Finder {
     }
     blocks.set(draft, made)
     if (made.taken !== null && taken !== null) made.taken.block = this.at(taken.va, taken.calls, blocks)
-    if (end === 'fall' || end === 'branch') made.next.block = this.at(next, calls, blocks)
+    if (end === 'fall' || end === 'branch' || end === 'repeat') made.next.block = this.at(next, calls, blocks)
     return made
   }
 

@@ -1,5 +1,6 @@
 import { usesFpu } from '../semantics/select.ts'
-import { ALL_FLAGS } from '../semantics/semantic.ts'
+import { ALL_FLAGS, type Semantic } from '../semantics/semantic.ts'
+import { STRING_SEMANTICS } from '../semantics/strings.ts'
 import type { Block, Step } from './blocks.ts'
 import { edgesOf, type Graph } from './graph.ts'
 
@@ -32,7 +33,12 @@ function liveBehind(
   isRoot: (block: Block) => boolean,
   before: ReadonlyMap<Block, number>,
 ): number {
-  const ways = block.end === 'branch' ? 2 : block.end === 'fall' || block.taken !== null ? 1 : 0
+  const ways =
+    block.end === 'branch' || block.end === 'repeat'
+      ? 2
+      : block.end === 'fall' || block.taken !== null
+        ? 1
+        : 0
   const inside = edgesOf(block)
   if (ways === 0 || inside.length < ways || block.end === 'return') return ALL_FLAGS
   return inside.reduce((all, { block: to }) => {
@@ -43,12 +49,16 @@ function liveBehind(
   }, 0)
 }
 
+const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
+const isString = (semantic: Semantic): boolean => STRINGS.has(semantic)
+
 /** Whether an instruction may be handed over: what accesses memory, divides, or computes with floating point. */
 function mayHandOver({ instruction, selection }: Step): boolean {
   const { semantic, memory } = selection
   return (
     (memory !== -1 && semantic.name !== 'lea') ||
     semantic.usesStack ||
+    isString(semantic) ||
     semantic.name === 'div' ||
     semantic.name === 'idiv' ||
     usesFpu(instruction)

@@ -6,8 +6,8 @@ import {
   type Operand,
   RIP,
 } from '../../machine/vcpu/instruction.ts'
-import { type Label, type Local, load64, setCode, store } from '../../wasm/wasm-module.ts'
-import { type I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
+import { callCode, type Label, type Local, load64, setCode, store } from '../../wasm/wasm-module.ts'
+import { I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CoreEmitter } from '../emit/core-emitter.ts'
 import type { Access, Emitter } from '../semantics/emitter.ts'
 import type { Arithmetic, FlagWords } from '../semantics/flags.ts'
@@ -52,8 +52,12 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   /** Where the operand that `modify` has found lies. */
   private modified: I32 | null = null
 
-  constructor() {
+  private readonly effortCall: number
+
+  /** @param effort number of the function that is called where an instruction takes long */
+  constructor(effort: number) {
     super(['i32'])
+    this.effortCall = effort
     this.left = this.local('i32')
     this.where = this.local('i32')
     this.target = this.local('i64')
@@ -293,18 +297,15 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
       super.if(condition, then, otherwise)
       return
     }
-    if (this.mayChangeFlags()) this.flags.settle()
+    const changes = this.mayChangeFlags()
+    if (changes) this.flags.settle()
     const before = this.flags.state
-    super.if(
-      condition,
-      then,
-      otherwise === undefined
-        ? undefined
-        : () => {
-            this.flags.state = before
-            otherwise()
-          },
-    )
+    const way = (body: () => void) => (): void => {
+      this.flags.state = before
+      body()
+      if (changes) this.flags.settle()
+    }
+    super.if(condition, way(then), otherwise === undefined ? undefined : way(otherwise))
     this.flags.state = before
   }
 
@@ -346,11 +347,14 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   }
 
   again(): void {
-    throw new Error('a region repeats no instruction')
+    this.ways?.taken()
   }
 
+  /** What takes long is a block of its own, so that the count is right without more. */
   effort(): void {
-    throw new Error('a region has no long instruction')
+    this.setField(FIELD.left, this.left.value)
+    this.let(new I32(callCode(this.effortCall, [])))
+    this.set(this.left, this.field(FIELD.left))
   }
 
   jump(target: I64): void {

@@ -19,22 +19,27 @@ const PAGE = 4096
 const placeOf = (page: number, va: number, uncounted: number): number =>
   (uncounted << 20) | (page << 12) | (va % PAGE)
 
-/**
- * The function of a region: it takes the address of the vCPU's state and returns one of REGION.
- *
- * @param cells address of the words in the machine's memory that have the addresses of the pages' tables
- */
-export function regionFunction(blocks: Blocks, cells: number): RegionEmitter {
-  return new FunctionWriter(blocks, cells).write()
+/** What a region's code needs besides its instructions. */
+export type Surroundings = {
+  /** Address of the words in the machine's memory that have the addresses of the pages' tables. */
+  readonly cells: number
+  /** Number of the function that is called where an instruction takes long. */
+  readonly effort: number
+}
+
+/** The function of a region: it takes the address of the vCPU's state and returns one of REGION. */
+export function regionFunction(blocks: Blocks, { cells, effort }: Surroundings): RegionEmitter {
+  return new FunctionWriter(blocks, { cells, effort }).write()
 }
 
 class FunctionWriter {
-  private readonly e = new RegionEmitter()
+  private readonly e: RegionEmitter
   private readonly blocks: Blocks
   private readonly cells: number
   private readonly graph: Graph
   private readonly used: ReadonlyMap<Block, readonly boolean[]>
   private readonly needs = new Map<Block, number>()
+  private readonly behindLong = new Set<Block>()
   /** Where a block is entered by a branch: the start of its loop, or the end of what comes before it. */
   private readonly loops = new Map<Block, Label>()
   private readonly merges = new Map<Block, Label>()
@@ -43,10 +48,14 @@ class FunctionWriter {
   /** Whether the block that is being written has asked whether the FPU may be used. */
   private isFpuAsked = false
 
-  constructor(blocks: Blocks, cells: number) {
+  constructor(blocks: Blocks, { cells, effort }: Surroundings) {
+    this.e = new RegionEmitter(effort)
     this.blocks = blocks
     this.cells = cells
     this.graph = graphOf(blocks.entry)
+    for (const { end, next } of this.graph.order) {
+      if (end === 'repeat' && next.block !== null) this.behindLong.add(next.block)
+    }
     this.used = flagsUsed(this.graph, (block) => this.isRoot(block))
     this.status = this.e.local('i32')
   }
@@ -95,10 +104,13 @@ class FunctionWriter {
 
   // ---- blocks ----
 
-  /** Whether a block is one that more than its dominator's last instruction leads to. */
+  /**
+   * Whether the count is looked at where a block begins: more than its dominator's last instruction leads there, or an
+   * instruction behind which nothing may be left.
+   */
   private isRoot(block: Block): boolean {
     const { merges, loops } = this.graph
-    return block === this.blocks.entry || merges.has(block) || loops.has(block)
+    return block === this.blocks.entry || merges.has(block) || loops.has(block) || this.behindLong.has(block)
   }
 
   /** A block and all that it dominates. */
@@ -161,7 +173,8 @@ class FunctionWriter {
       }
       e.instruction(step, place, used?.[n] ?? true)
     }
-    if (block.end === 'fall' || block.end === 'branch') this.writeEdge(block, block.next)
+    if (block.end === 'fall' || block.end === 'branch' || block.end === 'repeat')
+      this.writeEdge(block, block.next)
     if (block.end === 'hand over') this.writeHandOver(block)
   }
 

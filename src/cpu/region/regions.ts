@@ -25,6 +25,8 @@ export type RegionsOptions = {
   readonly threshold: number
   /** The page that code at a 48-bit address lies in, as the tables have it now, or null. */
   readonly pageAt: (va: number) => RegionPage | null
+  /** Called where an instruction has taken long: 1 when the slice is to end. */
+  readonly effort: () => number
 }
 
 const PAGE = 4096
@@ -126,6 +128,7 @@ export class Regions {
     const isReserved = (offset: number): boolean => cache.breakpoints.has(offset)
     const source: CodeSource = { bytes: memory.u8, pageAt, isWarm, isReserved }
     const module = new ModuleBuilder()
+    const effort = module.import('effort', { parameters: [], result: 'i32' })
     const made: { blocks: Blocks; place: number }[] = []
     for (const va of places) {
       if (made.length === MOST_IN_MODULE) break
@@ -134,7 +137,7 @@ export class Regions {
       if (blocks === null || !cache.canLead(blocks.pages[0].map, va % PAGE)) continue
       const place = this.takePlace()
       const type = { parameters: ['i32'], result: 'i32' } as const
-      module.function(`${place}`, type, regionFunction(blocks, this.cellsOf(place)))
+      module.function(`${place}`, type, regionFunction(blocks, { cells: this.cellsOf(place), effort }))
       made.push({ blocks, place })
     }
     if (made.length > 0) this.install(module.bytes(), made)
@@ -149,8 +152,8 @@ export class Regions {
     bytes: Uint8Array<ArrayBuffer>,
     made: readonly { readonly blocks: Blocks; readonly place: number }[],
   ): void {
-    const { memory } = this.options
-    const env = { memory: memory.wasm }
+    const { memory, effort } = this.options
+    const env = { memory: memory.wasm, effort }
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env })
     for (const { blocks, place } of made) {
       this.table.set(place, exports[`${place}`])
