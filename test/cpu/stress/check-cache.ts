@@ -17,6 +17,7 @@ import {
   TLB_ENTRY_BYTES,
 } from '../../../src/cpu/state.ts'
 import type { Instruction } from '../../../src/machine/vcpu/instruction.ts'
+import { brokenRegions } from './check-regions.ts'
 
 /**
  * What always holds of decoded instructions: each entry of a page's table leads to the records that the page's bytes, as they
@@ -27,6 +28,7 @@ const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 const MAX_LENGTH = 15
 const BEYOND = handlerNumber('beyond') as number
+const IN_REGION = handlerNumber('region') as number
 
 /** What the cache keeps for itself. */
 type CodePage = {
@@ -99,7 +101,7 @@ class Check {
     this.overlaps()
     this.codeTlb()
     this.writeHalf()
-    return this.wrong
+    return [...this.wrong, ...brokenRegions(this.cpu, this.cache.pages)]
   }
 
   private page(code: CodePage): void {
@@ -111,7 +113,17 @@ class Check {
       return
     }
     if (this.cpu.memory.decoded?.[code.page] !== 1) this.say(code, 0, 'is not known as code')
-    for (const [offset, record] of table.entries()) if (record !== 0) this.entry(code, offset, record)
+    for (const [offset, record] of table.entries()) {
+      if (record === 0) continue
+      const plain = this.plain(record)
+      if (plain !== record) this.taken.push({ start: record, end: record + RECORD_BYTES })
+      this.entry(code, offset, plain)
+    }
+  }
+
+  /** The record of the instruction itself, where one of a region stands before it. */
+  private plain(record: number): number {
+    return this.handler(record) === IN_REGION ? this.word(record + RECORD.target) : record
   }
 
   /** The records from an entry's on, compared with what the bytes at its offset give. */
@@ -199,7 +211,7 @@ class Check {
 
   /** Behind an instruction's records follow those of the next one, or a record that leads there. */
   private following(code: CodePage, offset: number, at: number): void {
-    if (offset < PAGE && this.word(code.map + offset * 4) === at) return
+    if (offset < PAGE && this.plain(this.word(code.map + offset * 4)) === at) return
     this.writer.at = 0
     this.writer.plain('continue', offset, offset)
     if (!this.isSame(0, at, false)) this.say(code, offset, `is not what follows at ${at.toString(16)}`)
