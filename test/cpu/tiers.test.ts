@@ -24,7 +24,7 @@ for (const mode of MODES) {
 }
 
 test('the first difference is told, and the way to it', () => {
-  const program = makeOrdinaryProgram(randomNumbers(1))
+  const program = makeOrdinaryProgram(randomNumbers(2))
   const run = new ProgramRun(program, {})
   run.slice(20)
   const right = outcomeOf(run)

@@ -27,8 +27,8 @@ import { brokenRegions } from './check-regions.ts'
 const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 const MAX_LENGTH = 15
+const REGION = handlerNumber('region')
 const BEYOND = handlerNumber('beyond') as number
-const IN_REGION = handlerNumber('region') as number
 
 /** What the cache keeps for itself. */
 type CodePage = {
@@ -113,22 +113,14 @@ class Check {
       return
     }
     if (this.cpu.memory.decoded?.[code.page] !== 1) this.say(code, 0, 'is not known as code')
-    for (const [offset, record] of table.entries()) {
-      if (record === 0) continue
-      const plain = this.plain(record)
-      if (plain !== record) this.taken.push({ start: record, end: record + RECORD_BYTES })
-      this.entry(code, offset, plain)
-    }
-  }
-
-  /** The record of the instruction itself, where one of a region stands before it. */
-  private plain(record: number): number {
-    return this.handler(record) === IN_REGION ? this.word(record + RECORD.target) : record
+    for (const [offset, record] of table.entries()) if (record !== 0) this.entry(code, offset, record)
   }
 
   /** The records from an entry's on, compared with what the bytes at its offset give. */
-  private entry(code: CodePage, offset: number, record: number): void {
+  private entry(code: CodePage, offset: number, leading: number): void {
     const { cache, writer } = this
+    const record = this.plain(leading)
+    if (record !== leading) this.taken.push({ start: leading, end: leading + RECORD_BYTES })
     if (
       record < cache.start ||
       record + RECORD_BYTES > cache.next ||
@@ -263,6 +255,11 @@ class Check {
       const code = this.cache.pages.get(this.word(at + TLB.host) / PAGE)
       if (code?.isActive === true) this.say(code, 0, 'is in the write half of the TLB')
     }
+  }
+
+  /** The record of the guest's instruction: that of a region leads to it. */
+  private plain(record: number): number {
+    return record !== 0 && this.handler(record) === REGION ? this.word(record + RECORD.target) : record
   }
 
   private word(at: number): number {
