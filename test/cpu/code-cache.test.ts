@@ -239,7 +239,7 @@ for (const [name, { code, at = 0, set = {} }] of Object.entries(ENDLESS)) {
       const m = checked(machine, 1)
       m.code(code, at)
       m.set(set)
-      let left = 3000
+      let left = m.compiles ? 600 : 3000
       while (left > 0) {
         const before = m.cpu.instructions
         const exit = m.run(Math.min(piece, left))

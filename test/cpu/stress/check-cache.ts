@@ -17,6 +17,7 @@ import {
   TLB_ENTRY_BYTES,
 } from '../../../src/cpu/state.ts'
 import type { Instruction } from '../../../src/machine/vcpu/instruction.ts'
+import { brokenRegions } from './check-regions.ts'
 
 /**
  * What always holds of decoded instructions: each entry of a page's table leads to the records that the page's bytes, as they
@@ -100,7 +101,7 @@ class Check {
     this.overlaps()
     this.codeTlb()
     this.writeHalf()
-    return this.wrong
+    return [...this.wrong, ...brokenRegions(this.cpu, this.cache.pages)]
   }
 
   private page(code: CodePage): void {

@@ -30,6 +30,7 @@ export const MODES: readonly Mode[] = [
   { name: 'tiny-tlb', budget: some(600), core: { ...HOT, translations: 1 } },
   { name: 'small-tlb', budget: some(600), core: { ...HOT, translations: 3 } },
   { name: 'flushed', budget: some(100), core: HOT, flushes: true },
+  { name: 'checked', budget: some(200), core: HOT, isChecked: true },
   { name: 'little-room', budget: some(600), core: HOT, codeBytes: LEAST_CODE_BYTES },
 ]
 
