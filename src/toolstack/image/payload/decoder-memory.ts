@@ -6,7 +6,7 @@ const MOST_PAGES = 65536
 /** What a decoder may read beyond its input, and write beyond its output: it moves many bytes at once. */
 export const SLACK_BYTES = 64
 /** Functions of WebAssembly become fast when they are called again, not while they run: so much of output a call. */
-const SLICE_BYTES = 2 ** 16
+export const SLICE_BYTES = 2 ** 16
 
 /**
  * The memory of a decoder that is WebAssembly: what it keeps and its input, and behind that the output, which stays
@@ -49,9 +49,4 @@ function reserve(pages: number): WebAssembly.Memory {
     if (!(error instanceof RangeError)) throw error
   }
   throw new BadPayload(`there is no memory of ${Math.ceil(pages / 16)} MiB to unpack it in`)
-}
-
-/** Where the next call from `at` on has to end: at `end`, or before it. */
-export function sliceEnd(at: number, end: number): number {
-  return Math.min(at + SLICE_BYTES, end)
 }

@@ -1,5 +1,5 @@
 import { BadPayload } from './bad-payload.ts'
-import { DecoderMemory, sliceEnd } from './decoder-memory.ts'
+import { DecoderMemory, SLICE_BYTES } from './decoder-memory.ts'
 import { FIELD, FIELD_BYTES, lz4Module, STATUS } from './lz4-code.ts'
 
 /**
@@ -47,7 +47,7 @@ function unpackBlock(
   u32[FIELD.from >> 2] = from
   let status: number = STATUS.paused
   while (status === STATUS.paused) {
-    status = decode(inputEnd, begin, end, sliceEnd(u32[FIELD.to >> 2], end))
+    status = decode(inputEnd, begin, end, u32[FIELD.to >> 2] + SLICE_BYTES)
   }
   if (status !== STATUS.done) throw new BadPayload(MESSAGES[status])
 }

@@ -1,5 +1,5 @@
 import { BadPayload } from '../bad-payload.ts'
-import { DecoderMemory, SLACK_BYTES, sliceEnd } from '../decoder-memory.ts'
+import { DecoderMemory, SLACK_BYTES, SLICE_BYTES } from '../decoder-memory.ts'
 import { STATUS } from './decode-function.ts'
 import { FIELD, LITERAL_BYTES, PROB_SHIFT, PROBS } from './lzma-memory.ts'
 import { lzmaModule } from './lzma-module.ts'
@@ -104,7 +104,8 @@ export class LzmaDecoder {
     const { memory, inputEnd } = this
     if (end > memory.size) throw new BadPayload('it is longer than it says')
     while (this.at < end) {
-      const status = this.run(memory.start + sliceEnd(this.at, end), inputEnd)
+      const stop = Math.min(this.at + SLICE_BYTES, end)
+      const status = this.run(memory.start + stop, inputEnd)
       if (status === STATUS.beforeBeginning) throw new BadPayload('it copies from before its beginning')
       if (status !== STATUS.done) return status
     }
