@@ -31,6 +31,11 @@ const PARTS: readonly Part[] = [
     command: npmRun('judge', '--cases', '20000000', '--seed', SEED),
   },
   {
+    name: 'lockstep',
+    shows: 'random programs on both tiers of the core, equal after every slice, an hour',
+    command: npmRun('lockstep', '--programs', '3000', '--seed', SEED),
+  },
+  {
     name: 'fuzz',
     shows: 'random inputs for whatever reads some, an hour',
     command: npmRun('fuzz', '--seconds', '3600', '--seed', SEED, '--save', join(tmpdir(), 'xenolith-found')),

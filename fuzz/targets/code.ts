@@ -1,6 +1,6 @@
 import { randomNumbers } from '../../src/bits/random.ts'
-import { makeProgram } from '../../test/cpu/stress/program.ts'
 import { stressProgram } from '../../test/cpu/stress/run-program.ts'
+import { makeProgram } from '../../test/cpu/stress/wild-program.ts'
 import { inputText, type Target, textInput, Wrong } from '../target.ts'
 
 const MOST_PROGRAMS = 20

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { randomNumbers } from '../../src/bits/random.ts'
-import { makeProgram } from './stress/program.ts'
 import { stressProgram } from './stress/run-program.ts'
+import { makeProgram } from './stress/wild-program.ts'
 
 /** Random programs that change their own code; under CI more of them. */
 const PROGRAMS = process.env.CI === 'true' ? 150 : 12

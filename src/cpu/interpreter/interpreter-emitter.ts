@@ -1,30 +1,18 @@
 import {
   callCode,
-  FunctionBody,
   type Label,
   type Local,
   load32,
   load64,
-  loadLane,
   loadSigned32,
-  loadVector,
-  select,
   store,
 } from '../../wasm/wasm-module.ts'
-import { I32, type I64, i32, type V128, type Value } from '../../wasm/wasm-values.ts'
+import { I32, type I64, i32 } from '../../wasm/wasm-values.ts'
+import { CoreEmitter } from '../emit/core-emitter.ts'
 import { MODIFY, READ, WRITE, WRITE_MORE } from '../memory/access.ts'
-import type { Access, Emitter, OperandForm } from '../semantics/emitter.ts'
-import {
-  EXIT,
-  FIELD,
-  GENERAL,
-  LOW_END,
-  RECORD,
-  RECORD_BYTES,
-  TLB,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
-} from '../state.ts'
+import type { Access, Emitter } from '../semantics/emitter.ts'
+import { type Arithmetic, type FlagWords, wordsOf } from '../semantics/flags.ts'
+import { EXIT, FIELD, GENERAL, HOT_BYTES, LOW_END, RECORD, RECORD_BYTES } from '../state.ts'
 
 /** The functions that handlers call, by their index in the module. */
 export type Calls = {
@@ -32,11 +20,11 @@ export type Calls = {
   readonly commit: number
   readonly assist: number
   readonly effort: number
+  /** Where jumps are counted, what is told of a place that many have come to. */
+  readonly hot: number | null
 }
 
 const KINDS = { read: READ, write: WRITE, modify: MODIFY, 'write more': WRITE_MORE } as const
-
-const GENERAL_PROTECTION = 13
 
 /** What a rare handler returns. */
 export const RARE = { next: 0, fault: 1, again: 2, assist: 3 } as const
@@ -46,14 +34,11 @@ export const RARE = { next: 0, fault: 1, again: 2, assist: 3 } as const
  * The main one keeps flags, the count and the running page in variables; rare handlers live in a second one, which takes
  * them from the state and gives them back.
  */
-export class InterpreterEmitter extends FunctionBody implements Emitter {
-  size: 1 | 2 | 4 | 8 = 8
-  form: OperandForm = 'rr'
+export class InterpreterEmitter extends CoreEmitter implements Emitter {
   /** Whether the memory operand is a base and a displacement alone. */
   isSimple = false
   /** Whether a direct jump stays in its page. */
   isNear = false
-  readonly state = this.parameter<I32>(0)
   readonly record: Local<I32>
   readonly result: Local<I64>
   readonly carries: Local<I32>
@@ -182,49 +167,7 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     return this.word(RECORD.b)
   }
 
-  // ---- vectors ----
-
-  vector(): V128 {
-    return loadVector(this.word(RECORD.a))
-  }
-
-  secondVector(): V128 {
-    return loadVector(this.word(RECORD.b))
-  }
-
-  vectorSource(bytes: number, aligned = true): V128 {
-    if (this.form !== 'rm') return this.secondVector()
-    const va = this.let(this.address())
-    if (bytes < 16) return loadLane(this.host(va, bytes, 'read'), bytes)
-    if (aligned) this.checkAlignment(va)
-    return this.loadVector(va)
-  }
-
-  vectorFromSecond(bytes: number): V128 {
-    return loadLane(this.word(RECORD.b), bytes)
-  }
-
-  writeVector(value: V128): void {
-    this.emit(store(this.word(RECORD.a), value, 16))
-  }
-
-  storeVector(value: V128, aligned: boolean): void {
-    const va = this.let(this.address())
-    if (aligned) this.checkAlignment(va)
-    this.store(va, value, 16)
-  }
-
-  private checkAlignment(va: I64): void {
-    this.if(va.and(15).ne(0), () => this.raise(GENERAL_PROTECTION))
-  }
-
-  choose(condition: I32, a: I64, b: I64): I64 {
-    return select(condition, a, b)
-  }
-
-  smaller(a: I32, b: number): I32 {
-    return select(a.ltU(b), a, i32(b))
-  }
+  // ---- registers by number ----
 
   register(n: number, bytes = 8): I64 {
     return load64(this.state.value, bytes, GENERAL + n * 8)
@@ -235,50 +178,19 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     this.emit(store(this.state.value, whole, bytes === 4 ? 8 : bytes, GENERAL + n * 8))
   }
 
-  field(at: number): I32 {
-    return load32(this.state.value, 4, at)
-  }
-
-  field64(at: number): I64 {
-    return load64(this.state.value, 8, at)
-  }
-
-  setField(at: number, value: Value, bytes = 4): void {
-    this.emit(store(this.state.value, value, bytes, at))
-  }
-
   // ---- memory ----
 
-  load(va: I64, bytes: number): I64 {
-    return load64(this.host(va, bytes, 'read'), bytes)
+  protected tlbAddress(): I32 {
+    return this.isMain ? this.tlb.value : this.field(FIELD.tlb)
   }
 
-  loadVector(va: I64): V128 {
-    return loadVector(this.host(va, 16, 'read'))
-  }
-
-  store(va: I64, value: Value, bytes: number): void {
-    const host = this.let(this.host(va, bytes, 'write'))
-    this.emit(store(host, value, bytes))
-    this.commit(host)
-  }
-
-  /**
-   * One look at the TLB: the tag is that of the page of the access's last byte, in the entry of its first one's, so that an
-   * access to two pages never hits.
-   */
   host(va: I64, bytes: number, access: Access): I32 {
     const at = this.let(va)
     const place = this.variable<I32>('i32')
-    const number = this.let(at.shr(12).wrap())
-    const slot = number.xor(number.shr(10)).and(TLB_ENTRIES - 1)
-    const tlb = this.isMain ? this.tlb.value : this.field(FIELD.tlb)
-    const entry = this.let(tlb.add(slot.mul(TLB_ENTRY_BYTES)))
-    const last = bytes === 1 ? at : at.add(bytes - 1)
-    const tag = load64(entry, 8, access === 'read' ? TLB.read : TLB.write)
+    const { isHit, host } = this.look(at, bytes, access)
     this.if(
-      tag.eq(last.and(-4096)),
-      () => this.set(place, load32(entry, 4, TLB.host).add(at.wrap().and(4095))),
+      isHit,
+      () => this.set(place, host),
       () => {
         this.setField(FIELD.va, at, 8)
         this.spill()
@@ -335,6 +247,31 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
     this.exit(EXIT.segment)
   }
 
+  // ---- flags ----
+
+  readonly areFlagsUsed = true
+
+  setArithmetic(operation: Arithmetic, a: I64, b: I64, r: I64): void {
+    this.setFlagWords(wordsOf(this.size, operation, a, b, r))
+  }
+
+  setLogic(r: I64): void {
+    this.setFlagWords({ result: r.signExtend(this.size), carries: i32(0) })
+  }
+
+  flagWords(): FlagWords {
+    return { result: this.result.value, carries: this.carries.value }
+  }
+
+  setFlagWords({ result, carries }: FlagWords): void {
+    this.set(this.carries, carries)
+    this.set(this.result, result)
+  }
+
+  knownCondition(): I32 | null {
+    return null
+  }
+
   loadFlags(): void {
     this.set(this.result, this.field64(FIELD.result))
     this.set(this.carries, this.field(FIELD.carries))
@@ -388,13 +325,28 @@ export class InterpreterEmitter extends FunctionBody implements Emitter {
   private jumpNear(): void {
     const { next, goTo } = this.mainLabels()
     const slot = this.let(this.word(RECORD.target))
-    const record = this.let(load32(this.map.value.add(slot), 4))
+    const entry = this.let(this.map.value.add(slot))
+    const record = this.let(load32(entry, 4))
     this.if(record.ne(0), () => {
       this.set(this.record, record)
+      this.countJump(entry)
       this.br(next)
     })
     this.set(this.target, this.page.value.add(slot.shr(2).extend()))
     this.br(goTo)
+  }
+
+  /** Count a jump to the place of an entry of the running page's table. */
+  countJump(entry: I32): void {
+    const { hot } = this.calls
+    if (hot === null) return
+    const hash = entry.xor(entry.shr(14)).and(HOT_BYTES - 4)
+    const at = this.let(this.field(FIELD.hot).add(hash))
+    const left = this.let(load32(at, 4).sub(1))
+    this.emit(store(at, left, 4))
+    this.if(left.eqz(), () => {
+      this.let(new I32(callCode(hot, [entry])))
+    })
   }
 
   again(): void {

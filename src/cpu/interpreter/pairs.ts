@@ -1,6 +1,5 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
-import type { I32, I64 } from '../../wasm/wasm-values.ts'
-import type { Emitter } from '../semantics/emitter.ts'
+import { afterResult, afterSub } from '../semantics/conditions.ts'
 import { condition, flagsOfLogic, flagsOfSub } from '../semantics/flags.ts'
 import type { Handler } from './handlers.ts'
 import type { InterpreterEmitter } from './interpreter-emitter.ts'
@@ -12,58 +11,13 @@ import type { InterpreterEmitter } from './interpreter-emitter.ts'
  */
 const SIZES = [1, 4, 8] as const
 
-/** The condition after `cmp a, b`, or null where it takes the flags. */
-function afterCompare(e: Emitter, code: number, a: I64, b: I64): I32 | null {
-  const [x, y] = [a.signExtend(e.size), b.signExtend(e.size)]
-  switch (code) {
-    case 2:
-      return a.ltU(b)
-    case 3:
-      return a.geU(b)
-    case 4:
-      return a.eq(b)
-    case 5:
-      return a.ne(b)
-    case 6:
-      return a.leU(b)
-    case 7:
-      return a.gtU(b)
-    case 12:
-      return x.ltS(y)
-    case 13:
-      return x.ltS(y).eqz()
-    case 14:
-      return y.ltS(x).eqz()
-    case 15:
-      return y.ltS(x)
-    default:
-      return null
-  }
-}
-
-/** The same after `test`, whose result this is. */
-function afterTest(e: Emitter, code: number, r: I64): I32 | null {
-  switch (code) {
-    case 4:
-      return r.eqz()
-    case 5:
-      return r.ne(0)
-    case 8:
-      return r.signExtend(e.size).ltS(0)
-    case 9:
-      return r.signExtend(e.size).ltS(0).eqz()
-    default:
-      return null
-  }
-}
-
 function compareAndJump(code: number): (e: InterpreterEmitter) => void {
   return (e) => {
     e.countSecond()
     const b = e.let(e.second())
     const a = e.let(e.destination())
     flagsOfSub(e, a, b, e.let(a.sub(b)))
-    e.if(afterCompare(e, code, a, b) ?? condition(e, code), () => e.jumpDirect())
+    e.if(afterSub(e.size, code, a, b) ?? condition(e, code), () => e.jumpDirect())
     e.skip(2)
   }
 }
@@ -74,7 +28,7 @@ function testAndJump(code: number): (e: InterpreterEmitter) => void {
     const b = e.let(e.second())
     const r = e.let(e.destination().and(b))
     flagsOfLogic(e, r)
-    e.if(afterTest(e, code, r) ?? condition(e, code), () => e.jumpDirect())
+    e.if(afterResult(e.size, code, r) ?? condition(e, code), () => e.jumpDirect())
     e.skip(2)
   }
 }

@@ -49,6 +49,14 @@ export class RecordWriter {
     this.at += RECORD_BYTES
   }
 
+  /** What leads to a compiled region, and to the plain record where it cannot be used. */
+  region(offset: number, place: number, plain: number): void {
+    this.begin('region', offset, 0)
+    this.views.i32[(this.at + RECORD.b) >>> 2] = place
+    this.views.i32[(this.at + RECORD.target) >>> 2] = plain
+    this.at += RECORD_BYTES
+  }
+
   /** What is no instruction, or has too many bytes for one, at an offset of its page. */
   fault(why: NoInstruction, offset: number): void {
     this.plain(why === 'undefined' ? UNDEFINED : GENERAL_PROTECTION, offset)

@@ -2,7 +2,7 @@ import { select } from '../../wasm/wasm-module.ts'
 import { type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CF, FIELD } from '../state.ts'
 import type { Emitter } from './emitter.ts'
-import { carryFlag, flagsOfAdd, flagsOfLogic, flagsOfSub, keepCarry } from './flags.ts'
+import { carryFlag, flagsOfAdd, flagsOfLogic, flagsOfStep, flagsOfSub } from './flags.ts'
 import {
   ARITHMETIC,
   BOTH,
@@ -60,13 +60,10 @@ function test(e: Emitter): void {
 
 function step(by: 1 | -1): (e: Emitter) => void {
   return (e) => {
-    const before = e.let(e.carries.value)
     const a = e.let(e.modify())
     const r = e.let(a.add(by))
     e.write(r)
-    if (by === 1) flagsOfAdd(e, a, i64(1), r)
-    else flagsOfSub(e, a, i64(1), r)
-    keepCarry(e, before)
+    flagsOfStep(e, by === 1 ? 'add' : 'sub', a, r)
   }
 }
 

@@ -1,19 +1,18 @@
 import type { Local } from '../../wasm/wasm-module.ts'
 import type { Code, I32, I64, V128, Value, ValueType } from '../../wasm/wasm-values.ts'
+import type { Arithmetic, FlagWords } from './flags.ts'
 
 /**
  * What the semantics of an instruction are written against. They say once what is read, computed and written; who
- * implements this decides where operands come from. The interpreter reads them from the decoded instruction at run time; a
- * compiler of regions would know them.
+ * implements this decides where operands come from. The interpreter reads them from the decoded instruction at run time;
+ * the compiler of regions knows them.
  *
  * The one rule: everything that can fault comes before the first register or flag is written.
  */
-export type Emitter = {
-  /** Bytes of the operation. */
-  readonly size: 1 | 2 | 4 | 8
-  readonly form: OperandForm
+export type Emitter = Build & Operands & Vectors & RegistersByNumber & MemoryAccess & Flags & Flow
 
-  // ---- statements ----
+/** Statements of WebAssembly. */
+export type Build = {
   let<T extends Value>(value: T): T
   variable<T extends Value>(type: ValueType): Local<T>
   set<T extends Value>(local: Local<T>, value: T): void
@@ -23,8 +22,15 @@ export type Emitter = {
   block(body: (end: { depth: number }) => void): void
   br(label: { depth: number }): void
   brIf(label: { depth: number }, condition: I32): void
+  choose(condition: I32, a: I64, b: I64): I64
+  smaller(a: I32, b: number): I32
+}
 
-  // ---- operands: values of `size` bytes, zero extended ----
+/** Operands: values of `size` bytes, zero extended. */
+export type Operands = {
+  /** Bytes of the operation. */
+  readonly size: 1 | 2 | 4 | 8
+  readonly form: OperandForm
   /** The second operand. */
   source(): I64
   /** The first operand, to be read alone. */
@@ -43,12 +49,13 @@ export type Emitter = {
   address(): I64
   offset(): I64
   segmentBase(): I64
-
-  /** Where the first two register operands lie: addresses in WebAssembly's memory. */
+  /** Where the first two register operands lie, to be read, or of vectors also to be written. */
   firstPlace(): I32
   secondPlace(): I32
+}
 
-  // ---- vectors ----
+/** Operands that are vectors. */
+export type Vectors = {
   /** The first operand, an xmm register, and the second one. */
   vector(): V128
   secondVector(): V128
@@ -62,20 +69,18 @@ export type Emitter = {
   writeVector(value: V128): void
   /** Store 16 bytes to the memory operand. */
   storeVector(value: V128, aligned: boolean): void
+}
 
-  // ---- small helps ----
-  choose(condition: I32, a: I64, b: I64): I64
-  smaller(a: I32, b: number): I32
-
-  // ---- registers by number ----
+/** Registers by number, and fields of the vCPU's state: 4 bytes, or 8. */
+export type RegistersByNumber = {
   register(n: number, bytes?: number): I64
   setRegister(n: number, value: I64, bytes?: number): void
-  /** A field of the vCPU's state: 4 bytes, or 8. */
   field(at: number): I32
   field64(at: number): I64
   setField(at: number, value: Value, bytes?: number): void
+}
 
-  // ---- memory ----
+export type MemoryAccess = {
   load(va: I64, bytes: number): I64
   loadVector(va: I64): V128
   store(va: I64, value: Value, bytes: number): void
@@ -83,13 +88,25 @@ export type Emitter = {
   host(va: I64, bytes: number, access: Access): I32
   /** The end of a store through `host(va, n, 'write')`. It may fault. */
   commit(host: I32): void
+}
 
-  // ---- flags: see flags.ts ----
-  readonly result: Local<I64>
-  readonly carries: Local<I32>
+/** The flags as they are kept: see flags.ts, whose functions are what semantics use. */
+export type Flags = {
+  /** Whether anybody may look at flags that the instruction sets. */
+  readonly areFlagsUsed: boolean
+  /** They follow from an addition or a subtraction of `size` bytes. */
+  setArithmetic(operation: Arithmetic, a: I64, b: I64, r: I64): void
+  /** They follow from the result of a bitwise operation. */
+  setLogic(r: I64): void
+  flagWords(): FlagWords
+  setFlagWords(words: FlagWords): void
+  /** One of the sixteen conditions, where the operands that it follows from are at hand. */
+  knownCondition(code: number): I32 | null
+}
 
-  // ---- where it goes on ----
-  /** Go on with the next instruction; the end of a handler does it by itself. */
+/** Where it goes on. */
+export type Flow = {
+  /** Go on with the next instruction, from within; the end of the code does it by itself. */
   next(): void
   /** Have TypeScript carry the instruction out after all; nothing of it may have happened. */
   assistInstead(): void
@@ -103,7 +120,7 @@ export type Emitter = {
   again(): void
   /** Raise an exception of this instruction; nothing of it may have happened. */
   raise(vector: number): void
-  /** Leave the interpreter before this instruction: its owner carries it out. */
+  /** Leave before this instruction: its owner carries it out. */
   exit(reason: number): void
 }
 

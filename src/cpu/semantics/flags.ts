@@ -1,5 +1,5 @@
 import { select } from '../../wasm/wasm-module.ts'
-import { type I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
+import { type I32, type I64, i64 } from '../../wasm/wasm-values.ts'
 import { AF, CF, OF, PF, SF, ZF } from '../state.ts'
 import type { Emitter } from './emitter.ts'
 
@@ -21,47 +21,57 @@ const CARRY = 0x8000_0000 | 0
 const CARRY_IN = 0x4000_0000
 const AUXILIARY = 8
 
+/** The two words. */
+export type FlagWords = { readonly result: I64; readonly carries: I32 }
+
+/** The two operations whose flags follow from their operands. */
+export type Arithmetic = 'add' | 'sub'
+
+/** The words after a + b (+ carry) = r, or a - b (- borrow) = r, of `size` bytes. */
+export function wordsOf(size: number, operation: Arithmetic, a: I64, b: I64, r: I64): FlagWords {
+  // a - b = r borrows where r + b = a carries.
+  const out =
+    operation === 'add' ? a.and(b).or(a.or(b).and(r.not())) : a.not().and(b).or(a.xor(b).not().and(r))
+  return { result: r.signExtend(size), carries: place(size, out) }
+}
+
 /** The carries out of each bit, at the places where `carries` has them. */
-function place(e: Emitter, out: I64): I32 {
-  const low = e.size === 8 ? out.shr(32).wrap() : out.wrap()
-  const high = e.size === 1 ? low.shl(24) : e.size === 2 ? low.shl(16) : low
+function place(size: number, out: I64): I32 {
+  const low = size === 8 ? out.shr(32).wrap() : out.wrap()
+  const high = size === 1 ? low.shl(24) : size === 2 ? low.shl(16) : low
   return high.and(CARRY | CARRY_IN).or(out.wrap().and(AUXILIARY))
 }
 
 /** Flags of a + b (+ carry) = r. */
 export function flagsOfAdd(e: Emitter, a: I64, b: I64, r: I64): void {
-  const out = e.let(a.and(b).or(a.or(b).and(r.not())))
-  e.set(e.carries, place(e, out))
-  e.set(e.result, r.signExtend(e.size))
+  e.setArithmetic('add', a, b, r)
 }
 
 /** Flags of a - b (- borrow) = r. */
 export function flagsOfSub(e: Emitter, a: I64, b: I64, r: I64): void {
-  const out = e.let(a.not().and(b).or(a.xor(b).not().and(r)))
-  e.set(e.carries, place(e, out))
-  e.set(e.result, r.signExtend(e.size))
+  e.setArithmetic('sub', a, b, r)
 }
 
-/** Flags of a bitwise operation: CF, OF and AF are clear. */
+/** Flags of a bitwise operation, which are those of 0 + r: CF, OF and AF are clear. */
 export function flagsOfLogic(e: Emitter, r: I64): void {
-  e.set(e.carries, i32(0))
-  e.set(e.result, r.signExtend(e.size))
+  e.setLogic(r)
 }
 
-/** The flags that an instruction has just set, but with the CF of before: inc and dec. */
-export function keepCarry(e: Emitter, before: I32): void {
-  const now = e.let(e.carries.value)
-  const overflow = now.xor(now.shl(1))
-  const old = e.let(before.and(CARRY))
-  const into = overflow.xor(old).shr(1).and(CARRY_IN)
-  e.set(e.carries, old.or(into).or(now.and(AUXILIARY)))
+/** Flags of a + 1 = r or a - 1 = r that leave CF what it was: inc and dec. */
+export function flagsOfStep(e: Emitter, operation: Arithmetic, a: I64, r: I64): void {
+  if (!e.areFlagsUsed) return
+  const old = e.let(carryFlag(e).shl(31))
+  const { result, carries } = wordsOf(e.size, operation, a, i64(1), r)
+  const now = e.let(carries)
+  const into = now.xor(now.shl(1)).xor(old).shr(1).and(CARRY_IN)
+  e.setFlagWords({ result, carries: old.or(into).or(now.and(AUXILIARY)) })
 }
 
 /** Result flags of `r`, with CF and OF given as 0 or 1; AF is clear. */
 export function flagsOfResult(e: Emitter, r: I64, carry: I32, overflow: I32): void {
+  if (!e.areFlagsUsed) return
   const c = e.let(carry)
-  e.set(e.carries, carryBits(c, overflow))
-  e.set(e.result, r.signExtend(e.size))
+  e.setFlagWords({ result: r.signExtend(e.size), carries: carryBits(c, overflow) })
 }
 
 function carryBits(carry: I32, overflow: I32): I32 {
@@ -70,12 +80,15 @@ function carryBits(carry: I32, overflow: I32): I32 {
 
 /** CF and OF alone, given as 0 or 1: rotates. */
 export function setCarryAndOverflow(e: Emitter, carry: I32, overflow: I32): void {
+  if (!e.areFlagsUsed) return
   const c = e.let(carry)
-  e.set(e.carries, e.carries.value.and(~(CARRY | CARRY_IN)).or(carryBits(c, overflow)))
+  const { result, carries } = e.flagWords()
+  e.setFlagWords({ result, carries: carries.and(~(CARRY | CARRY_IN)).or(carryBits(c, overflow)) })
 }
 
 /** CF alone; OF stays what it was. */
 export function setCarry(e: Emitter, carry: I32): void {
+  if (!e.areFlagsUsed) return
   const c = e.let(carry)
   const overflow = e.let(overflowFlag(e))
   setCarryAndOverflow(e, c, overflow)
@@ -83,46 +96,47 @@ export function setCarry(e: Emitter, carry: I32): void {
 
 /** ZF alone; the flags that were computed from the result stay what they were. */
 export function setZero(e: Emitter, zero: I32): void {
+  if (!e.areFlagsUsed) return
   const keep = e.let(flagBits(e).and(~ZF))
   setFlagBits(e, keep.or(zero.shl(6)))
 }
 
 /** CF, as 0 or 1. */
 export function carryFlag(e: Emitter): I32 {
-  return e.carries.value.shr(31)
+  return condition(e, 2)
 }
 
 /** OF, as 0 or 1. */
 export function overflowFlag(e: Emitter): I32 {
-  const c = e.carries.value
-  return c.xor(c.shl(1)).shr(31)
+  return condition(e, 0)
 }
 
-function zeroFlag(e: Emitter): I32 {
-  return e.result.value.eqz()
+const carryOf = ({ carries }: FlagWords): I32 => carries.shr(31)
+const overflowOf = ({ carries }: FlagWords): I32 => carries.xor(carries.shl(1)).shr(31)
+const zeroOf = ({ result }: FlagWords): I32 => result.eqz()
+const signOf = ({ result, carries }: FlagWords): I32 => result.shr(63).wrap().xor(carries.and(1))
+
+function parityOf({ result, carries }: FlagWords): I32 {
+  return result.wrap().xor(carries.shr(8)).and(0xff).popcnt().and(1).xor(1)
 }
 
-function signFlag(e: Emitter): I32 {
-  return e.result.value.shr(63).wrap().xor(e.carries.value.and(1))
-}
+/** Each pair of conditions of jcc, setcc and cmovcc, the second of which is the opposite. */
+const CONDITIONS: readonly ((words: FlagWords) => I32)[] = [
+  overflowOf,
+  carryOf,
+  zeroOf,
+  (w) => carryOf(w).or(zeroOf(w)),
+  signOf,
+  parityOf,
+  (w) => signOf(w).xor(overflowOf(w)),
+  (w) => zeroOf(w).or(signOf(w).xor(overflowOf(w))),
+]
 
-function parityFlag(e: Emitter): I32 {
-  const low = e.result.value.wrap().xor(e.carries.value.shr(8)).and(0xff)
-  return low.popcnt().and(1).xor(1)
-}
-
-/** The sixteen conditions of jcc, setcc and cmovcc, as 0 or 1. */
+/** One of the sixteen conditions of jcc, setcc and cmovcc, as 0 or 1. */
 export function condition(e: Emitter, code: number): I32 {
-  const plain = [
-    overflowFlag,
-    carryFlag,
-    zeroFlag,
-    () => carryFlag(e).or(zeroFlag(e)),
-    signFlag,
-    parityFlag,
-    () => signFlag(e).xor(overflowFlag(e)),
-    () => zeroFlag(e).or(signFlag(e).xor(overflowFlag(e))),
-  ][code >> 1](e)
+  const known = e.knownCondition(code)
+  if (known !== null) return known
+  const plain = CONDITIONS[code >> 1](e.flagWords())
   return (code & 1) === 0 ? plain : plain.eqz()
 }
 
@@ -140,24 +154,25 @@ export const CONDITION_FLAGS: readonly number[] = [
 
 /** CF, PF, AF, ZF, SF and OF where rflags has them. */
 export function flagBits(e: Emitter): I32 {
-  return carryFlag(e)
-    .or(parityFlag(e).shl(2))
-    .or(e.carries.value.and(AUXILIARY).shl(1))
-    .or(zeroFlag(e).shl(6))
-    .or(signFlag(e).shl(7))
-    .or(overflowFlag(e).shl(11))
+  const w = e.flagWords()
+  return carryOf(w)
+    .or(parityOf(w).shl(2))
+    .or(w.carries.and(AUXILIARY).shl(1))
+    .or(zeroOf(w).shl(6))
+    .or(signOf(w).shl(7))
+    .or(overflowOf(w).shl(11))
 }
 
 /** Set all six from where rflags has them. */
 export function setFlagBits(e: Emitter, bits: I32): void {
+  if (!e.areFlagsUsed) return
   const b = e.let(bits)
   const bit = (flag: number): I32 => b.and(flag).ne(0)
   const c = e.let(bit(CF))
   // The result is 0 or 1; its sign is 0, and its low byte has an odd number of bits when it is 1.
   const parity = bit(PF).eqz().xor(bit(ZF).eqz())
   const carries = carryBits(c, bit(OF)).or(b.and(AF).shr(1)).or(parity.shl(8)).or(bit(SF))
-  e.set(e.carries, carries)
-  e.set(e.result, select(bit(ZF), i64(0), i64(1)))
+  e.setFlagWords({ result: select(bit(ZF), i64(0), i64(1)), carries })
 }
 
 // ---- the same outside the interpreter ----
