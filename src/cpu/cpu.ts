@@ -45,7 +45,7 @@ const SYSCALL: Exit = { reason: 'syscall' }
  */
 const SLICE = 200_000
 /** Jumps to a place after which it is compiled. */
-const THRESHOLD = 500
+const THRESHOLD = 2000
 
 export const VECTOR_DB = 1
 const VECTOR_GP = 13
@@ -63,7 +63,7 @@ export type CpuOptions = {
   readonly translations?: number
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
-  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
+  /** Bytes for decoded instructions, a multiple of 4096; 64 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
   readonly codeBytes?: number
 }
 
@@ -105,7 +105,7 @@ export class Cpu extends Registers {
     const firstPage = memory.used / PAGE
     this.tlb = new SoftTlb(memory, options.translations)
     const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
-    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
+    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 26, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: new Uint16Array(memory.wasm.buffer), i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, size)
     this.tier = options.tier ?? 'region'
@@ -123,7 +123,7 @@ export class Cpu extends Registers {
     })
     this.cache.onFlush = () => {
       this.tlb.flushCode()
-      this.regions.clear()
+      this.regions.restAll()
     }
     this.cache.onDrop = (page) => this.regions.drop(page)
     this.port = new MemoryPort(memory, this.state, this.tlb)
@@ -174,18 +174,22 @@ export class Cpu extends Registers {
     return map === 0 ? null : { va, page, map }
   }
 
-  /** Compile regions that begin at 48-bit addresses, as one module, however seldom code has come there. */
-  compileAt(places: readonly { readonly va: number }[]): void {
+  /**
+   * Compile regions that begin at 48-bit addresses, as one module, however seldom code has come there. Each is looked up when it
+   * is asked for.
+   */
+  compileAt(places: Iterable<{ readonly va: number }>): void {
+    this.regions.compile(this.decoded(places), () => true)
+  }
+
+  private *decoded(places: Iterable<{ readonly va: number }>): Generator<number> {
     for (const { va } of places) {
       this.cache.begin()
       const page = this.port.codePage(va - (va % PAGE))
       if (page === -1) continue
       if (this.cache.recordAt(this.cache.mapOf(page), va % PAGE) === 0) this.cache.decodeAt(page, va % PAGE)
+      yield va
     }
-    this.regions.compile(
-      places.map(({ va }) => va),
-      () => true,
-    )
   }
 
   /** Frame of the L4 in use. A new one leaves no translation. */

@@ -37,6 +37,9 @@ export class FunctionBody {
   private readonly types: ValueType[] = []
   private readonly parameters: number
   private depth = 0
+  /** Which way branches mostly go: places in `out`, and 1 where it is to the label, or into the `if`. */
+  private readonly hints: { readonly at: number; readonly taken: 0 | 1 }[] = []
+  private expected: 0 | 1 | null = null
   /** Variables of finished instructions, for the next one to use again. */
   private readonly free = new Map<ValueType, number[]>()
   private readonly taken: [ValueType, number][] = []
@@ -106,6 +109,16 @@ export class FunctionBody {
     this.end()
   }
 
+  /** Say whether the next `if` or `brIf` mostly holds: engines keep what does not out of the way. */
+  expect(holds: boolean): void {
+    this.expected = holds ? 1 : 0
+  }
+
+  private hint(): void {
+    if (this.expected !== null) this.hints.push({ at: this.out.length, taken: this.expected })
+    this.expected = null
+  }
+
   if(condition: I32, then: () => void, otherwise?: () => void): void {
     if (condition.known !== undefined) {
       if (condition.known !== 0) then()
@@ -113,6 +126,7 @@ export class FunctionBody {
       return
     }
     this.out.code(condition.code)
+    this.hint()
     this.open(IF)
     this.depth++
     then()
@@ -140,6 +154,7 @@ export class FunctionBody {
 
   brIf(label: Label, condition: I32): void {
     this.out.code(condition.code)
+    this.hint()
     this.out.byte(BR_IF)
     this.out.unsigned(this.depth - label.depth)
   }
@@ -179,6 +194,16 @@ export class FunctionBody {
     this.before.code(code)
   }
 
+  /** Bytes of a written function before its first statement. */
+  private headBytes = 0
+
+  /** The hints of a written function, for the section of hints; null where it has none. */
+  hintCode(): Code | null {
+    if (this.hints.length === 0) return null
+    const all = this.hints.map(({ at, taken }) => [unsigned(this.headBytes + at), 1, taken])
+    return [unsigned(all.length), ...all]
+  }
+
   /** Write the function for the code section. */
   writeTo(out: Bytes): void {
     const groups: (readonly [count: number, type: ValueType])[] = []
@@ -194,6 +219,7 @@ export class FunctionBody {
       head.unsigned(count)
       head.byte(TYPE_BYTE[type])
     }
+    this.headBytes = head.length + this.before.length
     out.unsigned(head.length + this.before.length + this.out.length + 1)
     out.append(head)
     out.append(this.before)
@@ -334,10 +360,21 @@ export class ModuleBuilder {
     section(all, 2, vector(imports))
     section(all, 3, vector(this.functions.map((_, i) => unsigned(first + i))))
     section(all, 7, vector(this.functions.map((f, i) => [name(f.name), 0x00, unsigned(first + i)])))
+    this.writeHints(all)
     all.byte(10)
     all.unsigned(code.length)
     all.append(code)
     return all.bytes()
+  }
+
+  /** The custom section of branch hints, which the specification of that name says. */
+  private writeHints(out: Bytes): void {
+    const first = this.imports.length
+    const all = this.functions.flatMap(({ body }, i) => {
+      const hints = body.hintCode()
+      return hints === null ? [] : [[unsigned(first + i), hints]]
+    })
+    if (all.length > 0) section(out, 0, [name('metadata.code.branch_hint'), vector(all)])
   }
 }
 

@@ -188,6 +188,7 @@ export class InterpreterEmitter extends CoreEmitter implements Emitter {
     const at = this.let(va)
     const place = this.variable<I32>('i32')
     const { isHit, host } = this.look(at, bytes, access)
+    this.expect(true)
     this.if(
       isHit,
       () => this.set(place, host),
@@ -344,6 +345,7 @@ export class InterpreterEmitter extends CoreEmitter implements Emitter {
     const at = this.let(this.field(FIELD.hot).add(hash))
     const left = this.let(load32(at, 4).sub(1))
     this.emit(store(at, left, 4))
+    this.expect(false)
     this.if(left.eqz(), () => {
       this.let(new I32(callCode(hot, [entry])))
     })

@@ -158,7 +158,20 @@ function runFunction(calls: Calls & { enter: number }, rare: number, region: num
 
 /** Find the record at `target`: the running page's table, or that of a page which code ran in of late. */
 function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: number }): void {
-  const { record, page, map, target } = e
+  const { record, map, target } = e
+  enterPage(e, slow)
+  const at = e.let(map.value.add(target.value.wrap().and(4095).shl(2)))
+  e.set(record, load32(at, 4))
+  e.if(record.value.ne(0), () => {
+    e.countJump(at)
+    e.br(next)
+  })
+  e.release()
+}
+
+/** Make the page of `target` the running one, if code ran in it of late. */
+function enterPage(e: InterpreterEmitter, slow: { depth: number }): void {
+  const { page, map, target } = e
   const newPage = e.let(target.value.and(-4096))
   e.if(newPage.ne(page.value), () => {
     const slot = e.let(
@@ -174,13 +187,6 @@ function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: n
     e.setField(FIELD.page, newPage, 8)
     e.setField(FIELD.map, map.value)
   })
-  const at = e.let(map.value.add(target.value.wrap().and(4095).shl(2)))
-  e.set(record, load32(at, 4))
-  e.if(record.value.ne(0), () => {
-    e.countJump(at)
-    e.br(next)
-  })
-  e.release()
 }
 
 function callRare(e: InterpreterEmitter, rare: number): void {
@@ -198,30 +204,48 @@ function callRare(e: InterpreterEmitter, rare: number): void {
   e.release()
 }
 
-/** Run a compiled region, and go on where it ends. */
+/** Run a compiled region, and those that it leads to, and go on where the last one ends. */
 function enterRegion(
   e: InterpreterEmitter,
   { region, slow, loadPlace }: { region: number; slow: { depth: number }; loadPlace: () => void },
 ): void {
-  const { next, goTo } = e.labels as NonNullable<InterpreterEmitter['labels']>
-  const { record, map, target } = e
+  const { next, goTo, stored } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  const { record, page, map, target } = e
   const word = (at: number): I32 => load32(record.value, 4, at)
+  const isRegion = load32(record.value, 2, RECORD.handler).eq(FIRST_COMMON - 1)
+  const found = load32(map.value.add(target.value.wrap().and(4095).shl(2)), 4)
+  const outcome = e.variable<I32>('i32')
   e.closeBlock()
   e.uncount()
   e.saveFlags()
   e.setField(FIELD.left, e.left.value)
-  const outcome = e.let(new I32(callIndirectCode(word(RECORD.b), region, [e.state.value])))
+  e.loop((again) => {
+    e.set(outcome, new I32(callIndirectCode(word(RECORD.b), region, [e.state.value])))
+    e.set(page, e.field64(FIELD.page))
+    e.set(map, e.field(FIELD.map))
+    e.set(target, e.field64(FIELD.rip))
+    e.block((end) => {
+      e.brIf(end, outcome.value.eq(REGION.handedOver).or(outcome.value.eq(REGION.elsewhere)))
+      e.brIf(end, e.field(FIELD.left).eqz())
+      enterPage(e, end)
+      e.set(record, found)
+      e.brIf(end, record.value.eqz())
+      e.brIf(again, isRegion)
+    })
+  })
   loadPlace()
   e.loadFlags()
-  e.set(target, e.field64(FIELD.rip))
-  e.brIf(goTo, outcome.eqz())
-  e.if(outcome.eq(REGION.elsewhere), () => {
+  e.brIf(goTo, outcome.value.eq(REGION.jumped))
+  e.if(outcome.value.eq(REGION.elsewhere), () => {
     e.set(record, word(RECORD.target))
     e.br(next)
   })
-  e.set(record, load32(map.value.add(target.value.wrap().and(4095).shl(2)), 4))
+  // The place behind an instruction is looked up when something is left for it, that of a jump at once.
+  e.brIf(stored, e.left.value.eqz())
+  e.brIf(goTo, outcome.value.eq(REGION.fell))
+  e.set(record, found)
   e.brIf(slow, record.value.eqz())
-  e.if(load32(record.value, 2, RECORD.handler).eq(FIRST_COMMON - 1), () => e.set(record, word(RECORD.target)))
+  e.if(isRegion, () => e.set(record, word(RECORD.target)))
   e.br(next)
   e.release()
 }

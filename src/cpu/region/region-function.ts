@@ -19,14 +19,19 @@ const PAGE = 4096
 const placeOf = (page: number, va: number, uncounted: number): number =>
   (uncounted << 20) | (page << 12) | (va % PAGE)
 
-/** The function of a region: it takes the address of the vCPU's state and returns one of REGION. */
-export function regionFunction(blocks: Blocks): RegionEmitter {
-  return new FunctionWriter(blocks).write()
+/**
+ * The function of a region: it takes the address of the vCPU's state and returns one of REGION.
+ *
+ * @param cells address of the words in the machine's memory that have the addresses of the pages' tables
+ */
+export function regionFunction(blocks: Blocks, cells: number): RegionEmitter {
+  return new FunctionWriter(blocks, cells).write()
 }
 
 class FunctionWriter {
   private readonly e = new RegionEmitter()
   private readonly blocks: Blocks
+  private readonly cells: number
   private readonly graph: Graph
   private readonly used: ReadonlyMap<Block, readonly boolean[]>
   private readonly needs = new Map<Block, number>()
@@ -38,8 +43,9 @@ class FunctionWriter {
   /** Whether the block that is being written has asked whether the FPU may be used. */
   private isFpuAsked = false
 
-  constructor(blocks: Blocks) {
+  constructor(blocks: Blocks, cells: number) {
     this.blocks = blocks
+    this.cells = cells
     this.graph = graphOf(blocks.entry)
     this.used = flagsUsed(this.graph, (block) => this.isRoot(block))
     this.status = this.e.local('i32')
@@ -48,6 +54,7 @@ class FunctionWriter {
   write(): RegionEmitter {
     const { e, blocks } = this
     const [first] = blocks.pages
+    e.expect(false)
     e.if(e.field64(FIELD.page).ne(addressOf(first.va)), () => e.return(i32(REGION.elsewhere)))
     e.flags.load({ result: e.field64(FIELD.result), carries: e.field(FIELD.carries) })
     e.block((leave) => {
@@ -71,14 +78,14 @@ class FunctionWriter {
     const { pages } = this.blocks
     e.flags.state = 'unknown'
     const page = e.where.value.shr(12).and(0xff)
-    for (const [n, { va, map }] of pages.entries()) {
+    for (const [n, { va }] of pages.entries()) {
       const isHere = pages.length === 1 ? i32(1) : page.eq(n)
       e.if(isHere, () => {
         e.setField(FIELD.page, addressOf(va), 8)
-        e.setField(FIELD.map, i32(map))
+        e.setField(FIELD.map, this.mapOf(n))
       })
     }
-    e.if(this.status.value.ne(0), () => {
+    e.if(this.status.value.eq(REGION.handedOver), () => {
       e.set(e.target, e.field64(FIELD.page).add(e.where.value.and(PAGE - 1).extend()))
     })
     e.setField(FIELD.rip, e.target.value, 8)
@@ -135,6 +142,7 @@ class FunctionWriter {
     if (this.isRoot(block)) {
       this.isFpuAsked = false
       e.set(e.where, i32(placeOf(block.page, block.va, 0)))
+      e.expect(false)
       e.brIf(e.handOver, e.left.value.ltU(this.need(block)))
     }
     e.set(e.left, e.left.value.sub(count))
@@ -147,6 +155,7 @@ class FunctionWriter {
       const place = placeOf(block.page, step.va, count - n)
       if (!this.isFpuAsked && usesFpu(step.instruction)) {
         e.set(e.where, i32(place))
+        e.expect(false)
         e.brIf(e.handOver, e.field(FIELD.fpuTraps).ne(0))
         this.isFpuAsked = true
       }
@@ -174,6 +183,11 @@ class FunctionWriter {
     e.br(e.handOver)
   }
 
+  /** Address of the table of a page: that may move while the code stays. */
+  private mapOf(page: number): I32 {
+    return load32(i32(this.cells), 4, page * 4)
+  }
+
   // ---- ways from one block to another ----
 
   /** What is known goes along to where only this way leads. */
@@ -182,10 +196,10 @@ class FunctionWriter {
     const { block } = edge
     const { e } = this
     if (block === null) {
-      this.writeLeave(from, addressOfEdge(edge))
+      this.writeLeave(from, edge)
       return
     }
-    if (block.page !== from.page) this.writePageCheck(from, block)
+    if (block.page !== from.page) this.writePageCheck(from, edge, block.page)
     const isBack = (this.graph.number.get(block) as number) <= (this.graph.number.get(from) as number)
     const label = isBack ? this.loops.get(block) : this.merges.get(block)
     if (label !== undefined) {
@@ -200,7 +214,12 @@ class FunctionWriter {
     this.isFpuAsked = asked
   }
 
-  private writeLeave(from: Block, target: I64): void {
+  private writeLeave(from: Block, edge: Edge): void {
+    if (edge === from.next) this.e.set(this.status, i32(REGION.fell))
+    this.writeJump(from, addressOf(edge.va))
+  }
+
+  private writeJump(from: Block, target: I64): void {
     const { e } = this
     e.set(e.target, target)
     e.set(e.where, i32(from.page << 12))
@@ -213,26 +232,23 @@ class FunctionWriter {
     const back = from.end === 'return' ? from.taken : null
     if (back !== null && back.block !== null) {
       const kept = e.let(target)
-      e.if(kept.eq(addressOfEdge(back)), () => this.writeEdge(from, back))
-      this.writeLeave(from, kept)
+      e.if(kept.eq(addressOf(back.va)), () => this.writeEdge(from, back))
+      this.writeJump(from, kept)
     } else {
-      this.writeLeave(from, target)
+      this.writeJump(from, target)
     }
   }
 
   /** The interpreter's look at a page that code goes to: where its translation is not at hand, the region is left. */
-  private writePageCheck(from: Block, to: Block): void {
+  private writePageCheck(from: Block, edge: Edge, page: number): void {
     const { e } = this
-    const { va, map } = this.blocks.pages[to.page]
+    const { va } = this.blocks.pages[page]
     const slot = (Math.floor(va / PAGE) % CODE_TLB_ENTRIES) * CODE_TLB_ENTRY_BYTES
     const table = e.field(FIELD.codeTlb)
     const isOther = load64(table, 8, slot + CODE_TLB.tag)
       .ne(addressOf(va))
-      .or(load32(table, 4, slot + CODE_TLB.map).ne(map))
-    e.if(isOther, () => this.writeLeave(from, addressOf(to.va)))
+      .or(load32(table, 4, slot + CODE_TLB.map).ne(this.mapOf(page)))
+    e.expect(false)
+    e.if(isOther, () => this.writeLeave(from, edge))
   }
-}
-
-function addressOfEdge({ va }: Edge): I64 {
-  return addressOf(va)
 }

@@ -227,6 +227,10 @@ const STATEMENTS: readonly Statement[] = [
 /** What only those who look at a guest do. */
 function deedOfOwner(d: Draft): Deed {
   if (d.chance(3)) return { kind: 'step' }
+  if (d.chance(4)) {
+    const data = PLACE.data + dataOffset(d, 4)
+    return { kind: 'debug', at: d.chance(2) ? null : [PLACE.code + d.place(), data] }
+  }
   const addresses = d.chance(2) ? [] : [PLACE.data + dataOffset(d), PLACE.code + d.place()]
   return { kind: 'watchpoints', addresses }
 }

@@ -46,6 +46,8 @@ export type Deed =
   | { readonly kind: 'breakpoints'; readonly offsets: readonly number[] }
   /** Have it stop behind accesses to some addresses, or to none. */
   | { readonly kind: 'watchpoints'; readonly addresses: readonly number[] }
+  /** Set debug registers: #DB before an instruction, and behind a store; or neither. */
+  | { readonly kind: 'debug'; readonly at: readonly [code: number, data: number] | null }
   /** Have the next instruction end in a single step. */
   | { readonly kind: 'step' }
 

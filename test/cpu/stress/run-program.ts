@@ -18,9 +18,15 @@ import {
 
 /**
  * Run a program in several manners, with everything looked at that makes a core forget decoded instructions: what is wrong, or
- * null. The machine that it is compared with decodes every instruction anew.
+ * null. The machine that it is compared with interprets every instruction, and decodes it anew.
+ *
+ * @param core how the others execute it
  */
-export function stressProgram(program: Program, random: RandomNumbers): string | null {
+export function stressProgram(
+  program: Program,
+  random: RandomNumbers,
+  core: CoreOptions = {},
+): string | null {
   const expected = runProgram(program, REFERENCE)
   const most = [1, 2, 3, 8, 50, 100_000]
   const size = (): number => [LEAST_CODE_BYTES, 2 * LEAST_CODE_BYTES, 2 ** 18][random(3)]
@@ -31,7 +37,7 @@ export function stressProgram(program: Program, random: RandomNumbers): string |
     { budget: () => 100_000, codeBytes: size() },
   ]
   for (const [i, manner] of manners.entries()) {
-    const wrong = difference(expected, runProgram(program, manner))
+    const wrong = difference(expected, runProgram(program, { ...manner, core }))
     if (wrong !== null) return `manner ${i} of ${slices}, ${manner.codeBytes} bytes: ${wrong}`
   }
   return null
@@ -67,10 +73,12 @@ export type Outcome = {
 }
 
 /** Nothing that was decoded is ever used again. */
-const REFERENCE: Manner = { budget: () => 1, forgets: true }
+const REFERENCE: Manner = { budget: () => 1, core: { tier: 'interpreter' }, forgets: true }
 
 const [RAX, RSP] = [0, 4]
 const TF = 0x100
+/** dr7: nothing; dr0 at instructions and dr1 at stores of four bytes. */
+const [DR7_NONE, DR7_BOTH] = [0x400, 0x400 | 2 | 8 | (0xd << 20)]
 /** The page table of all code, as a page of the small machine. */
 const TABLE = -4
 const FIRST_DATA_PAGE = 8
@@ -270,6 +278,10 @@ function perform(m: Machine, deed: Deed): void {
       return
     case 'watchpoints':
       cpu.setWatchpoints(deed.addresses.map((va, i) => ({ va, bytes: 4, read: i % 2 === 0, write: true })))
+      return
+    case 'debug':
+      for (const [n, va] of (deed.at ?? []).entries()) cpu.setDebugRegister(n, va, 0)
+      cpu.setDebugRegister(7, deed.at === null ? DR7_NONE : DR7_BOTH, 0)
       return
     case 'step':
       cpu.setFlags(cpu.getFlags() | TF)
