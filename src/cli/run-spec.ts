@@ -6,7 +6,8 @@ import { guestRun } from '../run/kernel/kernel-boot.ts'
 import { parseRecording } from '../run/script/script.ts'
 import { tierOf } from '../run/tiers.ts'
 import { loadMap } from './files.ts'
-import { isKernelBoot, type KernelSpecFlags, kernelOfHeader, kernelSpec } from './verbs/boot/kernel-spec.ts'
+import { isKernelBoot, type KernelSpecFlags } from './verbs/boot/kernel-flags.ts'
+import { kernelOfHeader, kernelSpec } from './verbs/boot/kernel-spec.ts'
 
 /** Options by which a verb says which run it is about: a trace's, a script's, or a boot's. */
 export type RunFlags = RawBootOptions &

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { constants, fstatSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { BadInput } from '../bits/bad-input.ts'
@@ -104,7 +103,7 @@ class FileWriter {
       this.temporary = null
       this.descriptor = attempt(file, () => fileSystem.open(place.path, O_WRONLY | O_APPEND | O_NOCTTY))
     } else {
-      const temporary = `${dirname(place.path)}/.xenolith-${randomBytes(8).toString('hex')}`
+      const temporary = `${dirname(place.path)}/.xenolith-${randomName()}`
       const mode = place.there === null ? NEW_FILE : place.there.mode & PERMISSIONS
       const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
       this.descriptor = attempt(file, () => fileSystem.open(temporary, flags, mode))
@@ -193,6 +192,11 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
+}
+
+/** A name that nobody guesses; from the Web’s cryptography, as to load Node’s takes every command some milliseconds. */
+function randomName(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex')
 }
 
 function attempt<T>(file: string, action: () => T): T {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type BootOptions, boot, type TraceEvent } from '../../src/run/boot/boot.ts'
+import { type BootOptions, boot } from '../../src/run/boot/boot.ts'
+import type { TraceEvent } from '../../src/run/trace.ts'
 import { ending, releaseLines } from '../tools/boot-tools.ts'
 
 type State = { s: number; e: number; t: number; lastRw: number }

@@ -9,6 +9,7 @@ import { buildDom0Machine } from '../../src/run/kernel/dom0-machine.ts'
 import { buildKernelMachine } from '../../src/run/kernel/kernel-machine.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
 import { readImage } from '../../src/toolstack/image/image.ts'
+import { DecoderMemory } from '../../src/toolstack/image/payload/decoder-memory.ts'
 import { unfilterX86 } from '../../src/toolstack/image/payload/x86-filter.ts'
 import { parseXlConfig } from '../../src/toolstack/xl-config.ts'
 import { Random } from '../tools/random.ts'
@@ -191,7 +192,9 @@ test('the filter for x86 code comes to an end on any bytes', () => {
     const bytes = Uint8Array.from({ length: 600 }, () =>
       random.pick([0xe8, 0xe9, 0, 0xff, 0xff, 0, 0x7f, random.between(0, 256)]),
     )
-    unfilterX86(bytes)
+    const memory = new DecoderMemory({ ownBytes: 0, outputBytes: bytes.length })
+    memory.output().set(bytes)
+    unfilterX86(memory, memory.start, bytes.length)
   }
 })
 

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { BadInput } from '../../src/bits/bad-input.ts'
 import { unpackInitrd, unpackKernel } from '../../src/toolstack/image/bzimage.ts'
+import { LZ4_LEGACY_MAGIC, unpackLz4 } from '../../src/toolstack/image/payload/lz4.ts'
 import { Random } from '../tools/random.ts'
 import { howMany } from '../tools/sample.ts'
 import { bzImage, tinyKernel } from '../tools/tiny-kernel.ts'
@@ -105,6 +106,31 @@ test('zstd, with windows as large as kernels have', { skip: needs('zstd') }, () 
   const payload = packed('zstd', ['-c', '-22', '--ultra', '--no-check'], kernel)
   assert.ok(kernel.equals(unpackKernel(bzImage(payload, kernel.length), 'vmlinuz')))
   refuses(bzImage(payload.subarray(0, 5000), kernel.length), true)
+})
+
+test('lz4 that goes on beyond its content, or says to, ends', () => {
+  const lz4 = (...block: number[]): Uint8Array =>
+    Uint8Array.from([...LZ4_LEGACY_MAGIC, block.length, 0, 0, 0, ...block])
+  const sequence = [0x40, 1, 2, 3, 4, 4, 0]
+  const message = (bytes: Uint8Array, size: number): string => {
+    try {
+      return unpackLz4(bytes, size).join(' ')
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  assert.equal(message(lz4(...sequence, 0), 8), '1 2 3 4 1 2 3 4')
+  assert.equal(message(lz4(...sequence, ...sequence), 8), 'a block is longer than it says')
+  assert.equal(message(lz4(...sequence, 0, 4, 0), 8), 'it is longer than it says')
+  assert.equal(message(lz4(...sequence, 0, 9, 0), 8), 'it copies from before its beginning')
+  assert.equal(message(lz4(...sequence, 0), 9), 'it is cut off')
+  // Lengths that add up to more than 2^32.
+  const endless = new Uint8Array(17_000_000).fill(255)
+  endless.set([...LZ4_LEGACY_MAGIC, 0, 0, 0, 1, 0xf0])
+  endless[endless.length - 1] = 0
+  assert.equal(message(endless, 9), 'a block is cut off')
+  new DataView(endless.buffer).setUint32(4, endless.length - 8, true)
+  assert.equal(message(endless, 9), 'a block is longer than it says')
 })
 
 test('what is no kernel is told what it is', () => {

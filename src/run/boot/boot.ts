@@ -238,7 +238,4 @@ function markCalls(plan: BootPlan): MarkCallText[] {
   return calls
 }
 
-export type { Sink, TraceEvent } from '../../trace/events.ts'
-export { traceHeader, traceLine } from '../../trace/export.ts'
-
 export { releaseMemory } from './boot-run.ts'

@@ -39,6 +39,26 @@ export function unpackKernel(file: Uint8Array, source: string, room = MOST_BYTES
 }
 
 function unpackBzImage(file: Uint8Array, source: string, most: number): Uint8Array {
+  const payload = bzImagePayload(file, source)
+  if (isElf(payload)) return payload
+  const packing = packingOf(payload)
+  if (packing === undefined) {
+    throw new BadInput(`${source}: its kernel is packed in a way that is not known; give the vmlinux in it`)
+  }
+  // The payload ends with the size of its content. gzip has it there anyway, as part of itself.
+  const size = new DataView(payload.buffer, payload.byteOffset).getUint32(payload.length - 4, true)
+  if (size > most)
+    throw new BadInput(`${source}: its kernel says to have ${size} bytes; the guest has room for ${most}`)
+  const packed = packing.name === 'gzip' ? payload : payload.subarray(0, -4)
+  return named(source, () => packing.unpack(packed, size), packing.name)
+}
+
+/**
+ * What is packed in a bzImage, as it is, with the four bytes of its size behind it.
+ *
+ * @throws BadInput for what is no bzImage, or is cut off
+ */
+export function bzImagePayload(file: Uint8Array, source: string): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   const isBzImage =
     file.length >= SETUP.end &&
@@ -54,18 +74,7 @@ function unpackBzImage(file: Uint8Array, source: string, most: number): Uint8Arr
   if (length < 8 || start + length > file.length) {
     throw new BadInput(`${source}: cut off in its packed kernel; get the file again`)
   }
-  const payload = file.subarray(start, start + length)
-  if (isElf(payload)) return payload
-  const packing = packingOf(payload)
-  if (packing === undefined) {
-    throw new BadInput(`${source}: its kernel is packed in a way that is not known; give the vmlinux in it`)
-  }
-  // The payload ends with the size of its content. gzip has it there anyway, as part of itself.
-  const size = view.getUint32(start + length - 4, true)
-  if (size > most)
-    throw new BadInput(`${source}: its kernel says to have ${size} bytes; the guest has room for ${most}`)
-  const packed = packing.name === 'gzip' ? payload : payload.subarray(0, -4)
-  return named(source, () => packing.unpack(packed, size), packing.name)
+  return file.subarray(start, start + length)
 }
 
 /** What is wrong with a payload, as bad input that names the file. */

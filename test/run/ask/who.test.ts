@@ -3,9 +3,10 @@ import { test } from 'node:test'
 import { replay } from '../../../src/run/ask/replay.ts'
 import { who } from '../../../src/run/ask/who.ts'
 import { why } from '../../../src/run/ask/why.ts'
-import { boot, traceHeader, traceLine } from '../../../src/run/boot/boot.ts'
+import { boot } from '../../../src/run/boot/boot.ts'
 import { BadInput } from '../../../src/run/boot/boot-options.ts'
 import { runScript } from '../../../src/run/script/script.ts'
+import { traceHeader, traceLine } from '../../../src/run/trace.ts'
 
 const SEED = { boot: {} }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { earlyTablePages, earlyTablePagesOf } from '../../../src/linux/tables/early-tables.ts'
-import { boot, type TraceEvent } from '../../../src/run/boot/boot.ts'
+import { boot } from '../../../src/run/boot/boot.ts'
+import type { TraceEvent } from '../../../src/run/trace.ts'
 import { buffers, ending, releaseLines, tableLines } from '../../tools/boot-tools.ts'
 
 /** The EC2 instance of 7.5 GB on which the workaround failed. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import { Memblock } from '../../../src/linux/memory/memblock.ts'
 import { earlyTablePages } from '../../../src/linux/tables/early-tables.ts'
-import { type BootOptions, boot, type TraceEvent } from '../../../src/run/boot/boot.ts'
+import { type BootOptions, boot } from '../../../src/run/boot/boot.ts'
+import type { TraceEvent } from '../../../src/run/trace.ts'
 import { buffers, ending, releaseLines, tableLines, withBorder } from '../../tools/boot-tools.ts'
 
 /** The seed's log, line by line. */

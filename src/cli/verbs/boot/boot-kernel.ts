@@ -6,7 +6,7 @@ import { type Io, painted } from '../../io.ts'
 import { printJson } from '../../json.ts'
 import { junitReport } from '../../junit.ts'
 import { type Ending, supervise, wallLimit } from '../../thread/supervisor.ts'
-import type { KernelSpecFlags } from './kernel-spec.ts'
+import type { KernelSpecFlags } from './kernel-flags.ts'
 import type { KernelTask, KernelTaskResult } from './kernel-task.ts'
 import { endLine, hasTerminal, takeTerminal } from './terminal.ts'
 

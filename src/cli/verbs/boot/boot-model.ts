@@ -1,6 +1,7 @@
 import { accountOf } from '../../../explain/report/boot-account.ts'
-import { type BootResult, boot, traceHeader, traceLine } from '../../../run/boot/boot.ts'
+import { type BootResult, boot } from '../../../run/boot/boot.ts'
 import { BadInput, bootOptions, type RawBootOptions } from '../../../run/boot/boot-options.ts'
+import { traceHeader, traceLine } from '../../../run/trace.ts'
 import { loadMap, withTrace } from '../../files.ts'
 import { type Io, painted } from '../../io.ts'
 import type { KernelFlags } from './boot-kernel.ts'

@@ -1,7 +1,7 @@
 import type { Io } from '../../io.ts'
 import { runWithin } from '../../thread/run-within.ts'
 import type { BootFlags } from './boot-model.ts'
-import { isKernelBoot } from './kernel-spec.ts'
+import { isKernelBoot } from './kernel-flags.ts'
 
 /** Boots a real kernel, or a model. Neither loads what only the other needs. */
 export async function run(options: BootFlags, io: Io): Promise<number> {

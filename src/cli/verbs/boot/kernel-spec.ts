@@ -9,21 +9,11 @@ import type {
   NamedFile,
   SnapshotFile,
 } from '../../../run/kernel/kernel-boot.ts'
-import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
+import { kernelOptions } from '../../../run/kernel/kernel-options.ts'
 import type { Tier } from '../../../run/tiers.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
 import { loadMap } from '../../files.ts'
-
-/** By what a verb says which run of a real kernel it is about. */
-export type KernelSpecFlags = RawKernelOptions & {
-  /** xl's configuration of a guest, as an argument; `config` names one, too, if it is no configuration of a model. */
-  readonly guest?: string
-  readonly kernel?: string
-  readonly ramdisk?: string
-  readonly input?: string
-  readonly systemMap?: string
-  readonly restore?: string
-}
+import { configFile, type KernelSpecFlags } from './kernel-flags.ts'
 
 /** Frames that somebody would want to swap by hand. */
 const MOST_SWAPS = 1024
@@ -34,22 +24,6 @@ const LARGEST_TEXT = 2 ** 26
 
 /** Reads the files of a run. Those that the user has named may be pipes; those that a file names must be files. */
 type Reader = (name: string, largest: number) => Uint8Array
-
-/** Whether the options are those of a real kernel. */
-export function isKernelBoot(flags: KernelSpecFlags): boolean {
-  return flags.kernel !== undefined || configFile(flags) !== undefined || flags.restore !== undefined
-}
-
-/**
- * The file of xl's configuration that the options name. One option serves both kinds of configuration: what a model's may be is a
- * handful of words, and a file that has the name of one is `./flatmem`. Throws BadInput for two of them.
- */
-function configFile({ guest, config }: KernelSpecFlags): string | undefined {
-  const file = config === undefined || isMemoryModel(config) ? undefined : config
-  if (guest !== undefined && config !== undefined)
-    throw new BadInput(`${guest} and --config ${config} exclude each other; keep one of them`)
-  return guest !== undefined && isMemoryModel(guest) ? `./${guest}` : (guest ?? file)
-}
 
 /** The configuration that the options name, or null. */
 export function configOf(flags: KernelSpecFlags, reader: Reader = readBytes): XlConfig | null {

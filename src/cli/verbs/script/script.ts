@@ -1,6 +1,6 @@
-import { type TraceEvent, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { auditMachine } from '../../../run/check/audit.ts'
 import { type CallResult, runScript, type TranscriptLine } from '../../../run/script/script.ts'
+import { type TraceEvent, traceHeader, traceLine } from '../../../run/trace.ts'
 import { withTrace } from '../../files.ts'
 import { type Io, painted } from '../../io.ts'
 import { scriptSpec } from '../../run-spec.ts'

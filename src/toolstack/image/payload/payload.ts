@@ -1,7 +1,7 @@
 import * as zlib from 'node:zlib'
 import { BadPayload } from './bad-payload.ts'
 import { LZ4_LEGACY_MAGIC, unpackLz4 } from './lz4.ts'
-import { isLzmaAlone, unpackLzmaAlone } from './lzma.ts'
+import { isLzmaAlone, unpackLzmaAlone } from './lzma/lzma-alone.ts'
 import { unpackXz, XZ_MAGIC } from './xz.ts'
 
 /** A way to pack a kernel: what it begins with, and how it is unpacked when the size of the content is known. */
@@ -48,11 +48,12 @@ export function gunzip(bytes: Uint8Array, size: number): Uint8Array {
 }
 
 const LEAST_ROOM = 2 ** 20
+/** A little more than the content, or the end of the stream would be looked for in another piece. */
+const MORE_ROOM = 64
 
 /** Room for the content in one piece, as the file says how large it is: else it would be copied together from many. */
 function roomFor(bytes: Uint8Array, most: number): number {
-  // A little more, or the end of the stream would be looked for in another piece.
-  return Math.max(LEAST_ROOM, Math.min(saidSize(bytes), most) + 64)
+  return Math.max(LEAST_ROOM, Math.min(saidSize(bytes), most) + MORE_ROOM)
 }
 
 /** The size of the content, as the last four bytes of gzip have it, modulo 2^32. */
@@ -71,7 +72,8 @@ function unpackZstd(bytes: Uint8Array, size: number): Uint8Array {
   // What `zstd --ultra -22` of the kernel's makefiles takes at most.
   const windowLogMax = 27
   const params = { [zlib.constants.ZSTD_d_windowLogMax]: windowLogMax }
-  return byNode(() => zlib.zstdDecompressSync(bytes, { maxOutputLength: size, params }))
+  const chunkSize = Math.max(LEAST_ROOM, size + MORE_ROOM)
+  return byNode(() => zlib.zstdDecompressSync(bytes, { maxOutputLength: size, chunkSize, params }))
 }
 
 /** Node's own errors, in our words. */

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { BadPayload } from './bad-payload.ts'
-import { unpackLzma2 } from './lzma2.ts'
+import { LzmaDecoder } from './lzma/lzma-decoder.ts'
+import { LZMA2, unpackLzma2 } from './lzma/lzma2.ts'
 import { unfilterX86 } from './x86-filter.ts'
 
 /**
@@ -22,24 +23,24 @@ export function unpackXz(bytes: Uint8Array, size: number): Uint8Array {
   if (crc32(bytes.subarray(6, 8)) !== view.getUint32(8, true)) throw new BadPayload('its header is damaged')
   const checkBytes = CHECK_BYTES[bytes[7]]
   if (checkBytes === undefined) throw new BadPayload(`it has check ${bytes[7]}; kernels have CRC32, or none`)
-  const output = new Uint8Array(size)
-  let done = 0
+  const decoder = new LzmaDecoder({ outputBytes: size, ...LZMA2 })
+  const output = decoder.memory.output()
   let at = STREAM_HEADER_BYTES
   // The index, which begins with 0, says again what the blocks have said.
   while (bytes[at] !== 0) {
     const { start, isX86 } = readBlockHeader(bytes, at)
-    const content = output.subarray(done)
-    const { from, to } = unpackLzma2(bytes, start, content)
-    if (isX86) unfilterX86(content.subarray(0, to))
-    at = from + ((4 - ((from - start) % 4)) % 4)
+    const begin = decoder.at
+    const end = unpackLzma2(bytes, start, decoder)
+    const content = output.subarray(begin, decoder.at)
+    if (isX86) unfilterX86(decoder.memory, content.byteOffset, content.length)
+    at = end + ((4 - ((end - start) % 4)) % 4)
     if (at + checkBytes >= bytes.length) throw new BadPayload('it is cut off')
-    if (checkBytes === 4 && crc32(content.subarray(0, to)) !== view.getUint32(at, true)) {
+    if (checkBytes === 4 && crc32(content) !== view.getUint32(at, true)) {
       throw new BadPayload('its content does not have the checksum that it states')
     }
     at += checkBytes
-    done += to
   }
-  if (done !== size) throw new BadPayload('it is shorter than it says')
+  if (decoder.at !== size) throw new BadPayload('it is shorter than it says')
   return output
 }
 

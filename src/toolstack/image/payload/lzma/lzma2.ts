@@ -1,5 +1,6 @@
-import { BadPayload } from './bad-payload.ts'
-import { LzmaDecoder } from './lzma.ts'
+import { BadPayload } from '../bad-payload.ts'
+import { STATUS } from './decode-function.ts'
+import type { LzmaDecoder } from './lzma-decoder.ts'
 
 /**
  * LZMA2 is LZMA cut into chunks, each with a control byte:
@@ -16,8 +17,8 @@ const LZMA = 0x80
 const NEW_STATE = 1
 const NEW_PROPERTIES = 2
 const NEW_DICTIONARY = 3
-/** Of the range decoder that begins each chunk. */
-const MOST_PROPERTIES = 4
+/** What a decoder of LZMA2 has to have room for: a chunk says its packed size in 16 bits, and lc + lp is 4 at most. */
+export const LZMA2 = { inputBytes: 2 ** 16, literalBits: 4 } as const
 /**
  * To forget the state takes as long as to decode a KiB: a chunk of a few bytes that does so is nothing that an encoder
  * makes, and a file of them would take for ever.
@@ -25,34 +26,35 @@ const MOST_PROPERTIES = 4
 const FREE_RESETS = 1024
 const BYTES_A_RESET = 1024
 
-/** Unpack LZMA2 from `input` at `at`, to the beginning of `output`. Returns where input and output end. */
-export function unpackLzma2(input: Uint8Array, at: number, output: Uint8Array): { from: number; to: number } {
-  const decoder = new LzmaDecoder(input, output)
+/** Unpack LZMA2 from `input` at `at` on, to where the decoder's output is. Returns where the input ends. */
+export function unpackLzma2(input: Uint8Array, at: number, decoder: LzmaDecoder): number {
+  const begin = decoder.at
   let needs = NEW_DICTIONARY
   let resets = 0
   const number = (where: number): number => (input[where] << 8) | input[where + 1]
   for (let from = at; ; ) {
     if (from >= input.length) throw new BadPayload('it is cut off')
     const control = input[from]
-    if (control === 0) return { from: from + 1, to: decoder.at }
+    if (control === 0) return from + 1
     if (control >= LZMA) {
       const reset = (control >> 5) & 3
       const bytes = ((control & 0x1f) << 16) + number(from + 1) + 1
       const packed = number(from + 3) + 1
       const start = from + (reset >= NEW_PROPERTIES ? 6 : 5)
-      if (reset > 0 && ++resets > FREE_RESETS + decoder.at / BYTES_A_RESET) {
+      if (reset > 0 && ++resets > FREE_RESETS + (decoder.at - begin) / BYTES_A_RESET) {
         throw new BadPayload('it begins anew too often')
       }
       if (reset < needs) throw new BadPayload('a chunk goes on with what is not there')
       if (start + packed > input.length) throw new BadPayload('it is cut off')
       if (reset === NEW_DICTIONARY) decoder.resetDictionary()
-      if (reset >= NEW_PROPERTIES) decoder.setProperties(input[from + 5], MOST_PROPERTIES)
+      if (reset >= NEW_PROPERTIES) decoder.setProperties(input[from + 5])
       else if (reset === NEW_STATE) decoder.resetState()
       needs = 0
-      if (!decoder.range.start(start)) throw new BadPayload('a chunk does not begin as LZMA does')
-      const isMarked = decoder.decode(decoder.at + bytes)
       from = start + packed
-      if (isMarked || !decoder.range.finish(from)) {
+      if (!decoder.begin(input.subarray(start, from))) {
+        throw new BadPayload('a chunk does not begin as LZMA does')
+      }
+      if (decoder.decode(decoder.at + bytes) !== STATUS.done || !decoder.finish()) {
         throw new BadPayload('a chunk has another length than it says')
       }
     } else if (control <= STORED) {
