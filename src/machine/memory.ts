@@ -1,5 +1,6 @@
 import { BadInput } from '../bits/bad-input.ts'
 import { BACKING_WORD, OWNER_IO, OWNER_WORD, RECORD_WORDS } from './frames.ts'
+import { linkLoops, type MemoryLoops } from './memory-loops.ts'
 
 const PAGE_WORDS = 1024
 /** Frames whose records are made together: 64 Ki frames, 1 MiB of records. Xen populates its frame table in like groups. */
@@ -68,6 +69,7 @@ export class Memory {
   /** Pages with decoded instructions in them, a byte each; null while no core is there. */
   decoded: Uint8Array | null = null
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
+  private readonly loops: MemoryLoops
 
   /**
    * @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB
@@ -81,6 +83,7 @@ export class Memory {
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
     this.pages = Math.floor(Math.min(bytes, most) / 4 / PAGE_WORDS)
+    this.loops = linkLoops(wasm)
   }
 
   /** Bytes that can be handed out at all. */
@@ -223,6 +226,16 @@ export class Memory {
   isTouched(mfn: number): boolean {
     const record = this.record(mfn)
     return record !== -1 && this.u32[record + BACKING_WORD] !== 0
+  }
+
+  /** `count` numbers of 64 bits in a row from a word index on: `first`, `first` + `step` and so on, each of 32 bits. */
+  fillNumbers(word: number, count: number, first: number, step: 1 | -1): void {
+    this.loops.numbers(word * 4, count, first, step)
+  }
+
+  /** Type, count and owner words of `count` records in a row; where the frames' bytes are stays. */
+  fillRecords(record: number, count: number, type: number, refs: number, owner: number): void {
+    this.loops.records(record * 4, count, type, refs, owner)
   }
 
   /** Zero a frame; one that was never touched is zero already and stays without backing. */

@@ -161,8 +161,8 @@ export class Heap {
   free(mfn: number): void {
     if (this.observer !== null) this.observer(mfn)
     this.isFreed.add(mfn)
-    const last = this.freed.at(-1)
-    if (last !== undefined && last.end === mfn) last.end++
+    const { length } = this.freed
+    if (length > 0 && this.freed[length - 1].end === mfn) this.freed[length - 1].end++
     else this.freed.push({ start: mfn, end: mfn + 1 })
   }
 }
