@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { PAGE, REGION, SLOTS, slotAt } from '../../src/bits/address.ts'
 import { P } from '../../src/bits/pte.ts'
 import { TYPE_CODE } from '../../src/bits/type-word.ts'
@@ -31,14 +32,19 @@ export type Counts = {
   sum: number
 }
 
-/** A boot as a list of stores and requests, and what it came to. */
-export type NativePlan = { readonly words: Uint32Array; readonly counts: Counts }
+/** Write the plan of a boot to a file, as native.c reads it; what the boot came to. */
+export function writePlan({ options, path }: { options: BootOptions; path: string }): Counts {
+  const { words, counts } = recordPlan(options)
+  writeFileSync(path, words)
+  return counts
+}
 
 /**
  * Boot with somebody watching who writes down what the kernel decides: which page becomes a table of what, which entry is
- * changed, which frames go back. To look up, to store and to check is left to who carries it out.
+ * changed, which frames go back. To look up, to store and to check is left to who carries it out. What native.c does not
+ * know has no plan: a kernel that asks for frames again, as E does, and a domU.
  */
-export function recordPlan(options: BootOptions): NativePlan {
+export function recordPlan(options: BootOptions): { readonly words: Uint32Array; readonly counts: Counts } {
   const plan = planBoot(options)
   const recorder = new Recorder(plan)
   const { xen, domain } = runBoot(plan, {
