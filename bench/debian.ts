@@ -1,172 +1,149 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Suite } from '../oracle/debian.ts'
 import { findTools } from '../oracle/tools.ts'
 import { BadInput } from '../src/bits/bad-input.ts'
-import { type KernelOptions, KernelRun } from '../src/run/kernel/kernel-boot.ts'
+import { tierOf } from '../src/run/tiers.ts'
 import { debianBusybox, debianKernel } from '../test/tools/debian.ts'
-import { busyboxInitramfs, INIT_MARK } from '../test/tools/initramfs.ts'
+import { busyboxInitramfs } from '../test/tools/initramfs.ts'
 import { qemuVersion } from './cpu/qemu.ts'
-import { inChild, median, spread } from './measure.ts'
+import {
+  type BootHere,
+  bootUnderQemu,
+  type Files,
+  type Moment,
+  type OurPhases,
+  type Phases,
+} from './debian/boots.ts'
+import { inChild, median, roundCount } from './measure.ts'
 
-/** Debian's kernel from the start of the program to its first process, here and on real Xen under QEMU. */
+/** Debian's kernels from the start of the program to their first process, here and on real Xen under QEMU. */
 export const name = 'debian'
 export const about =
-  'seconds until Debian’s kernel runs /init, as a guest and as dom0, beside real Xen under QEMU; three minutes'
+  'seconds until Debian’s kernels run /init, as a guest and as dom0, beside real Xen under QEMU; five minutes'
 
-/** This one can be dom0, too, which the kernel for clouds cannot. */
-const KERNEL = 'linux-image-amd64'
-const ROUNDS = 3
-const PAGES = 0x2_0000
-const APPEND = 'console=hvc0'
-/** What dom0 has on its command line, here and there. */
-const DOM0_APPEND = `${APPEND} earlyprintk=xen`
-/** The map of QEMU's usual machine with 2 GiB, as Xen found it there. */
-const MAP = 'xen416-qemu-tcg-2gb'
-const MAP_MIB = 2048
-const FIRST_LINE = 'Linux version'
+/** These can be dom0, too, which the kernels for clouds cannot. */
+const PACKAGE = 'linux-image-amd64'
+const KERNELS: readonly { readonly key: string; readonly suite: Suite }[] = [
+  { key: '6.1', suite: 'bookworm' },
+  { key: '6.12', suite: 'trixie' },
+]
+const DOMAINS = ['domU', 'dom0'] as const
+const ROUNDS = 7
+const BOOTS = new URL('debian/boots.ts', import.meta.url).href
 
-/** Milliseconds from the start to the end of each phase, of those that both have. */
-type Phases = { readonly kernel: number; readonly init: number; readonly off: number }
-type OurPhases = Phases & {
-  readonly unpacked: number
-  readonly built: number
-  readonly instructions: number
-}
+/** The boots of one kernel, a sample a round. */
+type Samples = { readonly domU: OurPhases[]; readonly dom0: OurPhases[]; readonly xen: Phases[] }
 
 export async function run(report: (line: string) => void): Promise<Record<string, number>> {
+  const rounds = roundCount(ROUNDS)
+  const tier = tierOf(process.env.BENCH_TIER) ?? 'region'
   const version = qemuVersion()
   report(version === null ? 'no qemu-system-x86_64: nothing to compare with' : `QEMU ${version}, -accel tcg`)
   const xen = version === null ? null : findTools().xen
+  // As the package starts: what types the files have is not looked at again by each process.
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+    new URL('../node_modules/.cache/compiled', import.meta.url),
+  )
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-debian-'))
-  const [ours, dom0s, theirs]: [OurPhases[], OurPhases[], Phases[]] = [[], [], []]
+  const samples = KERNELS.map((): Samples => ({ domU: [], dom0: [], xen: [] }))
   try {
-    const files = writeFiles(folder)
-    for (let round = 0; round < ROUNDS; round++) {
-      // Each in a process of its own, which has compiled nothing yet.
-      ours.push((await inChild<OurPhases>(import.meta.url, 'bootHere', files)).value)
-      dom0s.push((await inChild<OurPhases>(import.meta.url, 'bootDom0Here', files)).value)
-      if (xen !== null) theirs.push(await bootUnderQemu(xen, files))
-      report(
-        `round ${round + 1}: /init after ${seconds(ours, 'init')} s, as dom0 ${seconds(dom0s, 'init')} s, on real Xen ${seconds(theirs, 'init')} s`,
-      )
+    const files = KERNELS.map((kernel) => writeFiles(folder, kernel))
+    for (let round = 0; round < rounds; round++) {
+      for (const [i, { key }] of KERNELS.entries()) {
+        for (const domain of DOMAINS) {
+          const boot: BootHere = { ...files[i], domain, tier }
+          samples[i][domain].push((await inChild<OurPhases>(BOOTS, 'bootHere', boot)).value)
+        }
+        if (xen !== null) samples[i].xen.push(await bootUnderQemu(xen, files[i]))
+        report(`round ${round + 1}, ${key}: /init after ${lastOnes(samples[i])}`)
+      }
     }
   } finally {
     rmSync(folder, { recursive: true })
   }
-  const of = (key: keyof OurPhases): number => median(ours.map((phases) => phases[key]))
-  const dom0 = (key: keyof OurPhases): number => median(dom0s.map((phases) => phases[key]))
-  report(`/init here: ${spread(ours.map(({ init }) => init))} ms`)
-  report(`/init here, as dom0: ${spread(dom0s.map(({ init }) => init))} ms`)
-  const figures = {
-    boot_unpack_ms: round(of('unpacked')),
-    boot_build_ms: round(of('built') - of('unpacked')),
-    boot_kernel_ms: round(of('init') - of('built')),
-    boot_ms: round(of('init')),
-    boot_to_poweroff_ms: round(of('off')),
-    boot_instructions: of('instructions'),
-    dom0_boot_ms: round(dom0('init')),
-    dom0_build_ms: round(dom0('built') - dom0('unpacked')),
-    dom0_kernel_ms: round(dom0('init') - dom0('built')),
-    dom0_boot_instructions: dom0('instructions'),
-  }
-  if (theirs.length === 0) return figures
-  const peer = (key: keyof Phases): number => median(theirs.map((phases) => phases[key]))
-  report(`/init on real Xen: ${spread(theirs.map(({ init }) => init))} ms`)
-  return {
-    ...figures,
-    qemu_xen_to_kernel_ms: round(peer('kernel')),
-    qemu_xen_kernel_ms: round(peer('init') - peer('kernel')),
-    qemu_xen_boot_ms: round(peer('init')),
-    boot_over_qemu_xen: round(of('init') / peer('init')),
-    kernel_over_qemu_xen: round((of('init') - of('kernel')) / (peer('init') - peer('kernel'))),
-    dom0_boot_over_qemu_xen: round(dom0('init') / peer('init')),
-    dom0_kernel_over_qemu_xen: round((dom0('init') - dom0('kernel')) / (peer('init') - peer('kernel'))),
-  }
+  return Object.assign({}, ...KERNELS.map(({ key }, i) => figuresOf(key, samples[i], report)))
 }
 
-type Files = { readonly kernel: string; readonly initrd: string }
-
-function writeFiles(folder: string): Files {
-  const [kernel, busybox] = [debianKernel({ suite: 'bookworm', name: KERNEL }), debianBusybox()]
+function writeFiles(folder: string, { key, suite }: (typeof KERNELS)[number]): Files {
+  const [kernel, busybox] = [debianKernel({ suite, name: PACKAGE }), debianBusybox()]
   if ('reason' in kernel) throw new BadInput(kernel.reason)
   if ('reason' in busybox) throw new BadInput(busybox.reason)
-  const files = { kernel: join(folder, 'vmlinuz'), initrd: join(folder, 'initrd') }
+  const files = { kernel: join(folder, `vmlinuz-${key}`), initrd: join(folder, `initrd-${key}`) }
   writeFileSync(files.kernel, kernel.bytes)
   writeFileSync(files.initrd, busyboxInitramfs(busybox, ['poweroff -f']))
   return files
 }
 
-/** Boot on the machine here, from the files on, as a guest. */
-export function bootHere(files: Files): OurPhases {
-  return bootTimed(files, { append: APPEND })
+function lastOnes({ domU, dom0, xen }: Samples): string {
+  const text = (phases: Phases | undefined): string =>
+    phases === undefined
+      ? 'not'
+      : `${(phases.init.wall / 1000).toFixed(1)} s (${(phases.init.cpu / 1000).toFixed(1)} s of processors)`
+  return `${text(domU.at(-1))}, as dom0 ${text(dom0.at(-1))}, on real Xen ${text(xen.at(-1))}`
 }
 
-/** The same as dom0, on the machine that QEMU has. */
-export function bootDom0Here(files: Files): OurPhases {
-  return bootTimed(files, { append: DOM0_APPEND, dom0: { map: MAP } })
+/** A phase: its name, and where it begins and ends. */
+type Phase<T> = readonly [name: string, from: ((boot: T) => Moment) | null, to: (boot: T) => Moment]
+const OURS: readonly Phase<OurPhases>[] = [
+  ['start', null, (boot) => boot.started],
+  ['unpack', (boot) => boot.started, (boot) => boot.unpacked],
+  ['build', (boot) => boot.unpacked, (boot) => boot.kernel],
+  ['kernel', (boot) => boot.kernel, (boot) => boot.init],
+  ['boot', null, (boot) => boot.init],
+  ['init', (boot) => boot.init, (boot) => boot.off],
+]
+/** Xen's part is QEMU's start, Xen's own boot, and the unpacking and building of dom0. */
+const THEIRS: readonly Phase<Phases>[] = [
+  ['to_kernel', null, (boot) => boot.kernel],
+  ['kernel', (boot) => boot.kernel, (boot) => boot.init],
+  ['boot', null, (boot) => boot.init],
+  ['init', (boot) => boot.init, (boot) => boot.off],
+]
+
+/** Medians of a phase, milliseconds. */
+function medianOf<T>(boots: readonly T[], [, from, to]: Phase<T>): Moment {
+  const of = (key: keyof Moment): number =>
+    median(boots.map((boot) => to(boot)[key] - (from?.(boot)[key] ?? 0)))
+  return { wall: of('wall'), cpu: of('cpu') }
 }
 
-function bootTimed({ kernel, initrd }: Files, domain: Pick<KernelOptions, 'append' | 'dom0'>): OurPhases {
-  const start = performance.now()
-  const since = (): number => performance.now() - start
-  const at = { unpacked: 0, kernel: 0, init: 0 }
-  let text = ''
-  const run = new KernelRun(
-    {
-      kernel: { name: 'vmlinuz', bytes: readFileSync(kernel) },
-      ramdisk: { name: 'initrd', bytes: readFileSync(initrd) },
-      memory: PAGES,
-      ...domain,
-      timeLimit: 60,
-    },
-    {
-      progress: (step) => {
-        if (step === 'read') at.unpacked = since()
-      },
-      output: (bytes) => {
-        text += Buffer.from(bytes).toString('latin1')
-        if (at.kernel === 0 && text.includes(FIRST_LINE)) at.kernel = since()
-        if (at.init === 0 && text.includes(INIT_MARK)) at.init = since()
-      },
-    },
-  )
-  const built = since()
-  const outcome = run.runToEnd()
-  if (outcome !== 'poweroff' || at.init === 0)
-    throw new Error(`the boot ended with ${outcome}: ${text.slice(-2000)}`)
-  // The log buffer is printed when the console is there: the kernel itself begins when it is built.
-  return { ...at, kernel: built, built, off: since(), instructions: run.machine.guest.cpu.instructions }
+function figuresOf(
+  kernel: string,
+  { domU, dom0, xen }: Samples,
+  report: (line: string) => void,
+): Record<string, number> {
+  const figures: Record<string, number> = {}
+  const add = <T>(side: string, boots: readonly T[], phases: readonly Phase<T>[]): Record<string, Moment> => {
+    const found = phases.map((phase) => [phase[0], medianOf(boots, phase)] as const)
+    report(`${side}: ${found.map(([key, moment]) => `${key} ${inWords(moment)}`).join(', ')}`)
+    for (const [key, { wall, cpu }] of found) {
+      figures[`${side}_${key}_ms`] = round(wall)
+      figures[`${side}_${key}_cpu_ms`] = round(cpu)
+    }
+    return Object.fromEntries(found)
+  }
+  const theirs = xen.length === 0 ? null : add(`${kernel}_qemu_xen`, xen, THEIRS)
+  for (const [domain, boots] of [
+    ['domU', domU],
+    ['dom0', dom0],
+  ] as const) {
+    const side = `${kernel}_${domain}`
+    const ours = add(side, boots, OURS)
+    figures[`${side}_boot_instructions`] = boots[0].instructions
+    if (theirs === null) continue
+    for (const phase of ['kernel', 'boot'] as const) {
+      figures[`${side}_${phase}_over_qemu_xen`] = round(ours[phase].wall / theirs[phase].wall)
+      figures[`${side}_${phase}_cpu_over_qemu_xen`] = round(ours[phase].cpu / theirs[phase].cpu)
+    }
+  }
+  return figures
 }
 
-/** Boot on real Xen, as dom0. Times are those at which lines arrive on Xen's console. */
-async function bootUnderQemu(xen: string, { kernel, initrd }: Files): Promise<Phases> {
-  const start = performance.now()
-  const words = [
-    ...`-accel tcg -cpu qemu64 -m ${MAP_MIB} -nodefaults -display none -no-reboot -serial stdio`.split(' '),
-    ...['-kernel', xen, '-append', 'console=com1 dom0_mem=512M noreboot=no'],
-    ...['-initrd', `${kernel} ${DOM0_APPEND},${initrd}`],
-  ]
-  const child: ChildProcess = spawn('qemu-system-x86_64', words, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const at = { kernel: 0, init: 0 }
-  let text = ''
-  child.stdout?.setEncoding('latin1').on('data', (part: string) => {
-    text += part
-    const now = performance.now() - start
-    if (at.kernel === 0 && text.includes(FIRST_LINE)) at.kernel = now
-    if (at.init === 0 && text.includes(INIT_MARK)) at.init = now
-  })
-  const timer = setTimeout(() => child.kill('SIGKILL'), 180_000)
-  await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
-  clearTimeout(timer)
-  if (at.init === 0) throw new Error(`real Xen did not get to /init: ${text.slice(-2000)}`)
-  return { ...at, off: performance.now() - start }
-}
-
-function seconds<T extends Phases>(phases: readonly T[], key: keyof Phases): string {
-  const last = phases.at(-1)
-  return last === undefined ? 'not' : (last[key] / 1000).toFixed(1)
+function inWords({ wall, cpu }: Moment): string {
+  return `${(wall / 1000).toFixed(2)} s (${(cpu / 1000).toFixed(2)})`
 }
 
 function round(value: number): number {

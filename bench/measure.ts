@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { availableParallelism, cpus } from 'node:os'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { BadInput } from '../src/bits/bad-input.ts'
 
 /**
  * What the benches share. A bench is a file of this folder that exports `name`, `about` and `run`. Cases are measured in
@@ -56,6 +57,14 @@ export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/** How many rounds a bench takes: `BENCH_ROUNDS` of the environment, for a quick look, or as many as are usual. */
+export function roundCount(usual: number): number {
+  const rounds = Number(process.env.BENCH_ROUNDS ?? usual)
+  if (!Number.isSafeInteger(rounds) || rounds < 1)
+    throw new BadInput(`BENCH_ROUNDS is ${process.env.BENCH_ROUNDS}; give a whole number from 1 on`)
+  return rounds
 }
 
 /** A figure with what lies behind it: `245.1 (241.0 to 307.2, 15 runs)`. */

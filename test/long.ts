@@ -31,6 +31,16 @@ const PARTS: readonly Part[] = [
     command: npmRun('judge', '--cases', '20000000', '--seed', SEED),
   },
   {
+    name: 'regions',
+    shows: 'compiled code against the processor of this machine, two million cases',
+    command: npmRun('judge', '--tier', 'region', '--cases', '2000000', '--seed', SEED),
+  },
+  {
+    name: 'lockstep',
+    shows: 'random programs on both tiers of the core, equal after every slice, an hour',
+    command: npmRun('lockstep', '--programs', '3000', '--seed', SEED),
+  },
+  {
     name: 'fuzz',
     shows: 'random inputs for whatever reads some, an hour',
     command: npmRun('fuzz', '--seconds', '3600', '--seed', SEED, '--save', join(tmpdir(), 'xenolith-found')),

@@ -1,6 +1,6 @@
 import { PAGE } from '../../src/bits/address.ts'
 import { A, D, P, RW, US } from '../../src/bits/pte.ts'
-import { Cpu } from '../../src/cpu/cpu.ts'
+import { type CoreOptions, Cpu } from '../../src/cpu/cpu.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import type { Image } from './loops.ts'
 
@@ -21,7 +21,7 @@ export class CoreMachine {
   private readonly image: Image
   private readonly stackTop: number
 
-  constructor(image: Image) {
+  constructor(image: Image, core: CoreOptions = {}) {
     const pages = Math.ceil((image.memoryBytes + STACK_BYTES) / PAGE)
     const tables = Math.ceil(pages / 512)
     const first = FIRST_L1 + tables
@@ -41,7 +41,7 @@ export class CoreMachine {
     }
     this.image = image
     this.stackTop = image.address + pages * PAGE
-    this.cpu = new Cpu(memory)
+    this.cpu = new Cpu(memory, core)
     this.cpu.root = L4
   }
 

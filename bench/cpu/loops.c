@@ -186,7 +186,10 @@ static __attribute__((noinline, target("sse2"))) u64 sse(u64 rounds) {
   return a.q[0] ^ a.q[1] * 3 ^ b.q[0] * 5 ^ b.q[1] * 7 ^ c.q[0] * 11 ^ c.q[1];
 }
 
-/* The loops by number: bench/cpu.ts has their names in the same order. */
+/* Those of more-loops.c. */
+u64 swaps(u64), strings(u64), divisions(u64), lists(u64), narrow(u64), recursion(u64), dispatch(u64), bit_tests(u64);
+
+/* The loops by number: loops.ts has their names in the same order. */
 u64 run_loop(u64 number, u64 rounds) {
   switch (number) {
     case 0: return mixed(rounds);
@@ -194,6 +197,14 @@ u64 run_loop(u64 number, u64 rounds) {
     case 2: return copy_repeat(rounds);
     case 3: return copy_loop(rounds);
     case 4: return sse(rounds);
+    case 5: return swaps(rounds);
+    case 6: return strings(rounds);
+    case 7: return divisions(rounds);
+    case 8: return lists(rounds);
+    case 9: return narrow(rounds);
+    case 10: return recursion(rounds);
+    case 11: return dispatch(rounds);
+    case 12: return bit_tests(rounds);
   }
   return 0;
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { BadInput } from '../../src/bits/bad-input.ts'
 
 /**
- * The loops of loops.c, in the order of their numbers there: name, and rounds in a measured run. A run takes QEMU some tenths
+ * The loops of loops.c and more-loops.c, in the order of their numbers there: name, and rounds in a measured run. A run takes QEMU some tenths
  * of a second.
  */
 export const LOOPS: readonly { readonly key: string; readonly rounds: number }[] = [
@@ -15,6 +15,14 @@ export const LOOPS: readonly { readonly key: string; readonly rounds: number }[]
   { key: 'copy_repeat', rounds: 64 },
   { key: 'copy_loop', rounds: 400 },
   { key: 'sse', rounds: 600 },
+  { key: 'swaps', rounds: 1500 },
+  { key: 'strings', rounds: 2500 },
+  { key: 'divisions', rounds: 6000 },
+  { key: 'lists', rounds: 10_000 },
+  { key: 'narrow', rounds: 6000 },
+  { key: 'recursion', rounds: 30_000 },
+  { key: 'dispatch', rounds: 10_000 },
+  { key: 'bit_tests', rounds: 12_000 },
 ]
 
 const FLAGS =
@@ -27,7 +35,7 @@ export function buildLoops(): string {
   const elf = join(mkdtempSync(join(tmpdir(), 'xenolith-loops-')), 'loops.elf')
   const rounds = LOOPS.map((loop) => loop.rounds).join(',')
   const defines = [`-DLOOPS=${LOOPS.length}`, `-DROUNDS=${rounds}`]
-  const files = [source('boot.S'), source('loops.c')]
+  const files = [source('boot.S'), source('loops.c'), source('more-loops.c')]
   const words = [...FLAGS.split(' '), ...defines, '-T', source('link.ld'), '-o', elf, ...files]
   const { status, stderr, error } = spawnSync('gcc', words, { encoding: 'utf8' })
   if (error !== undefined) throw new BadInput('gcc is not installed: it compiles the loops')

@@ -1,6 +1,6 @@
 import { randomNumbers } from '../../src/bits/random.ts'
-import { makeProgram } from '../../test/cpu/stress/program.ts'
 import { stressProgram } from '../../test/cpu/stress/run-program.ts'
+import { makeProgram } from '../../test/cpu/stress/wild-program.ts'
 import { inputText, type Target, textInput, Wrong } from '../target.ts'
 
 const MOST_PROGRAMS = 20
@@ -21,7 +21,9 @@ export const code: Target = {
       if (line.trim() === '') continue
       const seed = Number(line) || 0
       const random = randomNumbers(seed)
-      const wrong = stressProgram(makeProgram(random), random)
+      // Both tiers: whatever is compiled at once, or nothing.
+      const core = seed % 2 === 0 ? { threshold: 1 } : ({ tier: 'interpreter' } as const)
+      const wrong = stressProgram(makeProgram(random), random, core)
       if (wrong !== null) throw new Wrong('decoded code', `program ${seed}: ${wrong}`)
     }
     return `${lines.length}`

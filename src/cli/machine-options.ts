@@ -1,5 +1,6 @@
 import { MEMORY_MODELS } from '../run/boot/boot-options.ts'
 import { shippedMaps } from '../run/maps/maps.ts'
+import { TIERS } from '../run/tiers.ts'
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
 import type { OptionSpec } from './verb.ts'
 
@@ -23,6 +24,16 @@ export const WALL_OPTION: OptionSpec = {
   kind: 'string',
   argument: 'SECONDS',
   help: 'the most of your time that it takes, whatever it does',
+}
+
+/** How the code of a real kernel is executed: of every verb that runs one. */
+export const TIER_OPTION: OptionSpec = {
+  name: 'tier',
+  kind: 'choice',
+  argument: 'TIER',
+  help: 'interpret its code, or compile what is hot: the same but for time',
+  values: () => TIERS,
+  default: 'region',
 }
 
 /** Which machine and which kernel: what every verb about a boot takes. */
@@ -186,6 +197,7 @@ export const KERNEL: readonly OptionSpec[] = [
     argument: 'TEXT',
     help: 'end when its console has this, within a line',
   },
+  TIER_OPTION,
   { name: 'junit', kind: 'file', argument: 'FILE', help: 'write a report for CI there', files: true },
   { name: 'explain', kind: 'flag', help: 'say who holds a refused frame, and where the kernel was' },
   {
@@ -218,6 +230,7 @@ const OF_A_RUN = [
   'timeout',
   'console-limit',
   'until',
+  'tier',
 ]
 
 /** Which run a question is about: a boot's, or the one whose trace is given. */

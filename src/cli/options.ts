@@ -1,5 +1,5 @@
 import { DEFAULT_XEN, xenNames } from '../run/xen-versions.ts'
-import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN, WALL_OPTION } from './machine-options.ts'
+import { HOLES_OPTION, KERNEL, MACHINE, mapNames, RUN, TIER_OPTION, WALL_OPTION } from './machine-options.ts'
 import { TOPICS } from './topics.ts'
 import type { Verb } from './verb.ts'
 import { exploreVerb } from './verbs/explore/explore-options.ts'
@@ -146,7 +146,10 @@ const replayVerb: Verb = {
   arguments: [
     { name: 'file', argument: 'TRACE', required: true, help: 'a file that --trace wrote, or -', files: true },
   ],
-  options: [{ name: 'json', kind: 'flag', help: 'print one JSON document' }],
+  options: [
+    { name: 'json', kind: 'flag', help: 'print one JSON document' },
+    { ...TIER_OPTION, explainedIn: 'kernels' },
+  ],
   examples: [
     { command: 'xenolith boot --trace boot.jsonl', does: 'write a trace' },
     { command: 'xenolith replay boot.jsonl', does: 'run it again' },

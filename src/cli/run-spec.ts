@@ -4,6 +4,7 @@ import type { RunSpec } from '../run/ask/rerun.ts'
 import { bootOptions, type RawBootOptions } from '../run/boot/boot-options.ts'
 import { guestRun } from '../run/kernel/kernel-boot.ts'
 import { parseRecording } from '../run/script/script.ts'
+import { tierOf } from '../run/tiers.ts'
 import { loadMap } from './files.ts'
 import { isKernelBoot, type KernelSpecFlags, kernelOfHeader, kernelSpec } from './verbs/boot/kernel-spec.ts'
 
@@ -19,7 +20,7 @@ export type RunFlags = RawBootOptions &
 export function runSpec(flags: RunFlags): RunSpec {
   if (flags.trace !== undefined) {
     const header = readLines(flags.trace)[0] ?? ''
-    const kernel = kernelOfHeader(header, flags.trace)
+    const kernel = kernelOfHeader(header, flags.trace, tierOf(flags.tier))
     return kernel === null ? specOfTrace(header, flags.trace) : { guest: guestRun(kernel) }
   }
   if (isKernelBoot(flags)) return { guest: guestRun(kernelSpec(flags)) }

@@ -6,10 +6,12 @@ import { assist } from './assist/assist.ts'
 import { type CpuidValues, cpuid } from './assist/cpuid.ts'
 import { DebugRegisters } from './assist/debug-registers.ts'
 import { CodeCache, LEAST_CODE_BYTES, STRADDLES } from './interpreter/code-cache.ts'
-import { instantiate } from './interpreter/interpreter.ts'
+import { type Imports, instantiate } from './interpreter/interpreter.ts'
 import { MemoryPort, type Watchpoint } from './memory/memory-port.ts'
 import { SoftTlb } from './memory/soft-tlb.ts'
+import type { RegionPage } from './region/blocks.ts'
 import type { Compiled } from './region/compiled.ts'
+import { Regions } from './region/regions.ts'
 import { Registers } from './registers.ts'
 import type { Site } from './site.ts'
 import { EXIT, FIELD, IF, MAX_VCPUS, RECORD_BYTES, RF, STATE_BYTES, stateAt, TF } from './state.ts'
@@ -42,17 +44,26 @@ const SYSCALL: Exit = { reason: 'syscall' }
  * it is entered, not while it runs.
  */
 const SLICE = 200_000
+/** Jumps to a place after which it is compiled. */
+const THRESHOLD = 2000
 
 export const VECTOR_DB = 1
 const VECTOR_GP = 13
 const VECTOR_PF = 14
 
+/** How a core executes its guest: nothing that the guest could see. */
+export type CoreOptions = Pick<CpuOptions, 'tier' | 'threshold' | 'translations'>
+
 export type CpuOptions = {
   /** Whether hot code is compiled; `region` where nothing is said. What a guest does is the same, to the instruction. */
   readonly tier?: Tier
+  /** Jumps to a place after which it is compiled, at least 1. */
+  readonly threshold?: number
+  /** The most translations that its TLB keeps; all that it has room for where nothing is said. */
+  readonly translations?: number
   /** Which vCPU's registers these are, 0 to 62. */
   readonly id?: number
-  /** Bytes for decoded instructions, a multiple of 4096; 32 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
+  /** Bytes for decoded instructions, a multiple of 4096; 64 MiB, or an eighth of a small memory; at least LEAST_CODE_BYTES. */
   readonly codeBytes?: number
 }
 
@@ -74,9 +85,9 @@ export class Cpu extends Registers {
   cpuid: (leaf: number, subleaf: number) => CpuidValues = cpuid
   /** Pages of the machine's memory that are the core's own, for its tables: nothing that a guest could see. */
   readonly ownPages: FrameRange
-  /** What has been compiled so far; all zeros with `tier: 'interpreter'`. */
-  readonly compiled: Compiled = { blocks: 0, regions: 0, bytes: 0, milliseconds: 0 }
   private readonly cache: CodeCache
+  private readonly regions: Regions
+  private readonly tier: Tier
   private readonly execute: (state: number) => number
   private slice = 0
   /** What `stop` took from the slice. */
@@ -92,11 +103,15 @@ export class Cpu extends Registers {
     this.memory = memory
     this.words.fill(0, this.state >> 2, (this.state + STATE_BYTES) >> 2)
     const firstPage = memory.used / PAGE
-    this.tlb = new SoftTlb(memory)
+    this.tlb = new SoftTlb(memory, options.translations)
     const eighth = Math.floor(memory.u8.length / 8 / PAGE) * PAGE
-    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 25, options.codeBytes ?? eighth))
+    const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 26, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: new Uint16Array(memory.wasm.buffer), i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, size)
+    this.tier = options.tier ?? 'region'
+    const pageAt = (va: number): RegionPage | null => this.codePageAt(va)
+    const threshold = options.threshold ?? THRESHOLD
+    this.regions = new Regions({ memory, cache: this.cache, threshold, pageAt })
     this.ownPages = { start: firstPage, end: memory.used / PAGE }
     memory.addCodeWatcher({
       becomesCode: (page) => this.tlb.protect(page),
@@ -106,16 +121,21 @@ export class Cpu extends Registers {
       },
       isDecoded: (page, offset, bytes) => this.cache.isDecoded(page, offset, bytes),
     })
-    this.cache.onFlush = () => this.tlb.flushCode()
+    this.cache.onFlush = () => {
+      this.tlb.flushCode()
+      this.regions.restAll()
+    }
+    this.cache.onDrop = (page) => this.regions.drop(page)
     this.port = new MemoryPort(memory, this.state, this.tlb)
     this.port.stop = () => this.stop()
     this.port.site = () => this.cache.siteOf(this.word(FIELD.record))
     this.setWord(FIELD.tlb, this.tlb.data)
     this.setWord(FIELD.codeTlb, this.tlb.code)
+    this.setWord(FIELD.hot, this.regions.counters)
     this.setWord(FIELD.mxcsr, 0x1f80)
     this.setWord(FIELD.controlWord, 0x37f)
     this.setFlags(IF | 2)
-    this.execute = instantiate(memory.wasm, {
+    const imports: Imports = {
       translate: (access, bytes) => {
         this.obey()
         return this.port.translate(access, bytes)
@@ -132,7 +152,44 @@ export class Cpu extends Registers {
         return assist(this, this.site())
       },
       effort: () => this.obey(),
-    })
+      hot: (entry) => {
+        const lo = this.word(FIELD.page) + (entry - this.word(FIELD.map)) / 4
+        this.regions.hot(entry, vaOf(lo, this.word(FIELD.page + 4)), this.instructions)
+        return 0
+      },
+    }
+    const counts = this.tier === 'region'
+    this.execute = instantiate(memory.wasm, imports, { table: this.regions.table, counts })
+  }
+
+  /** What has been compiled so far; all zeros with `tier: 'interpreter'`. */
+  get compiled(): Compiled {
+    return this.regions.compiled
+  }
+
+  /** The page that code at a page's address lies in, where instructions were decoded from it; no sign of an access. */
+  private codePageAt(va: number): RegionPage | null {
+    const page = this.port.codePage(va)
+    const map = page === -1 ? 0 : this.cache.knownMap(page)
+    return map === 0 ? null : { va, page, map }
+  }
+
+  /**
+   * Compile regions that begin at 48-bit addresses, as one module, however seldom code has come there. Each is looked up when it
+   * is asked for.
+   */
+  compileAt(places: Iterable<{ readonly va: number }>): void {
+    this.regions.compile(this.decoded(places), () => true)
+  }
+
+  private *decoded(places: Iterable<{ readonly va: number }>): Generator<number> {
+    for (const { va } of places) {
+      this.cache.begin()
+      const page = this.port.codePage(va - (va % PAGE))
+      if (page === -1) continue
+      if (this.cache.recordAt(this.cache.mapOf(page), va % PAGE) === 0) this.cache.decodeAt(page, va % PAGE)
+      yield va
+    }
   }
 
   /** Frame of the L4 in use. A new one leaves no translation. */
@@ -216,6 +273,7 @@ export class Cpu extends Registers {
   run(budget: number): Exit {
     let left = budget
     while (left > 0) {
+      if (this.regions.isDue(this.instructions)) this.regions.compileWanted()
       const isStepping = (this.word(FIELD.otherFlags) & TF) !== 0
       this.slice = isStepping ? 1 : Math.min(left, SLICE)
       this.stopped = 0

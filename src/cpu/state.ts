@@ -61,6 +61,8 @@ export const FIELD = {
   lastInstruction: 280,
   lastData: 288,
   pendingVa: 296,
+  /** Address of the counters of jumps: see hot.ts. */
+  hot: 304,
 } as const
 export const X87 = 320
 export const XMM = 512
@@ -106,6 +108,16 @@ export const CODE_TLB_ENTRIES = 256
 export const CODE_TLB = { tag: 0, map: 8, entry: 12 } as const
 export const CODE_TLB_ENTRY_BYTES = 16
 export const CODE_TLB_BYTES = CODE_TLB_ENTRIES * CODE_TLB_ENTRY_BYTES
+
+/** Counters of jumps to a place, 4 bytes each, by a hash of the place. */
+export const HOT_COUNTERS = 4096
+export const HOT_BYTES = HOT_COUNTERS * 4
+
+/**
+ * What a region comes back with. `left`: go on at `rip`, wherever that is. `handed over`: the interpreter is to carry out
+ * the instruction at `rip`. `elsewhere`: its code is mapped at other addresses than it was made for, nothing has happened.
+ */
+export const REGION = { left: 0, handedOver: 1, elsewhere: 2 } as const
 
 /** Bits of rflags. */
 export const CF = 1 << 0

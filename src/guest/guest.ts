@@ -1,5 +1,5 @@
 import { vaHigh, vaOf } from '../bits/address.ts'
-import { Cpu, type Exit } from '../cpu/cpu.ts'
+import { type CoreOptions, Cpu, type Exit } from '../cpu/cpu.ts'
 import type { StopFlag } from '../machine/stop-flag.ts'
 import { PF_USER } from '../machine/vcpu/mmu.ts'
 import { DomainCrash, GuestTrap, type Vcpu, VECTOR_GP, VECTOR_PF, VECTOR_UD } from '../machine/vcpu/vcpu.ts'
@@ -66,14 +66,14 @@ export class Guest {
 
   /**
    * @param entry where the guest begins, a 48-bit address
-   * @param wallClock when the machine was switched on, for the guest: seconds since 1970
+   * @param core how its code is executed
    */
-  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, wallClock = WALL_CLOCK) {
+  constructor(xen: Hypervisor, vcpu: Vcpu, entry: number, core: CoreOptions = {}) {
     this.xen = xen
     this.vcpu = vcpu
     this.call = xen.callOf(vcpu)
     this.pv = this.call.vcpu
-    this.cpu = new Cpu(xen.memory, { id: vcpu.id })
+    this.cpu = new Cpu(xen.memory, { ...core, id: vcpu.id })
     this.cpu.cpuid = guestCpuid(this.cpu.cpuid, hidesApic(xen, this.pv.domain))
     this.adoptRegisters()
     this.cpu.setRip(entry >>> 0, vaHigh(entry))
@@ -81,7 +81,7 @@ export class Guest {
     this.cpu.setSelector(SS, FLAT_SS)
     this.cpu.port.onPageFault = (va, error, store) => xen.pageFault(vcpu, va, error, store)
     this.cpu.tscOffset = xen.clock.now
-    initTime(xen, this.pv, wallClock)
+    initTime(xen, this.pv, WALL_CLOCK)
     // The machine whose recordings judge this one is QEMU's.
     this.cpu.port.readsFirst = true
     vcpu.code = this.cpu

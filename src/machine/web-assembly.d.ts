@@ -5,13 +5,19 @@ declare namespace WebAssembly {
     constructor(descriptor: { initial: number; maximum?: number })
     readonly buffer: ArrayBuffer
   }
+  class Table {
+    constructor(descriptor: { element: 'anyfunc'; initial: number })
+    readonly length: number
+    grow(by: number): number
+    set(at: number, value: ((...args: number[]) => number) | null): void
+  }
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>)
   }
   class Instance {
     constructor(
       module: Module,
-      imports: Record<string, Record<string, Memory | ((...args: number[]) => number)>>,
+      imports: Record<string, Record<string, Memory | Table | ((...args: number[]) => number)>>,
     )
     readonly exports: Record<string, (...args: number[]) => number>
   }

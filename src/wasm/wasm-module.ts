@@ -1,3 +1,4 @@
+import { Bytes } from './bytes.ts'
 import {
   type Code,
   I32,
@@ -31,10 +32,14 @@ const EMPTY = 0x40
 
 /** The body of one function, written statement by statement. */
 export class FunctionBody {
-  private readonly out: number[] = []
+  private readonly before = new Bytes()
+  private readonly out = new Bytes()
   private readonly types: ValueType[] = []
   private readonly parameters: number
   private depth = 0
+  /** Which way branches mostly go: places in `out`, and 1 where it is to the label, or into the `if`. */
+  private readonly hints: { readonly at: number; readonly taken: 0 | 1 }[] = []
+  private expected: 0 | 1 | null = null
   /** Variables of finished instructions, for the next one to use again. */
   private readonly free = new Map<ValueType, number[]>()
   private readonly taken: [ValueType, number][] = []
@@ -56,6 +61,7 @@ export class FunctionBody {
 
   /** Compute a value once: what is returned reads the variable that keeps it until `release`. */
   let<T extends Value>(value: T): T {
+    if ((value instanceof I64 || value instanceof I32) && value.isKnown) return value
     const kept = this.variable(typeOf(value))
     this.set(kept, value)
     return kept.value as T
@@ -80,49 +86,77 @@ export class FunctionBody {
   }
 
   set<T extends Value>(local: Local<T>, value: T): void {
-    this.out.push(...value.code, 0x21, ...unsigned(local.index))
+    this.out.code(value.code)
+    this.out.byte(0x21)
+    this.out.unsigned(local.index)
   }
 
   emit(code: Code): void {
-    for (const byte of code) this.out.push(byte)
+    this.out.code(code)
   }
 
   /** A block, whose label is its end. */
   block(body: (label: Label) => void): void {
-    this.out.push(BLOCK, EMPTY)
+    this.open(BLOCK)
     body({ depth: ++this.depth })
     this.end()
   }
 
   /** A loop, whose label is its start; it ends where its body does. */
   loop(body: (label: Label) => void): void {
-    this.out.push(LOOP, EMPTY)
+    this.open(LOOP)
     body({ depth: ++this.depth })
     this.end()
   }
 
+  /** Say whether the next `if` or `brIf` mostly holds: engines keep what does not out of the way. */
+  expect(holds: boolean): void {
+    this.expected = holds ? 1 : 0
+  }
+
+  private hint(): void {
+    if (this.expected !== null) this.hints.push({ at: this.out.length, taken: this.expected })
+    this.expected = null
+  }
+
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.out.push(...condition.code, IF, EMPTY)
+    if (condition.known !== undefined) {
+      if (condition.known !== 0) then()
+      else otherwise?.()
+      return
+    }
+    this.out.code(condition.code)
+    this.hint()
+    this.open(IF)
     this.depth++
     then()
     if (otherwise !== undefined) {
-      this.out.push(ELSE)
+      this.out.byte(ELSE)
       otherwise()
     }
     this.end()
   }
 
+  private open(opcode: number): void {
+    this.out.byte(opcode)
+    this.out.byte(EMPTY)
+  }
+
   private end(): void {
-    this.out.push(END)
+    this.out.byte(END)
     this.depth--
   }
 
   br(label: Label): void {
-    this.out.push(BR, ...unsigned(this.depth - label.depth))
+    this.out.byte(BR)
+    this.out.unsigned(this.depth - label.depth)
   }
 
   brIf(label: Label, condition: I32): void {
-    this.out.push(...condition.code, BR_IF, ...unsigned(this.depth - label.depth))
+    this.out.code(condition.code)
+    this.hint()
+    this.out.byte(BR_IF)
+    this.out.unsigned(this.depth - label.depth)
   }
 
   /**
@@ -130,13 +164,15 @@ export class FunctionBody {
    * last.
    */
   brTable(index: I32, count: number): void {
-    this.out.push(...index.code, BR_TABLE, ...unsigned(count - 1))
-    for (let i = 0; i < count; i++) this.out.push(...unsigned(i))
+    this.out.code(index.code)
+    this.out.byte(BR_TABLE)
+    this.out.unsigned(count - 1)
+    for (let i = 0; i < count; i++) this.out.unsigned(i)
   }
 
   /** Open `count` blocks at once, for `brTable`; `closeBlock` ends the innermost of them. */
   openBlocks(count: number): void {
-    for (let i = 0; i < count; i++) this.out.push(BLOCK, EMPTY)
+    for (let i = 0; i < count; i++) this.open(BLOCK)
     this.depth += count
   }
 
@@ -145,33 +181,66 @@ export class FunctionBody {
   }
 
   return(value?: Value): void {
-    this.out.push(...(value?.code ?? []), RETURN)
+    if (value !== undefined) this.out.code(value.code)
+    this.out.byte(RETURN)
   }
 
   unreachable(): void {
-    this.out.push(0x00)
+    this.out.byte(0x00)
   }
 
-  /** The bytes of the function for the code section. */
-  bytes(): number[] {
-    const locals: number[] = []
-    let groups = 0
+  /** Put code before all that `emit` has written. */
+  prepend(code: Code): void {
+    this.before.code(code)
+  }
+
+  /** Bytes of a written function before its first statement. */
+  private headBytes = 0
+
+  /** The hints of a written function, for the section of hints; null where it has none. */
+  hintCode(): Code | null {
+    if (this.hints.length === 0) return null
+    const all = this.hints.map(({ at, taken }) => [unsigned(this.headBytes + at), 1, taken])
+    return [unsigned(all.length), ...all]
+  }
+
+  /** Write the function for the code section. */
+  writeTo(out: Bytes): void {
+    const groups: (readonly [count: number, type: ValueType])[] = []
     for (let i = this.parameters; i < this.types.length; ) {
       let n = 1
       while (this.types[i + n] === this.types[i] && i + n < this.types.length) n++
-      locals.push(...unsigned(n), TYPE_BYTE[this.types[i]])
-      groups++
+      groups.push([n, this.types[i]])
       i += n
     }
-    const head = [...unsigned(groups), ...locals]
-    const size = unsigned(head.length + this.out.length + 1)
-    return concat([size, head, this.out, [END]])
+    const head = new Bytes()
+    head.unsigned(groups.length)
+    for (const [count, type] of groups) {
+      head.unsigned(count)
+      head.byte(TYPE_BYTE[type])
+    }
+    this.headBytes = head.length + this.before.length
+    out.unsigned(head.length + this.before.length + this.out.length + 1)
+    out.append(head)
+    out.append(this.before)
+    out.append(this.out)
+    out.byte(END)
   }
+}
+
+/** The code that sets a variable. */
+export function setCode<T extends Value>(local: Local<T>, value: T): Code {
+  return [value.code, 0x21, unsigned(local.index)]
 }
 
 /** The code of a call whose function has a result. */
 export function callCode(index: number, args: readonly Value[]): Code {
-  return [...args.flatMap((a) => a.code), CALL, ...unsigned(index)]
+  return [...args.map((a) => a.code), CALL, ...unsigned(index)]
+}
+
+/** The same of the function at a place of the module's imported table; `type` is the number of its type: `ModuleBuilder`. */
+export function callIndirectCode(place: I32, type: number, args: readonly Value[]): Code {
+  return [...args.map((a) => a.code), place.code, 0x11, ...unsigned(type), 0]
 }
 
 // ---- memory ----
@@ -184,51 +253,52 @@ const STORES = { 8: 0x37, 4: 0x3e, 2: 0x3d, 1: 0x3c } as const
 
 /** The bytes at `address` + `offset`, zero extended. */
 export function load64(address: I32, bytes: number, offset = 0): I64 {
-  return new I64([...address.code, LOADS.i64[bytes as 8], 0, ...unsigned(offset)])
+  return new I64([address.code, LOADS.i64[bytes as 8], 0, unsigned(offset)])
 }
 
 /** Load 1, 2 or 4 bytes, zero extended to 32 bits. */
 export function load32(address: I32, bytes: number, offset = 0): I32 {
-  return new I32([...address.code, LOADS.i32[bytes as 4], 0, ...unsigned(offset)])
+  return new I32([address.code, LOADS.i32[bytes as 4], 0, unsigned(offset)])
 }
 
 /** Load 4 bytes, sign extended to 64 bits. */
 export function loadSigned32(address: I32, offset: number): I64 {
-  return new I64([...address.code, 0x34, 0, ...unsigned(offset)])
+  return new I64([address.code, 0x34, 0, unsigned(offset)])
 }
 
 /** Load 16 bytes, which need not be aligned. */
 export function loadVector(address: I32, offset = 0): V128 {
-  return new V128([...address.code, 0xfd, 0x00, 0, ...unsigned(offset)])
+  return new V128([address.code, 0xfd, 0x00, 0, unsigned(offset)])
 }
 
 /** Four or eight bytes in the low lane of a vector of zeros. */
 export function loadLane(address: I32, bytes: number, offset = 0): V128 {
-  return new V128([...address.code, 0xfd, bytes === 4 ? 0x5c : 0x5d, 0, ...unsigned(offset)])
+  return new V128([address.code, 0xfd, bytes === 4 ? 0x5c : 0x5d, 0, unsigned(offset)])
 }
 
 /** Store the low `bytes` bytes of a value, 1 to 16. */
 export function store(address: I32, value: Value, bytes: number, offset = 0): Code {
-  const tail = [0, ...unsigned(offset)]
-  if (value instanceof I64) return [...address.code, ...value.code, STORES[bytes as 8], ...tail]
-  if (value instanceof V128) return [...address.code, ...value.code, 0xfd, 0x0b, ...tail]
+  const tail = [0, unsigned(offset)]
+  if (value instanceof I64) return [address.code, value.code, STORES[bytes as 8], tail]
+  if (value instanceof V128) return [address.code, value.code, 0xfd, 0x0b, tail]
   const opcode = bytes === 4 ? 0x36 : bytes === 2 ? 0x3b : 0x3a
-  return [...address.code, ...value.code, opcode, ...tail]
+  return [address.code, value.code, opcode, tail]
 }
 
 /** memory.copy of `count` bytes; the ranges may overlap. */
 export function copyBytes(to: I32, from: I32, count: I32): Code {
-  return [...to.code, ...from.code, ...count.code, 0xfc, 0x0a, 0x00, 0x00]
+  return [to.code, from.code, count.code, 0xfc, 0x0a, 0x00, 0x00]
 }
 
 /** memory.fill. */
 export function fillBytes(to: I32, byte: I32, count: I32): Code {
-  return [...to.code, ...byte.code, ...count.code, 0xfc, 0x0b, 0x00]
+  return [to.code, byte.code, count.code, 0xfc, 0x0b, 0x00]
 }
 
 /** `a` where the condition is not zero, else `b`; both are computed. */
 export function select<T extends Value>(condition: I32, a: T, b: T): T {
-  const code = [...a.code, ...b.code, ...condition.code]
+  if (condition.known !== undefined) return condition.known !== 0 ? a : b
+  const code = [a.code, b.code, condition.code]
   // Vectors need the form that names the type.
   return (
     a instanceof V128
@@ -248,6 +318,18 @@ const MAX_PAGES = 65536
 export class ModuleBuilder {
   private readonly imports: { name: string; type: FunctionType }[] = []
   private readonly functions: { name: string; type: FunctionType; body: FunctionBody }[] = []
+  /** Whether a table of functions is imported, too. */
+  private hasTable = false
+
+  /** Import a table of functions, for `callIndirectCode`. */
+  importTable(): void {
+    this.hasTable = true
+  }
+
+  /** Number of the type of an import or function: that is its own number. */
+  typeOf(index: number): number {
+    return index
+  }
 
   import(name: string, type: FunctionType): number {
     return this.imports.push({ name, type }) - 1
@@ -262,37 +344,52 @@ export class ModuleBuilder {
   bytes(): Uint8Array<ArrayBuffer> {
     const types = [...this.imports, ...this.functions].map((f) => [
       0x60,
-      ...vector(f.type.parameters.map((p) => [TYPE_BYTE[p]])),
-      ...vector(f.type.result === null ? [] : [[TYPE_BYTE[f.type.result]]]),
+      vector(f.type.parameters.map((p) => [TYPE_BYTE[p]])),
+      vector(f.type.result === null ? [] : [[TYPE_BYTE[f.type.result]]]),
     ])
-    const imports = this.imports.map((f, i) => [...name('env'), ...name(f.name), 0x00, ...unsigned(i)])
-    imports.push([...name('env'), ...name('memory'), 0x02, 0x01, ...unsigned(1), ...unsigned(MAX_PAGES)])
+    const imports = this.imports.map((f, i) => [name('env'), name(f.name), 0x00, unsigned(i)])
+    imports.push([name('env'), name('memory'), 0x02, 0x01, unsigned(1), unsigned(MAX_PAGES)])
+    if (this.hasTable) imports.push([name('env'), name('table'), 0x01, 0x70, 0x00, unsigned(0)])
     const first = this.imports.length
-    const sections = [
-      section(1, vector(types)),
-      section(2, vector(imports)),
-      section(3, vector(this.functions.map((_, i) => unsigned(first + i)))),
-      section(7, vector(this.functions.map((f, i) => [...name(f.name), 0x00, ...unsigned(first + i)]))),
-      section(10, vector(this.functions.map((f) => f.body.bytes()))),
-    ]
-    return new Uint8Array(concat([[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], ...sections]))
+    const code = new Bytes()
+    code.unsigned(this.functions.length)
+    for (const { body } of this.functions) body.writeTo(code)
+    const all = new Bytes()
+    all.code([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
+    section(all, 1, vector(types))
+    section(all, 2, vector(imports))
+    section(all, 3, vector(this.functions.map((_, i) => unsigned(first + i))))
+    section(all, 7, vector(this.functions.map((f, i) => [name(f.name), 0x00, unsigned(first + i)])))
+    this.writeHints(all)
+    all.byte(10)
+    all.unsigned(code.length)
+    all.append(code)
+    return all.bytes()
+  }
+
+  /** The custom section of branch hints, which the specification of that name says. */
+  private writeHints(out: Bytes): void {
+    const first = this.imports.length
+    const all = this.functions.flatMap(({ body }, i) => {
+      const hints = body.hintCode()
+      return hints === null ? [] : [[unsigned(first + i), hints]]
+    })
+    if (all.length > 0) section(out, 0, [name('metadata.code.branch_hint'), vector(all)])
   }
 }
 
-function concat(parts: readonly (readonly number[])[]): number[] {
-  const all: number[] = []
-  for (const part of parts) for (const byte of part) all.push(byte)
-  return all
+function vector(items: readonly Code[]): Code {
+  return [unsigned(items.length), ...items]
 }
 
-function vector(items: readonly (readonly number[])[]): number[] {
-  return concat([unsigned(items.length), ...items])
+function section(out: Bytes, id: number, content: Code): void {
+  const bytes = new Bytes()
+  bytes.code(content)
+  out.byte(id)
+  out.unsigned(bytes.length)
+  out.append(bytes)
 }
 
-function section(id: number, content: readonly number[]): number[] {
-  return concat([[id], unsigned(content.length), content])
-}
-
-function name(text: string): number[] {
-  return [...unsigned(text.length), ...[...text].map((c) => c.charCodeAt(0))]
+function name(text: string): Code {
+  return [unsigned(text.length), ...[...text].map((c) => c.charCodeAt(0))]
 }

@@ -1,8 +1,9 @@
 /**
  * Expressions of WebAssembly as typed values: each holds the code that leaves it on the stack. Written out, the semantics
- * of an instruction then read like arithmetic. The opcodes are the core specification's, section "Instructions".
+ * of an instruction then read like arithmetic. The opcodes are the core specification's, section "Instructions". Code is nested,
+ * so that an expression is made of others without copying them; bytes.ts writes it out.
  */
-export type Code = readonly number[]
+export type Code = readonly (number | Code)[]
 
 /** An unsigned number of at most 32 bits in LEB128. */
 export function unsigned(n: number): number[] {
@@ -34,14 +35,29 @@ function signed(lo: number, hi: number): number[] {
   }
 }
 
+/** Of a constant, what it is; operations of constants are constants. */
+type Known<T> = T | undefined
+type Halves = { readonly lo: number; readonly hi: number }
+
 export class I32 {
   readonly code: Code
-  constructor(code: Code) {
+  readonly known: Known<number>
+  constructor(code: Code, known?: number) {
     this.code = code
+    this.known = known
+  }
+
+  get isKnown(): boolean {
+    return this.known !== undefined
   }
 
   private binary(other: I32 | number, opcode: number): I32 {
-    return new I32([...this.code, ...i32(other).code, opcode])
+    const b = i32(other)
+    if (this.known !== undefined && b.known !== undefined) {
+      const folded = FOLD_I32[opcode]?.(this.known, b.known)
+      if (folded !== undefined) return i32(folded)
+    }
+    return new I32([this.code, b.code, opcode])
   }
 
   add(other: I32 | number): I32 {
@@ -93,34 +109,58 @@ export class I32 {
     return this.binary(other, 0x4f)
   }
   eqz(): I32 {
-    return new I32([...this.code, 0x45])
+    if (this.known !== undefined) return i32(this.known === 0 ? 1 : 0)
+    return new I32([this.code, 0x45])
   }
   popcnt(): I32 {
-    return new I32([...this.code, 0x69])
+    return new I32([this.code, 0x69])
   }
   extend(): I64 {
-    return new I64([...this.code, 0xad])
+    return new I64([this.code, 0xad])
   }
   extendS(): I64 {
-    return new I64([...this.code, 0xac])
+    return new I64([this.code, 0xac])
   }
   asF32(): F32 {
-    return new F32([...this.code, 0xbe])
+    return new F32([this.code, 0xbe])
   }
 }
 
 export class I64 {
   readonly code: Code
-  constructor(code: Code) {
+  /** Of a constant, its two halves. */
+  private readonly halves: Known<Halves>
+  constructor(code: Code, halves?: Halves) {
     this.code = code
+    this.halves = halves
+  }
+
+  /** Of a constant, what it is, as an unsigned number. */
+  get known(): Known<bigint> {
+    if (this.halves === undefined) return undefined
+    return (BigInt(this.halves.hi >>> 0) << 32n) | BigInt(this.halves.lo >>> 0)
+  }
+
+  get isKnown(): boolean {
+    return this.halves !== undefined
   }
 
   private binary(other: I64 | number, opcode: number): I64 {
-    return new I64([...this.code, ...i64(other).code, opcode])
+    const b = i64(other)
+    if (this.isKnown && b.isKnown) {
+      const folded = FOLD_I64[opcode]?.(this.known as bigint, b.known as bigint)
+      if (folded !== undefined) return constant64(folded)
+    }
+    return new I64([this.code, b.code, opcode])
   }
 
   private compare(other: I64 | number, opcode: number): I32 {
-    return new I32([...this.code, ...i64(other).code, opcode])
+    const b = i64(other)
+    if (this.isKnown && b.isKnown) {
+      const folded = COMPARE_I64[opcode]?.(this.known as bigint, b.known as bigint)
+      if (folded !== undefined) return i32(folded ? 1 : 0)
+    }
+    return new I32([this.code, b.code, opcode])
   }
 
   add(other: I64 | number): I64 {
@@ -193,24 +233,26 @@ export class I64 {
     return this.compare(other, 0x5a)
   }
   eqz(): I32 {
-    return new I32([...this.code, 0x50])
+    if (this.known !== undefined) return i32(this.known === 0n ? 1 : 0)
+    return new I32([this.code, 0x50])
   }
   clz(): I64 {
-    return new I64([...this.code, 0x79])
+    return new I64([this.code, 0x79])
   }
   ctz(): I64 {
-    return new I64([...this.code, 0x7a])
+    return new I64([this.code, 0x7a])
   }
   wrap(): I32 {
-    return new I32([...this.code, 0xa7])
+    if (this.known !== undefined) return i32(Number(BigInt.asIntN(32, this.known)))
+    return new I32([this.code, 0xa7])
   }
   asF64(): F64 {
-    return new F64([...this.code, 0xbf])
+    return new F64([this.code, 0xbf])
   }
   /** Of a value of `bytes` bytes, the sign extended or the rest cleared. */
   signExtend(bytes: number): I64 {
     if (bytes === 8) return this
-    return new I64([...this.code, bytes === 1 ? 0xc2 : bytes === 2 ? 0xc3 : 0xc4])
+    return new I64([this.code, bytes === 1 ? 0xc2 : bytes === 2 ? 0xc3 : 0xc4])
   }
   zeroExtend(bytes: number): I64 {
     if (bytes === 8) return this
@@ -225,7 +267,7 @@ export class F32 {
     this.code = code
   }
   asI32(): I32 {
-    return new I32([...this.code, 0xbc])
+    return new I32([this.code, 0xbc])
   }
 }
 
@@ -235,7 +277,7 @@ export class F64 {
     this.code = code
   }
   private binary(other: F64, opcode: number): F64 {
-    return new F64([...this.code, ...other.code, opcode])
+    return new F64([this.code, other.code, opcode])
   }
   add(other: F64): F64 {
     return this.binary(other, 0xa0)
@@ -250,7 +292,7 @@ export class F64 {
     return this.binary(other, 0xa3)
   }
   asI64(): I64 {
-    return new I64([...this.code, 0xbd])
+    return new I64([this.code, 0xbd])
   }
 }
 
@@ -261,31 +303,31 @@ export class V128 {
   }
   /** A SIMD instruction of one or two vectors. */
   simd(opcode: number, ...others: V128[]): V128 {
-    return new V128([...this.code, ...others.flatMap((o) => o.code), 0xfd, ...unsigned(opcode)])
+    return new V128([this.code, ...others.map((o) => o.code), 0xfd, unsigned(opcode)])
   }
   /** A shift by a number of bits; WebAssembly takes it modulo the lane's width. */
   shift(opcode: number, bits: I32): V128 {
-    return new V128([...this.code, ...bits.code, 0xfd, ...unsigned(opcode)])
+    return new V128([this.code, bits.code, 0xfd, unsigned(opcode)])
   }
   /** Bytes chosen from this and `other`, 0 to 31. */
   shuffle(other: V128, lanes: readonly number[]): V128 {
-    return new V128([...this.code, ...other.code, 0xfd, 0x0d, ...lanes])
+    return new V128([this.code, other.code, 0xfd, 0x0d, ...lanes])
   }
   /** A SIMD instruction with a number as its result. */
   bits(opcode: number): I32 {
-    return new I32([...this.code, 0xfd, ...unsigned(opcode)])
+    return new I32([this.code, 0xfd, unsigned(opcode)])
   }
   lane64(lane: number): I64 {
-    return new I64([...this.code, 0xfd, 0x1d, lane])
+    return new I64([this.code, 0xfd, 0x1d, lane])
   }
   lane32(lane: number): I32 {
-    return new I32([...this.code, 0xfd, 0x1b, lane])
+    return new I32([this.code, 0xfd, 0x1b, lane])
   }
   withLane64(lane: number, value: I64): V128 {
-    return new V128([...this.code, ...value.code, 0xfd, 0x1e, lane])
+    return new V128([this.code, value.code, 0xfd, 0x1e, lane])
   }
   withLane32(lane: number, value: I32): V128 {
-    return new V128([...this.code, ...value.code, 0xfd, 0x1c, lane])
+    return new V128([this.code, value.code, 0xfd, 0x1c, lane])
   }
 }
 
@@ -324,15 +366,77 @@ export function ofType(type: ValueType, code: Code): Value {
   }
 }
 
+/** Small constants, made once. */
+const SMALL = 4096
+const SMALL_I32: I32[] = []
+const SMALL_I64: I64[] = []
+
 /** A constant, or a value as it is. */
 export function i32(n: I32 | number): I32 {
-  return typeof n === 'number' ? new I32([0x41, ...signed(n | 0, (n | 0) >> 31)]) : n
+  if (typeof n !== 'number') return n
+  if (n >= 0 && n < SMALL) {
+    SMALL_I32[n] ??= constantI32(n)
+    return SMALL_I32[n]
+  }
+  return constantI32(n)
+}
+
+function constantI32(n: number): I32 {
+  return new I32([0x41, ...signed(n | 0, (n | 0) >> 31)], n | 0)
 }
 
 /** A constant of 32 bits, sign extended; of two halves; or a value as it is. */
 export function i64(n: I64 | number, high?: number): I64 {
   if (typeof n !== 'number') return n
-  return new I64([0x42, ...signed(n, high ?? (n | 0) >> 31)])
+  if (high === undefined && n >= 0 && n < SMALL) {
+    SMALL_I64[n] ??= constantI64(n, 0)
+    return SMALL_I64[n]
+  }
+  return constantI64(n, high ?? (n | 0) >> 31)
+}
+
+function constantI64(lo: number, hi: number): I64 {
+  return new I64([0x42, ...signed(lo, hi)], { lo, hi })
+}
+
+/** A constant of 64 bits; what is above is cut off. */
+export function constant64(n: bigint): I64 {
+  return i64(Number(BigInt.asIntN(32, n)), Number(BigInt.asIntN(32, n >> 32n)))
+}
+
+// ---- operations of constants; what is missing is left to the engine ----
+
+const FOLD_I32: Readonly<Record<number, (a: number, b: number) => number>> = {
+  106: (a, b) => a + b,
+  107: (a, b) => a - b,
+  113: (a, b) => a & b,
+  114: (a, b) => a | b,
+  115: (a, b) => a ^ b,
+  116: (a, b) => a << b,
+  117: (a, b) => a >> b,
+  118: (a, b) => a >>> b,
+  70: (a, b) => (a === b ? 1 : 0),
+  71: (a, b) => (a === b ? 0 : 1),
+}
+
+const FOLD_I64: Readonly<Record<number, (a: bigint, b: bigint) => bigint>> = {
+  124: (a, b) => a + b,
+  125: (a, b) => a - b,
+  131: (a, b) => a & b,
+  132: (a, b) => a | b,
+  133: (a, b) => a ^ b,
+  134: (a, b) => a << (b & 63n),
+  135: (a, b) => BigInt.asIntN(64, a) >> (b & 63n),
+  136: (a, b) => a >> (b & 63n),
+}
+
+const COMPARE_I64: Readonly<Record<number, (a: bigint, b: bigint) => boolean>> = {
+  81: (a, b) => a === b,
+  82: (a, b) => a !== b,
+  84: (a, b) => a < b,
+  86: (a, b) => a > b,
+  88: (a, b) => a <= b,
+  90: (a, b) => a >= b,
 }
 
 /** A vector of four words, lowest first. */

@@ -70,6 +70,8 @@ export type CpuCase = {
 export type Loose = {
   /** Bits of RFLAGS. */
   readonly rflags: number
+  /** Those that the instructions before one that faults leave undefined. */
+  readonly before?: number
   /** Bit n is set when general register n is undefined afterwards. */
   readonly gpr: number
   /** Bits of the x87 status word. */
@@ -98,7 +100,12 @@ export type CpuResult = {
 }
 
 /** What runs cases: the core does, and the host's processor. */
-export type Subject = { run(one: CpuCase): CpuResult }
+export type Subject = {
+  /** How many cases it wants to see before it runs them, where it wants to. */
+  readonly batch?: number
+  prepare?(cases: readonly CpuCase[]): void
+  run(one: CpuCase): CpuResult
+}
 
 /** Registers as a process finds them: flags clear, SSE and x87 in their initial state with every exception masked. */
 export function initialState(dataBytes: number): CpuState {

@@ -1,62 +1,68 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { A, P, US } from '../../src/bits/pte.ts'
 import { Cpu } from '../../src/cpu/cpu.ts'
-import { CODE, DATA, RAX, RBX, RCX, RDI, RSI, RSP, SmallMachine } from './small-machine.ts'
+import { type MakeMachine, onTiers } from './on-tiers.ts'
+import { CODE, DATA, RAX, RBX, RCX, RDI, RSI, RSP, type SmallMachine } from './small-machine.ts'
 import { afterInvalidations, brokenInvariants } from './stress/check-cache.ts'
 
 /** A machine whose decoded instructions are looked at after everything that makes it forget some. */
-function checked(codeBytes = 2 ** 18): SmallMachine {
-  const m = new SmallMachine({ codeBytes })
+function checked(machine: MakeMachine, codeBytes = 2 ** 18): SmallMachine {
+  const m = machine({ codeBytes })
   afterInvalidations(m.cpu, () => assert.deepEqual(brokenInvariants(m.cpu), []))
   return m
 }
 
 const BUDGET = { reason: 'budget' }
 
-test('a page that somebody looks at behind the end of its decoded code takes nothing of others with it', () => {
-  const m = checked()
-  // Two increments, behind them a jump that is decoded already: what is decoded of this page ends with the slice.
-  m.code('ffc0 ffc0 ebfa')
-  m.code('ffc3 ebfc', 0x1000)
-  const run = (offset: number, budget: number): void => {
-    m.cpu.setRip(CODE + offset, 0)
-    assert.deepEqual(m.run(budget), BUDGET)
-  }
-  run(4, 1)
-  run(0, 2)
-  run(0x1000, 1)
-  run(0, 2)
-  m.memory.touchPage(m.pageOf(0))
-  assert.deepEqual(brokenInvariants(m.cpu), [])
-  run(0x1000, 100)
-  assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [4, 51])
-})
+onTiers(
+  'a page that somebody looks at behind the end of its decoded code takes nothing of others with it',
+  (machine) => {
+    const m = checked(machine)
+    // Two increments, behind them a jump that is decoded already: what is decoded of this page ends with the slice.
+    m.code('ffc0 ffc0 ebfa')
+    m.code('ffc3 ebfc', 0x1000)
+    const run = (offset: number, budget: number): void => {
+      m.cpu.setRip(CODE + offset, 0)
+      assert.deepEqual(m.run(budget), BUDGET)
+    }
+    run(4, 1)
+    run(0, 2)
+    run(0x1000, 1)
+    run(0, 2)
+    m.memory.touchPage(m.pageOf(0))
+    assert.deepEqual(brokenInvariants(m.cpu), [])
+    run(0x1000, 100)
+    assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [4, 51])
+  },
+)
 
-test('a repeated store is seen by code behind its first byte, and counts once whatever is decoded', () => {
-  for (const isDecoded of [false, true]) {
-    const m = checked()
-    m.code('ffc0 f4', 0x1010)
-    m.code('f4', 0x1020)
-    m.code('f3aa f4')
-    if (isDecoded) {
+onTiers(
+  'a repeated store is seen by code behind its first byte, and counts once whatever is decoded',
+  (machine) => {
+    for (const isDecoded of [false, true]) {
+      const m = checked(machine)
+      m.code('ffc0 f4', 0x1010)
+      m.code('f4', 0x1020)
+      m.code('f3aa f4')
+      if (isDecoded) {
+        m.cpu.setRip(CODE + 0x1010, 0)
+        assert.equal(m.run().reason, 'privileged')
+      }
+      // No operations, from bytes on that nothing is decoded from.
+      m.set({ [RAX]: 0x90, [RCX]: 32, [RDI]: CODE + 0x1000 })
+      m.cpu.setRip(CODE, 0)
+      const before = m.cpu.instructions
+      assert.deepEqual(m.run(1), BUDGET)
+      assert.deepEqual([m.cpu.register(RCX), m.cpu.instructions - before], [0, 1])
       m.cpu.setRip(CODE + 0x1010, 0)
       assert.equal(m.run().reason, 'privileged')
+      assert.equal(m.cpu.register(RAX), 0x90)
     }
-    // No operations, from bytes on that nothing is decoded from.
-    m.set({ [RAX]: 0x90, [RCX]: 32, [RDI]: CODE + 0x1000 })
-    m.cpu.setRip(CODE, 0)
-    const before = m.cpu.instructions
-    assert.deepEqual(m.run(1), BUDGET)
-    assert.deepEqual([m.cpu.register(RCX), m.cpu.instructions - before], [0, 1])
-    m.cpu.setRip(CODE + 0x1010, 0)
-    assert.equal(m.run().reason, 'privileged')
-    assert.equal(m.cpu.register(RAX), 0x90)
-  }
-})
+  },
+)
 
-test('a store of one core is seen by another that has decoded other bytes of the same page', () => {
-  const m = checked()
+onTiers('a store of one core is seen by another that has decoded other bytes of the same page', (machine) => {
+  const m = checked(machine)
   const other = new Cpu(m.memory, { id: 1, codeBytes: 2 ** 18 })
   other.root = m.cpu.root
   m.code('ffc0 f4', 0x100)
@@ -71,12 +77,12 @@ test('a store of one core is seen by another that has decoded other bytes of the
   }
 })
 
-test('code in a page table is executed, though every walk changes or looks at the table', () => {
-  for (const budget of [1, 2, 1000]) runInTable(budget)
+onTiers('code in a page table is executed, though every walk changes or looks at the table', (machine) => {
+  for (const budget of [1, 2, 1000]) runInTable(machine, budget)
 })
 
-function runInTable(budget: number): void {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 })
+function runInTable(machine: MakeMachine, budget: number): void {
+  const m = machine({ codeBytes: 2 ** 18 })
   let forgotten = 0
   afterInvalidations(m.cpu, () => {
     forgotten++
@@ -104,8 +110,8 @@ function runInTable(budget: number): void {
   assert.notEqual(m.memory.u32[m.entryAt(CODE + 0x5000)] & A, 0)
 }
 
-test('breakpoints stop at instructions across pages, and each time around', () => {
-  const m = checked()
+onTiers('breakpoints stop at instructions across pages, and each time around', (machine) => {
+  const m = checked(machine)
   // mov ecx, 2, which lies across; inc eax; a store to the hlt, so that all is decoded again; dec ebx; jnz to the first.
   m.code('b902000000 ffc0 c6042510100010f4 ffcb 75ed f4', 0xffd)
   m.set({ [RBX]: 3 })
@@ -119,8 +125,8 @@ test('breakpoints stop at instructions across pages, and each time around', () =
   assert.equal(m.cpu.register(RAX), 3)
 })
 
-test('an instruction that would go on behind the lower half of the addresses is #GP', () => {
-  const m = checked()
+onTiers('an instruction that would go on behind the lower half of the addresses is #GP', (machine) => {
+  const m = checked(machine)
   // The last page of the lower half: tables of its own, and page 1 of the code.
   const tables = [1, 24, 25, 26]
   for (const [i, slot] of [255, 511, 511, 511].entries()) {
@@ -133,8 +139,8 @@ test('an instruction that would go on behind the lower half of the addresses is 
   assert.deepEqual([m.cpu.ripLow, m.cpu.ripHigh, m.cpu.instructions], [0xffff_fffd, 0x7fff, 1])
 })
 
-test('a breakpoint stops each time around, also where its page is decoded again in between', () => {
-  const m = checked()
+onTiers('a breakpoint stops each time around, also where its page is decoded again in between', (machine) => {
+  const m = checked(machine)
   // inc eax; jump to the next page; there the increment is stored again, and what it is; dec ebx; jnz back; hlt
   m.code('66c7042520000010ffc0 ffcb 0f850ef0ffff f4', 0x1000)
   m.code('ffc0 e9d90f0000', 0x20)
@@ -147,8 +153,8 @@ test('a breakpoint stops each time around, also where its page is decoded again 
   assert.equal(m.run().reason, 'privileged')
 })
 
-test('an instruction that faulted behind its breakpoint stops there again', () => {
-  const m = checked()
+onTiers('an instruction that faulted behind its breakpoint stops there again', (machine) => {
+  const m = checked(machine)
   m.code('8b07 f4')
   m.code('90 0f0b', 0x20)
   m.cpu.setBreakpoints([CODE])
@@ -164,8 +170,8 @@ test('an instruction that faulted behind its breakpoint stops there again', () =
   }
 })
 
-test('a repeated instruction is stopped at once, however often its slice ends', () => {
-  const m = checked()
+onTiers('a repeated instruction is stopped at once, however often its slice ends', (machine) => {
+  const m = checked(machine)
   m.code('90 f3ac ebfb')
   m.set({ [RSI]: DATA, [RCX]: 20 })
   m.cpu.setBreakpoints([CODE + 1])
@@ -179,9 +185,9 @@ test('a repeated instruction is stopped at once, however often its slice ends', 
   }
 })
 
-test('breakpoints stop before what is no instruction', () => {
+onTiers('breakpoints stop before what is no instruction', (machine) => {
   for (const at of [0x10, 0xfff]) {
-    const m = checked()
+    const m = checked(machine)
     m.code('0f0b', at)
     m.cpu.setBreakpoints([CODE + at])
     assert.equal(m.run().reason, 'breakpoint')
@@ -189,8 +195,8 @@ test('breakpoints stop before what is no instruction', () => {
   }
 })
 
-test('an instruction that forgets everything is finished first, and it is heard at once', () => {
-  const m = checked()
+onTiers('an instruction that forgets everything is finished first, and it is heard at once', (machine) => {
+  const m = checked(machine)
   // inc eax; addsd xmm0, [rdi]; inc eax; inc eax: a denormal number, so that TypeScript finishes the addition.
   m.code('ffc0 f20f5807 ffc0 ffc0 f4')
   m.memory.u32[m.byteOf(8) >> 2] = 5
@@ -228,9 +234,9 @@ const ENDLESS: Readonly<
 }
 
 for (const [name, { code, at = 0, set = {} }] of Object.entries(ENDLESS)) {
-  test(`${name} ends with the budget, or in a fault`, () => {
+  onTiers(`${name} ends with the budget, or in a fault`, (machine) => {
     for (const piece of [1, 3, 1000]) {
-      const m = checked(1)
+      const m = checked(machine, 1)
       m.code(code, at)
       m.set(set)
       let left = 3000
@@ -250,21 +256,24 @@ for (const [name, { code, at = 0, set = {} }] of Object.entries(ENDLESS)) {
   })
 }
 
-test('a core whose code, translations and decoded instructions lie above 2 GiB of the machine runs as any other', () => {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
-  // A loop with a load and a store, and behind it cpuid, which somebody looks up by its record.
-  m.code('8b06 ffc0 8906 ffc9 75f6 0fa2 f4')
-  m.set({ [RAX]: 0, [RCX]: 100, [RSI]: DATA })
-  const walks = countedWalks(m)
-  assert.equal(m.run(10_000).reason, 'privileged')
-  assert.ok(m.byteOf(8) >= 2 ** 31)
-  assert.equal(m.memory.u32[m.byteOf(8) / 4], 100)
-  // What has been translated once is found again.
-  assert.ok(walks() < 10, `${walks()} walks`)
-})
+onTiers(
+  'a core whose code, translations and decoded instructions lie above 2 GiB of the machine runs as any other',
+  (machine) => {
+    const m = machine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
+    // A loop with a load and a store, and behind it cpuid, which somebody looks up by its record.
+    m.code('8b06 ffc0 8906 ffc9 75f6 0fa2 f4')
+    m.set({ [RAX]: 0, [RCX]: 100, [RSI]: DATA })
+    const walks = countedWalks(m)
+    assert.equal(m.run(10_000).reason, 'privileged')
+    assert.ok(m.byteOf(8) >= 2 ** 31)
+    assert.equal(m.memory.u32[m.byteOf(8) / 4], 100)
+    // What has been translated once is found again.
+    assert.ok(walks() < 10, `${walks()} walks`)
+  },
+)
 
-test('above 2 GiB, too, stores to decoded code are seen, and a changed entry is forgotten', () => {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
+onTiers('above 2 GiB, too, stores to decoded code are seen, and a changed entry is forgotten', (machine) => {
+  const m = machine({ codeBytes: 2 ** 18 }, 2 ** 31 / 4096)
   // Twice: mov [rsi], al; call the next page; add ecx, ebx. In between inc al. In the next page: mov ebx, ?; ret.
   m.code('8806 e8f90f0000 01d9 fec0 8806 e8ee0f0000 01d9 f4')
   m.code('bb00000000 c3', 0x1000)

@@ -21,7 +21,7 @@ export function agree(one: CpuCase, expected: CpuResult, actual: CpuResult): boo
   const a = expected.state
   const b = actual.state
   const strict = NOTHING_HAPPENED.has(expected.vector)
-  const flags = ~(RESUME_FLAG | (strict ? 0 : one.loose.rflags))
+  const flags = ~(RESUME_FLAG | (strict ? (one.loose.before ?? 0) : one.loose.rflags))
   if (
     expected.vector !== actual.vector ||
     !sameErrorCode(expected, actual) ||
@@ -119,7 +119,7 @@ export function differences(one: CpuCase, expected: CpuResult, actual: CpuResult
   }
   add('exception', exceptionText(expected), exceptionText(actual))
   add('rip', wide(expected.ripLow, expected.ripHigh), wide(actual.ripLow, actual.ripHigh))
-  const mask = ~(RESUME_FLAG | (strict ? 0 : one.loose.rflags))
+  const mask = ~(RESUME_FLAG | (strict ? (one.loose.before ?? 0) : one.loose.rflags))
   const [a, b] = [expected.state, actual.state]
   add('rflags', flagsText(a.rflags & mask), flagsText(b.rflags & mask))
   for (let i = 0; i < 16; i++) {

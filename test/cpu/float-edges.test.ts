@@ -126,7 +126,7 @@ const PARTS: readonly (readonly [what: string, cases: () => readonly CpuCase[]])
 for (const [what, cases] of PARTS) {
   test(`pairs of ${what}: the core does what the processor here does`, { skip: hostUnfit() }, () => {
     const host = new Host()
-    const judge = new Judge(createSubject)
+    const judge = new Judge(() => createSubject())
     const all = cases()
     judge.judge(all, host.run(all), 0, (one) => host.run([one])[0])
     host.close()

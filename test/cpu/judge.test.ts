@@ -16,7 +16,7 @@ const BATCH = 10_000
 
 test("the core does what the host's processor does", { skip: unfit }, () => {
   const host = new Host()
-  const judge = new Judge(createSubject)
+  const judge = new Judge(() => createSubject())
   try {
     for (let first = 0; first < CASES; first += BATCH) {
       const cases = [...generateCases(SEED, first, BATCH)]
@@ -35,11 +35,29 @@ test("the core does what the host's processor does", { skip: unfit }, () => {
 
 test('the core does the same when it is stopped after every instruction', { skip: unfit }, () => {
   const host = new Host()
-  const judge = new Judge(() => createSubject(1))
+  const judge = new Judge(() => createSubject({ slice: 1 }))
   const cases = [...generateCases(SEED + 2, 0, howMany({ all: 20_000, few: 6_000 }))]
   judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
   host.close()
   assert.equal(judge.report(), '')
+})
+
+test("compiled code does what the host's processor does, and stops at whatever it does not do", {
+  skip: unfit,
+}, () => {
+  const host = new Host()
+  const subjects: ReturnType<typeof createSubject>[] = []
+  const judge = new Judge(() => {
+    const subject = createSubject({ tier: 'region' })
+    subjects.push(subject)
+    return subject
+  })
+  const cases = [...generateCases(SEED + 3, 0, howMany({ all: 40_000, few: 3_000 }), GROUP_NAMES)]
+  judge.judge(cases, host.run(cases), 0, (one) => host.run([one])[0])
+  host.close()
+  assert.equal(judge.report(), '')
+  const { regions } = subjects[0].cpu.compiled
+  assert.ok(regions > cases.length / 2, `${regions} regions of ${cases.length} cases`)
 })
 
 test('cases stay within their own memory, and the processor gives the same results twice', {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { nearest } from '../../src/bits/bad-input.ts'
+import { TIERS, type Tier } from '../../src/cpu/tier.ts'
 import { GROUP_NAMES, generateCases } from './cases/generate.ts'
 import { Host, hostUnfit } from './host.ts'
 import { Judge } from './judging.ts'
@@ -7,10 +8,17 @@ import { createSubject } from './subject.ts'
 
 /**
  * The core against this machine's processor: `npm run judge` runs two million cases. `--cases` says how many, `--seed` and `--first`
- * which, `--groups integer,x87` takes only some kinds, `--limit` shows more forms. What differs is run again; exit status 1 when
+ * which, `--groups integer,x87` takes only some kinds, `--tier region` compiles each before it runs, `--limit` shows more forms. What differs is run again; exit status 1 when
  * anything differs twice.
  */
-type Settings = { cases: number; seed: number; first: number; limit: number; groups: readonly string[] }
+type Settings = {
+  cases: number
+  seed: number
+  first: number
+  limit: number
+  groups: readonly string[]
+  tier: Tier
+}
 
 /** Cases that are held at a time. */
 const BATCH = 20_000
@@ -24,6 +32,7 @@ function settings(): Settings | string {
     first: text(0),
     limit: text(20),
     groups: { type: 'string' },
+    tier: { type: 'string', default: 'interpreter' },
   } as const
   let values: Record<string, string | undefined>
   try {
@@ -37,16 +46,18 @@ function settings(): Settings | string {
     if (!/^\d{1,9}$/.test(value)) return `--${name} takes a number below 1000000000, not "${value}"`
     numbers[name] = Number(value)
   }
+  const tier = TIERS.find((name) => name === values.tier)
+  if (tier === undefined) return `no tier "${values.tier}": there are ${TIERS.join(', ')}`
   const groups = values.groups?.split(',') ?? GROUP_NAMES
   const wrong = groups.find((name) => !GROUP_NAMES.includes(name))
-  if (wrong === undefined) return { ...numbers, groups }
+  if (wrong === undefined) return { ...numbers, groups, tier }
   const near = nearest(wrong, GROUP_NAMES)
   return `no group "${wrong}": ${near === undefined ? `there are ${GROUP_NAMES.join(', ')}` : `did you mean ${near}?`}`
 }
 
-function run({ cases: total, seed, first, limit, groups }: Settings): number {
+function run({ cases: total, seed, first, limit, groups, tier }: Settings): number {
   const host = new Host()
-  const judge = new Judge(createSubject)
+  const judge = new Judge(() => createSubject({ tier }))
   const start = performance.now()
   try {
     for (let done = 0; done < total; done += BATCH) {

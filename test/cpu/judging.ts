@@ -31,6 +31,7 @@ export class Judge {
     again?: (one: CpuCase) => CpuResult,
   ): void {
     for (const [i, one] of cases.entries()) {
+      this.prepare(cases, i)
       const count = this.forms.get(one.form) ?? { differing: 0, cases: 0, first: '' }
       this.forms.set(one.form, count)
       count.cases++
@@ -39,6 +40,17 @@ export class Judge {
       if (difference === null) continue
       this.differing++
       if (count.differing++ === 0) count.first = difference()
+    }
+  }
+
+  /** Show the subject a batch of cases before the first one of it runs. What breaks it breaks it once more when that one runs. */
+  private prepare(cases: readonly CpuCase[], i: number): void {
+    const { batch } = this.subject
+    if (batch === undefined || i % batch !== 0) return
+    try {
+      this.subject.prepare?.(cases.slice(i, i + batch))
+    } catch {
+      this.subject = this.createSubject()
     }
   }
 

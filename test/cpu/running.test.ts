@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { A, D, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu } from '../../src/cpu/cpu.ts'
 import type { FaultingStore } from '../../src/machine/host.ts'
 import { StopFlag } from '../../src/machine/stop-flag.ts'
-import { CODE, DATA, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SmallMachine } from './small-machine.ts'
+import { type MakeMachine, onTiers } from './on-tiers.ts'
+import { CODE, DATA, RAX, RBX, RCX, RDI, RDX, RSI, RSP, type SmallMachine } from './small-machine.ts'
 import { brokenInvariants } from './stress/check-cache.ts'
 
 // mov ecx, 50; loop: add rax, rcx; push rax; pop rbx; xor rbx, rdx; adc rdx, rbx; dec ecx; jnz loop; hlt
 const LOOP = 'b932000000 4801c8 50 5b 4831d3 4811da ffc9 75f1 f4'
 
-function looping(): SmallMachine {
-  const m = new SmallMachine()
+function looping(machine: MakeMachine): SmallMachine {
+  const m = machine()
   m.code(LOOP)
   m.set({ [RSP]: DATA + 0x1000 })
   return m
@@ -23,13 +23,13 @@ const state = (m: SmallMachine): unknown => [
   m.at,
 ]
 
-test('a budget ends exactly where it says, and a run in pieces is the run in one', () => {
-  const whole = looping()
+onTiers('a budget ends exactly where it says, and a run in pieces is the run in one', (machine) => {
+  const whole = looping(machine)
   assert.equal(whole.run(100_000).reason, 'privileged')
   const total = whole.cpu.instructions
   assert.equal(total, 1 + 50 * 7)
   for (const piece of [1, 2, 3, 7, 50, 349]) {
-    const m = looping()
+    const m = looping(machine)
     let left = total
     while (left > 0) {
       const n = Math.min(piece, left)
@@ -41,8 +41,8 @@ test('a budget ends exactly where it says, and a run in pieces is the run in one
   }
 })
 
-test('a run comes back early when its owner wants it to, and goes on later', () => {
-  const m = new SmallMachine()
+onTiers('a run comes back early when its owner wants it to, and goes on later', (machine) => {
+  const m = machine()
   // inc eax; jmp to itself
   m.code('ffc0 ebfc')
   const stop = new StopFlag()
@@ -56,7 +56,7 @@ test('a run comes back early when its owner wants it to, and goes on later', () 
   assert.equal(m.cpu.register(RAX), instructions)
 })
 
-test('whoever wants a run to end is heard soon, however long its instructions take', () => {
+onTiers('whoever wants a run to end is heard soon, however long its instructions take', (machine) => {
   // fxsave; a backward copy of most of a page; a comparison of one with itself; a store to its own code
   for (const code of [
     '0fae07 ebfb',
@@ -64,7 +64,7 @@ test('whoever wants a run to end is heard soon, however long its instructions ta
     'be00002010 bf00102010 b900100000 f3a6 ebed',
     'c605f9ffffffc6 ebf7',
   ]) {
-    const m = new SmallMachine()
+    const m = machine()
     m.code(code)
     m.set({ [RDI]: DATA })
     // Translations and decoded code are there.
@@ -76,8 +76,8 @@ test('whoever wants a run to end is heard soon, however long its instructions ta
   }
 })
 
-test('rdtsc counts the instructions before it', () => {
-  const m = new SmallMachine()
+onTiers('rdtsc counts the instructions before it', (machine) => {
+  const m = machine()
   m.code('9090 0f31 89c3 90 0f31 f4')
   m.run()
   assert.equal(m.cpu.register(RBX), 2)
@@ -88,8 +88,8 @@ test('rdtsc counts the instructions before it', () => {
   assert.equal(m.cpu.register(RBX), 1000 + 6 + 2)
 })
 
-test('a repeated copy counts once for each page, can be interrupted, and goes on', () => {
-  const m = new SmallMachine()
+onTiers('a repeated copy counts once for each page, can be interrupted, and goes on', (machine) => {
+  const m = machine()
   m.code('f3a4 f4')
   for (let i = 0; i < 4096; i++) m.memory.u8[m.byteOf(8, i)] = i * 7
   m.set({ [RSI]: DATA + 0x100, [RDI]: DATA + 0x2800, [RCX]: 0x1800 })
@@ -103,8 +103,8 @@ test('a repeated copy counts once for each page, can be interrupted, and goes on
   assert.equal(m.memory.u8[m.byteOf(10, 0x800)], (0x100 * 7) & 0xff)
 })
 
-test('a repeated store that faults half-way leaves its registers where it stopped', () => {
-  const m = new SmallMachine()
+onTiers('a repeated store that faults half-way leaves its registers where it stopped', (machine) => {
+  const m = machine()
   m.code('f348ab f4')
   m.set({ [RDI]: DATA + 0x7ff0, [RCX]: 10, [RAX]: 0x55 })
   const exit = m.run()
@@ -112,8 +112,8 @@ test('a repeated store that faults half-way leaves its registers where it stoppe
   assert.deepEqual([m.cpu.register(RCX), m.cpu.register(RDI), m.at], [8, DATA + 0x8000, 0])
 })
 
-test('a store to the next instruction is seen by it', () => {
-  const m = new SmallMachine()
+onTiers('a store to the next instruction is seen by it', (machine) => {
+  const m = machine()
   // mov byte [rip], 0x43: the `inc eax` that follows becomes `inc ebx`.
   m.code('c6050100000 0c3 ffc0 f4'.replace('0 0', '00'))
   m.set({ [RAX]: 5, [RBX]: 5 })
@@ -121,8 +121,8 @@ test('a store to the next instruction is seen by it', () => {
   assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [5, 6])
 })
 
-test('code that somebody else changes is decoded anew', () => {
-  const m = new SmallMachine()
+onTiers('code that somebody else changes is decoded anew', (machine) => {
+  const m = machine()
   m.code('ffc0 f4')
   m.run()
   m.memory.touchPage(m.pageOf(0))
@@ -132,8 +132,8 @@ test('code that somebody else changes is decoded anew', () => {
   assert.deepEqual([m.cpu.register(RAX), m.cpu.register(RBX)], [1, 1])
 })
 
-test('a store of one core is seen by another', () => {
-  const m = new SmallMachine()
+onTiers('a store of one core is seen by another', (machine) => {
+  const m = machine()
   const other = new Cpu(m.memory, { id: 1, codeBytes: 2 ** 18 })
   other.root = m.cpu.root
   m.code('c6042501000010c3 f4', 0x1000)
@@ -148,8 +148,8 @@ test('a store of one core is seen by another', () => {
   }
 })
 
-test('an instruction across pages is another one when its second page is', () => {
-  const m = new SmallMachine()
+onTiers('an instruction across pages is another one when its second page is', (machine) => {
+  const m = machine()
   m.code('b801000000 f4', 0xffd)
   m.memory.u8.set(Buffer.from('0200f4', 'hex'), m.byteOf(5))
   m.run()
@@ -161,8 +161,8 @@ test('an instruction across pages is another one when its second page is', () =>
   assert.equal(m.cpu.register(RAX), 0x20001)
 })
 
-test('a translation stays until it is flushed', () => {
-  const m = new SmallMachine()
+onTiers('a translation stays until it is flushed', (machine) => {
+  const m = machine()
   m.code('8b07 8b07 f4')
   m.set({ [RDI]: DATA })
   assert.equal(m.run(1).reason, 'budget')
@@ -173,8 +173,8 @@ test('a translation stays until it is flushed', () => {
   assert.deepEqual(m.run(), { reason: 'exception', vector: 14, error: 4, va: DATA })
 })
 
-test('entries get their accessed and dirty bits, and page faults say why', () => {
-  const m = new SmallMachine()
+onTiers('entries get their accessed and dirty bits, and page faults say why', (machine) => {
+  const m = machine()
   const bits = (): number => m.memory.u32[m.entryAt(DATA)] & (A | D)
   m.map(DATA, 8, P | RW | US)
   m.code('8b07 8907 f4')
@@ -198,8 +198,8 @@ test('entries get their accessed and dirty bits, and page faults say why', () =>
   assert.deepEqual(m.run(), { reason: 'exception', vector: 13, error: 0, va: 0 })
 })
 
-test('a store across pages happens in both or in none', () => {
-  const m = new SmallMachine()
+onTiers('a store across pages happens in both or in none', (machine) => {
+  const m = machine()
   m.map(DATA + 0x1000, 9, P | US)
   m.code('488907 f4')
   m.set({ [RDI]: DATA + 0xffc, [RAX]: 0x12345678 })
@@ -207,8 +207,8 @@ test('a store across pages happens in both or in none', () => {
   assert.equal(m.memory.u32[m.byteOf(8, 0xffc) >> 2], 0)
 })
 
-test('breakpoints stop before the instruction, and the next run passes', () => {
-  const m = looping()
+onTiers('breakpoints stop before the instruction, and the next run passes', (machine) => {
+  const m = looping(machine)
   m.cpu.setBreakpoints([CODE + 9])
   let stops = 0
   while (m.run(10_000).reason === 'breakpoint') {
@@ -222,8 +222,8 @@ test('breakpoints stop before the instruction, and the next run passes', () => {
   assert.equal(m.run(10_000).reason, 'privileged')
 })
 
-test('watchpoints stop behind the access', () => {
-  const m = new SmallMachine()
+onTiers('watchpoints stop behind the access', (machine) => {
+  const m = machine()
   m.code('8b07 894704 8b4708 f4')
   m.set({ [RDI]: DATA, [RAX]: 1 })
   const point = { va: DATA + 4, bytes: 4, read: false, write: true }
@@ -238,8 +238,8 @@ test('watchpoints stop behind the access', () => {
   assert.equal(m.at, 8)
 })
 
-test('an instruction that faults has not met its watchpoint', () => {
-  const m = new SmallMachine()
+onTiers('an instruction that faults has not met its watchpoint', (machine) => {
+  const m = machine()
   // push [rdi]: the load is watched, the store to the stack faults.
   m.code('ff37 f4')
   m.set({ [RDI]: DATA, [RSP]: DATA + 0x10000 })
@@ -250,8 +250,8 @@ test('an instruction that faults has not met its watchpoint', () => {
   assert.equal(m.run().reason, 'privileged')
 })
 
-test('debug registers raise #DB and say in dr6 which', () => {
-  const m = new SmallMachine()
+onTiers('debug registers raise #DB and say in dr6 which', (machine) => {
+  const m = machine()
   m.code('90 90 890f f4')
   m.set({ [RDI]: DATA })
   m.cpu.setDebugRegister(0, CODE + 1, 0)
@@ -265,8 +265,8 @@ test('debug registers raise #DB and say in dr6 which', () => {
   assert.deepEqual([m.at, m.cpu.debug.words[12] & 15], [4, 3])
 })
 
-test('with TF every instruction is followed by #DB', () => {
-  const m = new SmallMachine()
+onTiers('with TF every instruction is followed by #DB', (machine) => {
+  const m = machine()
   m.code('9c 810c2400010000 9d ffc0 ffc0 f4')
   m.set({ [RSP]: DATA + 0x1000 })
   for (const at of [11, 13]) {
@@ -276,8 +276,8 @@ test('with TF every instruction is followed by #DB', () => {
   assert.equal(m.cpu.register(RAX), 2)
 })
 
-test('a system call leaves rip and rflags in rcx and r11', () => {
-  const m = new SmallMachine()
+onTiers('a system call leaves rip and rflags in rcx and r11', (machine) => {
+  const m = machine()
   m.code('f9 0f05')
   assert.equal(m.run().reason, 'syscall')
   assert.deepEqual([m.cpu.register(RCX), m.at], [CODE + 3, 3])
@@ -285,8 +285,8 @@ test('a system call leaves rip and rflags in rcx and r11', () => {
   assert.equal(m.cpu.instructions, 2)
 })
 
-test('whoever handles page faults may carry a store out, and sees what it would store', () => {
-  const m = new SmallMachine()
+onTiers('whoever handles page faults may carry a store out, and sees what it would store', (machine) => {
+  const m = machine()
   m.map(DATA, 8, P | US)
   m.memory.u32[m.byteOf(8) >> 2] = 5
   m.code('890f f00fb10f 010f f4')
@@ -305,8 +305,8 @@ test('whoever handles page faults may carry a store out, and sees what it would 
   ])
 })
 
-test('what is no instruction is #UD, and what is too long #GP', () => {
-  const m = new SmallMachine()
+onTiers('what is no instruction is #UD, and what is too long #GP', (machine) => {
+  const m = machine()
   for (const [hex, vector] of [
     ['0f0b', 6],
     ['c5f877', 6],
@@ -322,8 +322,8 @@ test('what is no instruction is #UD, and what is too long #GP', () => {
   }
 })
 
-test('a memory full of decoded code is forgotten and decoded again', () => {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 })
+onTiers('a memory full of decoded code is forgotten and decoded again', (machine) => {
+  const m = machine({ codeBytes: 2 ** 18 })
   // Each page jumps to the next one, the last to the first; every change has one decoded again, behind what is there.
   for (let i = 0; i < 8; i++) m.code(i < 7 ? 'ffc0 e9f90f0000' : 'ffc0 e9f98fffff', i * 4096)
   m.cpu.setRip(CODE, 0)
@@ -335,8 +335,8 @@ test('a memory full of decoded code is forgotten and decoded again', () => {
   assert.equal(m.cpu.register(RDX), 0)
 })
 
-test('what was decoded leaves nothing behind where the next is decoded', () => {
-  const m = new SmallMachine({ codeBytes: 2 ** 18 })
+onTiers('what was decoded leaves nothing behind where the next is decoded', (machine) => {
+  const m = machine({ codeBytes: 2 ** 18 })
   m.code(LOOP)
   m.set({ [RSP]: DATA + 0x1000 })
   m.run(20)
@@ -348,7 +348,7 @@ test('what was decoded leaves nothing behind where the next is decoded', () => {
   m.memory.u8.fill(0xa5, start, next)
   assert.equal(m.run(100_000).reason, 'privileged')
   assert.deepEqual(brokenInvariants(m.cpu), [])
-  assert.deepEqual(state(m), state(finished(looping())))
+  assert.deepEqual(state(m), state(finished(looping(machine))))
 })
 
 function finished(m: SmallMachine): SmallMachine {

@@ -1,3 +1,4 @@
+import { vaOf } from '../../src/bits/address.ts'
 import { A, D, HI_NX, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu, type CpuOptions, type Exit } from '../../src/cpu/cpu.ts'
 import { MACHINE_BYTES, Memory } from '../../src/machine/memory.ts'
@@ -15,6 +16,8 @@ export const [RAX, RCX, RDX, RBX, RSP, RSI, RDI] = [0, 1, 2, 3, 4, 6, 7]
 export class SmallMachine {
   readonly memory: Memory
   readonly cpu: Cpu
+  /** Whether what is about to be run is compiled first. */
+  compiles = false
 
   /** @param taken pages of the machine's memory that have been given out before, to somebody else */
   constructor(options: CpuOptions = {}, taken = 0) {
@@ -80,6 +83,8 @@ export class SmallMachine {
   }
 
   run(budget = 1000): Exit {
+    const va = vaOf(this.cpu.ripLow, this.cpu.ripHigh)
+    if (this.compiles && va !== -1) this.cpu.compileAt([{ va }])
     return this.cpu.run(budget)
   }
 

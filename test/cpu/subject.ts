@@ -1,25 +1,36 @@
 import { A, D, HI_NX, P, RW, US } from '../../src/bits/pte.ts'
 import { Cpu } from '../../src/cpu/cpu.ts'
 import { FIELD } from '../../src/cpu/state.ts'
+import type { Tier } from '../../src/cpu/tier.ts'
 import { Memory } from '../../src/machine/memory.ts'
 import { type CpuCase, type CpuResult, initialState, NO_VECTOR, PAGE, SPACE, type Subject } from './case.ts'
 
-/** Frames of the subject's machine: four tables, then the pages that the tables map. */
-const FRAME = { l4: 1, l3: 2, l2: 3, codeL1: 4, dataL1: 5, code: 8, data: 10, readOnly: 12, end: 16 } as const
+/** Frames of the subject's machine: four tables, then the pages that the tables map; those of code once for each case of a batch. */
+const FRAME = { l4: 1, l3: 2, l2: 3, codeL1: 4, dataL1: 5, data: 10, readOnly: 12, code: 16 } as const
+const CODE_PAGES = SPACE.codeBytes / PAGE
 const INT3 = 0xcc
 const BREAKPOINT_VECTOR = 3
 const PAGE_FAULT_VECTOR = 14
 /** More than any case needs; one that runs on has a bug. */
 const BUDGET = 100_000
+/** Cases that are compiled as one module. */
+export const BATCH = 100
 
-/**
- * The core with a case's address space around it.
- *
- * @param slice instructions that it executes at a time; all of a case's when left out
- */
-export function createSubject(slice = BUDGET): Subject {
+/** How a subject runs its cases. */
+export type SubjectOptions = {
+  /** Instructions that it executes at a time; all of a case's when left out. */
+  readonly slice?: number
+  /** `region`: every case is compiled before it runs, a batch of them together. Default `interpreter`. */
+  readonly tier?: Tier
+}
+
+/** The core with a case's address space around it. */
+export function createSubject({ slice = BUDGET, tier = 'interpreter' }: SubjectOptions = {}): Subject & {
+  readonly cpu: Cpu
+} {
+  const batch = tier === 'region' ? BATCH : 1
   const memory = new Memory(2 ** 24)
-  memory.reset([{ start: 0, end: FRAME.end }], () => {})
+  memory.reset([{ start: 0, end: FRAME.code + batch * CODE_PAGES }], () => {})
   const entry = (table: number, slot: number, frame: number, flags: number, high = 0): void => {
     const at = memory.frameWords(table) + slot * 2
     memory.u32[at] = frame * PAGE + flags
@@ -30,15 +41,47 @@ export function createSubject(slice = BUDGET): Subject {
   entry(FRAME.l3, 0, FRAME.l2, all)
   entry(FRAME.l2, SPACE.code >>> 21, FRAME.codeL1, all)
   entry(FRAME.l2, SPACE.data >>> 21, FRAME.dataL1, all)
-  for (let i = 0; i < SPACE.codeBytes / PAGE; i++) entry(FRAME.codeL1, i, FRAME.code + i, all | D)
   for (let i = 0; i < SPACE.dataBytes / PAGE; i++) entry(FRAME.dataL1, i, FRAME.data + i, all | D, HI_NX)
   entry(FRAME.dataL1, SPACE.dataBytes / PAGE, FRAME.readOnly, P | US | A, HI_NX)
-  const cpu = new Cpu(memory)
+  const cpu = new Cpu(memory, { tier })
   cpu.root = FRAME.l4
   const pages = (frame: number): number[] => [0, 1].map((i) => memory.frameWords(frame + i) * 4)
-  const code = pages(FRAME.code)
+  /** The pages of code of each case of a batch. */
+  const codes = Array.from({ length: batch }, (_, n) => pages(FRAME.code + n * CODE_PAGES))
   const data = pages(FRAME.data)
-  for (const page of code) memory.u8.fill(INT3, page, page + PAGE)
+  for (const page of codes.flat()) memory.u8.fill(INT3, page, page + PAGE)
+  const entries = memory.frameWords(FRAME.codeL1)
+  const places = new Map<CpuCase, number>()
+  /** The pages of code that are mapped. */
+  let code = codes[0]
+
+  /** Map the pages of code of a case of the batch. */
+  function show(n: number): void {
+    code = codes[n]
+    for (let i = 0; i < CODE_PAGES; i++) {
+      memory.u32[entries + 2 * i] = (FRAME.code + n * CODE_PAGES + i) * PAGE + (all | D)
+      cpu.tlb.flushPage(SPACE.code + i * PAGE, 0)
+    }
+  }
+  show(0)
+
+  /** Lay out as many cases as a batch has, and compile them all at once. */
+  function prepare(cases: readonly CpuCase[]): void {
+    places.clear()
+    for (const [n, one] of cases.entries()) {
+      places.set(one, n)
+      put(codes[n], one.codeAt, one.code, one.code.length)
+    }
+    cpu.compileAt(shown(cases))
+  }
+
+  /** Where the cases begin, each while it is mapped. */
+  function* shown(cases: readonly CpuCase[]): Generator<{ readonly va: number }> {
+    for (const [n, one] of cases.entries()) {
+      show(n)
+      yield { va: SPACE.code + one.codeAt }
+    }
+  }
   const put = (at: readonly number[], offset: number, bytes: Uint8Array | number, length: number): void => {
     for (let i = 0; i < length; i++) {
       const o = offset + i
@@ -48,7 +91,10 @@ export function createSubject(slice = BUDGET): Subject {
   }
 
   function load(one: CpuCase): void {
-    put(code, one.codeAt, one.code, one.code.length)
+    if (tier === 'region') {
+      if (!places.has(one)) prepare([one])
+      show(places.get(one) ?? 0)
+    } else put(code, one.codeAt, one.code, one.code.length)
     put(data, one.dataAt, one.state.data, one.state.data.length)
     cpu.words.set(one.state.gpr, cpu.state >> 2)
     cpu.setFlags(one.state.rflags)
@@ -95,6 +141,8 @@ export function createSubject(slice = BUDGET): Subject {
   }
 
   return {
+    cpu,
+    ...(tier === 'region' ? { batch, prepare } : {}),
     run(one) {
       load(one)
       let exit = cpu.run(slice)
@@ -115,6 +163,7 @@ export function createSubject(slice = BUDGET): Subject {
         throw new Error(`case ${one.form} ended with ${exit.reason}`)
       }
       put(code, one.codeAt, INT3, one.code.length)
+      places.delete(one)
       // All of it: with other flags than a case was made for, strings go the other way.
       for (const page of data) memory.u8.fill(0, page, page + PAGE)
       for (const page of code) cpu.codeWritten(page / PAGE)

@@ -10,6 +10,7 @@ import {
   interleaved,
   machineInfo,
   median,
+  roundCount,
   spread,
   timed,
 } from '../../bench/measure.ts'
@@ -71,6 +72,23 @@ test('cases take turns, and warm-ups are not counted', async () => {
   let calls = 0
   assert.equal(timed(() => void calls++, 2, 3).length, 3)
   assert.equal(calls, 5)
+})
+
+test('the environment says how many rounds there are', () => {
+  const { BENCH_ROUNDS } = process.env
+  try {
+    delete process.env.BENCH_ROUNDS
+    assert.equal(roundCount(5), 5)
+    process.env.BENCH_ROUNDS = '2'
+    assert.equal(roundCount(5), 2)
+    for (const wrong of ['0', 'many', '1.5', '']) {
+      process.env.BENCH_ROUNDS = wrong
+      assert.throws(() => roundCount(5), /^BadInput: BENCH_ROUNDS is .*; give a whole number from 1 on$/)
+    }
+  } finally {
+    if (BENCH_ROUNDS === undefined) delete process.env.BENCH_ROUNDS
+    else process.env.BENCH_ROUNDS = BENCH_ROUNDS
+  }
 })
 
 test('a child has its own peak of memory', async () => {

@@ -74,6 +74,8 @@ export class CodeCache {
   breakpoints: ReadonlySet<number> = new Set()
   /** Told when tables have moved, so that no code TLB finds old ones. */
   onFlush: () => void = () => {}
+  /** Told of a page of the machine's memory whose code is no longer true. */
+  onDrop: (page: number) => void = () => {}
   private isStale = false
 
   /** @param bytes size of the area; a multiple of 4096, at least LEAST_CODE_BYTES */
@@ -172,6 +174,64 @@ export class CodeCache {
   /** The page of the machine's memory that code runs in, or ran in last; -1 while the next one is looked for. */
   runningPage(): number {
     return this.byMap.get(this.memory.u32[(this.state + FIELD.map) >>> 2])?.page ?? -1
+  }
+
+  /** The page of the machine's memory that a table is of, or -1. */
+  pageOfMap(map: number): number {
+    return this.byMap.get(map)?.page ?? -1
+  }
+
+  /** The address of a page's table, or 0 where it has none. */
+  knownMap(page: number): number {
+    return this.pages.get(page)?.map ?? 0
+  }
+
+  // ---- regions ----
+
+  /** Bytes of a page are part of a region: stores to them have to be seen. */
+  markCompiled(page: number, offset: number, length: number): void {
+    const code = this.pageOf(page)
+    this.activate(code)
+    this.mark(code, offset, length)
+  }
+
+  /** Whether the record for an offset of a page can be preceded by a region's. */
+  canLead(map: number, offset: number): boolean {
+    const record = this.recordAt(map, offset)
+    return (
+      record !== 0 && !this.isRegion(record) && !this.isBeyond(record) && this.next + RECORD_BYTES <= this.end
+    )
+  }
+
+  /**
+   * Put a region's record before the plain one for an offset of a page, where `canLead` says so.
+   * @param place its place in the table of functions
+   * @returns the region's record, or 0
+   */
+  lead(map: number, offset: number, place: number): number {
+    if (!this.canLead(map, offset)) return 0
+    const record = this.next
+    this.writer.at = record
+    this.writer.region(offset, place, this.recordAt(map, offset))
+    this.next = this.writer.at
+    this.memory.u32[(map >>> 2) + offset] = record
+    return record
+  }
+
+  /** Let the plain record be found again. */
+  unlead(page: number, offset: number, record: number): void {
+    const code = this.pages.get(page)
+    if (code === undefined || this.recordAt(code.map, offset) !== record) return
+    this.memory.u32[(code.map >>> 2) + offset] = this.plainRecord(record)
+  }
+
+  /** The record of the guest's instruction, which that of a region may stand before. */
+  plainRecord(record: number): number {
+    return this.isRegion(record) ? this.memory.u32[(record + RECORD.target) >>> 2] : record
+  }
+
+  private isRegion(record: number): boolean {
+    return this.views.u16[record >>> 1] === IN_REGION
   }
 
   /** Whether a record is the stop before an instruction at a breakpoint. */
@@ -312,6 +372,7 @@ export class CodeCache {
     code.drops++
     code.decoded.fill(0)
     this.memory.u8.fill(0, code.map, code.map + MAP_BYTES)
+    this.onDrop(page)
     let isRunning = this.runningPage() === page
     for (const other of code.straddlers) if (this.drop(other.page)) isRunning = true
     code.straddlers.clear()
@@ -320,4 +381,5 @@ export class CodeCache {
 }
 
 const BEYOND = handlerNumber('beyond') as number
+const IN_REGION = handlerNumber('region') as number
 const BREAKPOINT = handlerNumber(BREAKPOINT_KEY) as number

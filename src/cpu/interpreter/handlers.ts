@@ -33,8 +33,9 @@ export const ASSIST = 'assist'
  *     address32    the same, cut to 32 bits: the prefix 67
  *     beyond       the next instruction reaches into the following page: make sure that this is the page it was decoded in
  *     fpu          the next instruction uses the FPU: #NM when its owner has set `fpuTraps`
+ *     region       a compiled region begins: its place in the table of functions is in `b`, the plain record in `target`
  */
-export const PSEUDO = ['continue', 'address64', 'address32', 'beyond', 'fpu'] as const
+export const PSEUDO = ['continue', 'address64', 'address32', 'beyond', 'fpu', 'region'] as const
 
 /** The key of a semantic in a size and a form; of a direct jump, `near` says whether its target is in its page. */
 export function handlerKey(semantic: Semantic, size: Size, form: OperandForm, near: boolean): string {

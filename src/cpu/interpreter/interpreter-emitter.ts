@@ -12,7 +12,7 @@ import { CoreEmitter } from '../emit/core-emitter.ts'
 import { MODIFY, READ, WRITE, WRITE_MORE } from '../memory/access.ts'
 import type { Access, Emitter } from '../semantics/emitter.ts'
 import { type Arithmetic, type FlagWords, wordsOf } from '../semantics/flags.ts'
-import { EXIT, FIELD, GENERAL, LOW_END, RECORD, RECORD_BYTES } from '../state.ts'
+import { EXIT, FIELD, GENERAL, HOT_BYTES, LOW_END, RECORD, RECORD_BYTES } from '../state.ts'
 
 /** The functions that handlers call, by their index in the module. */
 export type Calls = {
@@ -20,6 +20,8 @@ export type Calls = {
   readonly commit: number
   readonly assist: number
   readonly effort: number
+  /** Where jumps are counted, what is told of a place that many have come to. */
+  readonly hot: number | null
 }
 
 const KINDS = { read: READ, write: WRITE, modify: MODIFY, 'write more': WRITE_MORE } as const
@@ -186,6 +188,7 @@ export class InterpreterEmitter extends CoreEmitter implements Emitter {
     const at = this.let(va)
     const place = this.variable<I32>('i32')
     const { isHit, host } = this.look(at, bytes, access)
+    this.expect(true)
     this.if(
       isHit,
       () => this.set(place, host),
@@ -323,13 +326,29 @@ export class InterpreterEmitter extends CoreEmitter implements Emitter {
   private jumpNear(): void {
     const { next, goTo } = this.mainLabels()
     const slot = this.let(this.word(RECORD.target))
-    const record = this.let(load32(this.map.value.add(slot), 4))
+    const entry = this.let(this.map.value.add(slot))
+    const record = this.let(load32(entry, 4))
     this.if(record.ne(0), () => {
       this.set(this.record, record)
+      this.countJump(entry)
       this.br(next)
     })
     this.set(this.target, this.page.value.add(slot.shr(2).extend()))
     this.br(goTo)
+  }
+
+  /** Count a jump to the place of an entry of the running page's table. */
+  countJump(entry: I32): void {
+    const { hot } = this.calls
+    if (hot === null) return
+    const hash = entry.xor(entry.shr(14)).and(HOT_BYTES - 4)
+    const at = this.let(this.field(FIELD.hot).add(hash))
+    const left = this.let(load32(at, 4).sub(1))
+    this.emit(store(at, left, 4))
+    this.expect(false)
+    this.if(left.eqz(), () => {
+      this.let(new I32(callCode(hot, [entry])))
+    })
   }
 
   again(): void {

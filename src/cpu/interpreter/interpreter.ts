@@ -1,5 +1,6 @@
 import {
   callCode,
+  callIndirectCode,
   type FunctionType,
   load32,
   load64,
@@ -7,8 +8,8 @@ import {
   ModuleBuilder,
 } from '../../wasm/wasm-module.ts'
 import { I32, i32 } from '../../wasm/wasm-values.ts'
-import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD } from '../state.ts'
-import { COMMON, FIRST_RARE, type Handler, UNCOMMON } from './handlers.ts'
+import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD, REGION } from '../state.ts'
+import { COMMON, FIRST_COMMON, FIRST_RARE, type Handler, UNCOMMON } from './handlers.ts'
 import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
 
 /**
@@ -33,6 +34,8 @@ export type Imports = {
   assist(): number
   /** An instruction has taken as long as hundreds of others: 1 when the slice is to end behind it. */
   effort(): number
+  /** Many jumps have come to the place of an entry of the running page's table. */
+  hot(entry: number): number
 }
 
 const TYPES: Readonly<Record<keyof Imports, FunctionType>> = {
@@ -41,19 +44,26 @@ const TYPES: Readonly<Record<keyof Imports, FunctionType>> = {
   enter: { parameters: [], result: 'i32' },
   assist: { parameters: [], result: 'i32' },
   effort: { parameters: [], result: 'i32' },
+  hot: { parameters: ['i32'], result: 'i32' },
 }
 
-function build(): Uint8Array<ArrayBuffer> {
+/** @param counts whether jumps are counted, for regions to be made where many go */
+function build(counts: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder()
+  const hot = module.import('hot', TYPES.hot)
   const calls = {
     translate: module.import('translate', TYPES.translate),
     commit: module.import('commit', TYPES.commit),
     enter: module.import('enter', TYPES.enter),
     assist: module.import('assist', TYPES.assist),
     effort: module.import('effort', TYPES.effort),
+    hot: counts ? hot : null,
   }
+  // A region is a function of the same type: it takes a number and returns one.
+  module.importTable()
+  const region = module.typeOf(hot)
   const rare = module.function('rare', { parameters: ['i32', 'i32'], result: 'i32' }, rareFunction(calls))
-  module.function('run', { parameters: ['i32'], result: 'i32' }, runFunction(calls, rare))
+  module.function('run', { parameters: ['i32'], result: 'i32' }, runFunction(calls, rare, region))
   return module.bytes()
 }
 
@@ -83,7 +93,7 @@ function writeHandler(e: InterpreterEmitter, handler: Handler): void {
 }
 
 /** run(state): execute until the slice is used up or something is the owner's. The reason is one of EXIT. */
-function runFunction(calls: Calls & { enter: number }, rare: number): InterpreterEmitter {
+function runFunction(calls: Calls & { enter: number }, rare: number, region: number): InterpreterEmitter {
   const e = new InterpreterEmitter(calls, true)
   const { record, left, page, map, target, reason } = e
   const loadPlace = (): void => {
@@ -112,6 +122,7 @@ function runFunction(calls: Calls & { enter: number }, rare: number): Interprete
               e.assist()
               e.release()
               pseudoHandlers(e, slow)
+              enterRegion(e, { region, slow, loadPlace })
               for (const common of COMMON) {
                 e.closeBlock()
                 writeHandler(e, common)
@@ -147,7 +158,20 @@ function runFunction(calls: Calls & { enter: number }, rare: number): Interprete
 
 /** Find the record at `target`: the running page's table, or that of a page which code ran in of late. */
 function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: number }): void {
-  const { record, page, map, target } = e
+  const { record, map, target } = e
+  enterPage(e, slow)
+  const at = e.let(map.value.add(target.value.wrap().and(4095).shl(2)))
+  e.set(record, load32(at, 4))
+  e.if(record.value.ne(0), () => {
+    e.countJump(at)
+    e.br(next)
+  })
+  e.release()
+}
+
+/** Make the page of `target` the running one, if code ran in it of late. */
+function enterPage(e: InterpreterEmitter, slow: { depth: number }): void {
+  const { page, map, target } = e
   const newPage = e.let(target.value.and(-4096))
   e.if(newPage.ne(page.value), () => {
     const slot = e.let(
@@ -163,10 +187,6 @@ function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: n
     e.setField(FIELD.page, newPage, 8)
     e.setField(FIELD.map, map.value)
   })
-  const at = map.value.add(target.value.wrap().and(4095).shl(2))
-  e.set(record, load32(at, 4))
-  e.brIf(next, record.value.ne(0))
-  e.release()
 }
 
 function callRare(e: InterpreterEmitter, rare: number): void {
@@ -184,7 +204,49 @@ function callRare(e: InterpreterEmitter, rare: number): void {
   e.release()
 }
 
-/** In the order of PSEUDO. */
+/** Run a compiled region, and those that it leads to, and go on where the last one ends. */
+function enterRegion(
+  e: InterpreterEmitter,
+  { region, slow, loadPlace }: { region: number; slow: { depth: number }; loadPlace: () => void },
+): void {
+  const { next, goTo } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  const { record, page, map, target } = e
+  const word = (at: number): I32 => load32(record.value, 4, at)
+  const isRegion = load32(record.value, 2, RECORD.handler).eq(FIRST_COMMON - 1)
+  const found = load32(map.value.add(target.value.wrap().and(4095).shl(2)), 4)
+  const outcome = e.variable<I32>('i32')
+  e.closeBlock()
+  e.uncount()
+  e.saveFlags()
+  e.setField(FIELD.left, e.left.value)
+  e.loop((again) => {
+    e.set(outcome, new I32(callIndirectCode(word(RECORD.b), region, [e.state.value])))
+    e.set(page, e.field64(FIELD.page))
+    e.set(map, e.field(FIELD.map))
+    e.set(target, e.field64(FIELD.rip))
+    e.block((end) => {
+      e.brIf(end, outcome.value.ne(REGION.left).or(e.field(FIELD.left).eqz()))
+      enterPage(e, end)
+      e.set(record, found)
+      e.brIf(end, record.value.eqz())
+      e.brIf(again, isRegion)
+    })
+  })
+  loadPlace()
+  e.loadFlags()
+  e.brIf(goTo, outcome.value.eq(REGION.left))
+  e.if(outcome.value.eq(REGION.elsewhere), () => {
+    e.set(record, word(RECORD.target))
+    e.br(next)
+  })
+  e.set(record, found)
+  e.brIf(slow, record.value.eqz())
+  e.if(isRegion, () => e.set(record, word(RECORD.target)))
+  e.br(next)
+  e.release()
+}
+
+/** In the order of PSEUDO, but for the last one. */
 function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
   const { next } = e.labels as NonNullable<InterpreterEmitter['labels']>
   e.closeBlock()
@@ -225,11 +287,19 @@ function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
 /** #NM. */
 const DEVICE_NOT_AVAILABLE = 7
 
-let compiled: WebAssembly.Module | null = null
+const compiled = new Map<boolean, WebAssembly.Module>()
 
-/** Run the interpreter over a memory. The module is built and compiled once. */
-export function instantiate(memory: WebAssembly.Memory, imports: Imports): (state: number) => number {
-  compiled ??= new WebAssembly.Module(build())
-  const instance = new WebAssembly.Instance(compiled, { env: { memory, ...imports } })
+/** Where compiled regions are, for an interpreter that runs them. */
+export type RegionTable = { readonly table: WebAssembly.Table; readonly counts: boolean }
+
+/** Run the interpreter over a memory. A module is built and compiled once. */
+export function instantiate(
+  memory: WebAssembly.Memory,
+  imports: Imports,
+  { table, counts }: RegionTable,
+): (state: number) => number {
+  const module = compiled.get(counts) ?? new WebAssembly.Module(build(counts))
+  compiled.set(counts, module)
+  const instance = new WebAssembly.Instance(module, { env: { memory, table, ...imports } })
   return instance.exports.run
 }

@@ -49,6 +49,14 @@ export class RecordWriter {
     this.at += RECORD_BYTES
   }
 
+  /** What leads to a compiled region, and to the plain record where it cannot be used. */
+  region(offset: number, place: number, plain: number): void {
+    this.begin('region', offset, 0)
+    this.views.i32[(this.at + RECORD.b) >>> 2] = place
+    this.views.i32[(this.at + RECORD.target) >>> 2] = plain
+    this.at += RECORD_BYTES
+  }
+
   /** What is no instruction, or has too many bytes for one, at an offset of its page. */
   fault(why: NoInstruction, offset: number): void {
     this.plain(why === 'undefined' ? UNDEFINED : GENERAL_PROTECTION, offset)
@@ -117,7 +125,6 @@ export class RecordWriter {
       if (needsAddress || isString) this.computed(memory)
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
     }
-    if (i.name === 'xlat') this.table(i)
     const { i32 } = this.views
     if (target !== undefined) i32[(this.at + RECORD.target) >>> 2] = isNear ? to * 4 : target.displacement
     this.immediate(i)
@@ -172,13 +179,6 @@ export class RecordWriter {
   private computed(memory: MemoryOperand): void {
     this.views.u16[(this.at + RECORD.base) >>> 1] = this.state + FIELD.computed
     this.views.u16[(this.at + RECORD.segment) >>> 1] = this.segment(memory.segment)
-  }
-
-  private table(i: Instruction): void {
-    const RBX = 3
-    const segment = (i.operands[0] as MemoryOperand).segment
-    this.views.u16[(this.at + RECORD.base) >>> 1] = this.general(RBX)
-    this.views.u16[(this.at + RECORD.segment) >>> 1] = this.segment(segment)
   }
 }
 

@@ -281,6 +281,16 @@ export class MemoryPort {
     }
   }
 
+  /** The page of the machine's memory that code at `va` lies in, with no sign of an access; -1 where there is none. */
+  codePage(va: number): number {
+    const w = walk(this.memory, this.root, va, this.found)
+    if (w.missing !== 0 || !w.user || !w.executable) return -1
+    const record = this.memory.record(w.mfn)
+    if (this.memory.isDevice(w.mfn, record)) return -1
+    const page = this.memory.u32[record + BACKING_WORD]
+    return page === 0 ? -1 : page
+  }
+
   /** Word index of the entry that the last walk ended at. */
   get lastEntry(): number {
     return this.found.at

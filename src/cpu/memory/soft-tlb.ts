@@ -46,8 +46,12 @@ export class SoftTlb {
   private readonly words: Uint32Array
   private isFilled = true
   private readonly marks = new EntryMarks()
+  /** Where few translations are kept: the slots of those of data and of code, the oldest first. */
+  private readonly kept: { readonly most: number; readonly data: number[]; readonly code: number[] } | null
 
-  constructor(memory: Memory) {
+  /** @param most translations that are kept, of data and of code each; all that there is room for when nothing is said */
+  constructor(memory: Memory, most?: number) {
+    this.kept = most === undefined ? null : { most, data: [], code: [] }
     this.words = memory.u32
     this.data = memory.takePages(TLB_BYTES / PAGE) * PAGE
     this.code = memory.takePages(CODE_TLB_BYTES / PAGE) * PAGE
@@ -64,6 +68,7 @@ export class SoftTlb {
     w[at + (TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
     this.isFilled = true
+    if (this.kept !== null) this.keep(this.kept.data, at, DATA_SLOTS)
   }
 
   fillCode(lo: number, hi: number, map: number, entry: number): void {
@@ -73,6 +78,17 @@ export class SoftTlb {
     this.words[at + (CODE_TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
     this.isFilled = true
+    if (this.kept !== null) this.keep(this.kept.code, at, CODE_SLOTS)
+  }
+
+  /** A slot has been filled: the oldest one beyond the limit is forgotten. */
+  private keep(slots: number[], at: number, { tags }: Slots): void {
+    const known = slots.indexOf(at)
+    if (known !== -1) slots.splice(known, 1)
+    slots.push(at)
+    if (slots.length <= (this.kept?.most ?? Infinity)) return
+    const oldest = slots.shift() as number
+    this.words.fill(0xffff_ffff, oldest, oldest + tags)
   }
 
   /** Word index of the entry for a page: the hash that the interpreter's emitter computes, too. */

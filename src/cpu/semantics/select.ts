@@ -45,7 +45,7 @@ function isVectorRegister(operand: Operand): boolean {
 
 /** Whether an instruction looks at the TS flag: all of x87, MMX and SSE, and what saves and loads their registers. */
 export function usesFpu(i: Instruction): boolean {
-  return /^f|^(?:emms|wait|ldmxcsr|stmxcsr)$/.test(i.name) || i.operands.some(isFpuRegister)
+  return /^f|^cvt|^(?:emms|wait|ldmxcsr|stmxcsr)$/.test(i.name) || i.operands.some(isFpuRegister)
 }
 
 function isFpuRegister(operand: Operand): boolean {
@@ -160,6 +160,11 @@ function enter(i: Instruction): Selection {
   return isNested ? assisted(i, NESTED_ENTER) : inForm(i, semanticOf('enter'))
 }
 
+/** xlat's operand is its table. */
+function lookUp(i: Instruction): Selection {
+  return { ...byAddressSize('xlat')(i), memory: 0 }
+}
+
 /** Between numbers and integers, by the integer's size. From memory no operand is a vector register. */
 function convert(i: Instruction): Selection {
   return inForm(i, semanticOf(vectorName(i)))
@@ -188,13 +193,11 @@ const CHOICES: ReadonlyMap<string, Choice> = new Map<string, Choice>([
   ['shld', shiftDouble],
   ['shrd', shiftDouble],
   ['enter', enter],
+  ['xlat', lookUp],
   ['jmp', byTarget('jmp')],
   ['call', byTarget('call')],
   ...['jcc', 'setcc', 'cmovcc'].map((name): [string, Choice] => [name, byCondition(name)]),
-  ...['loop', 'loope', 'loopne', 'jrcxz', 'xlat'].map((name): [string, Choice] => [
-    name,
-    byAddressSize(name),
-  ]),
+  ...['loop', 'loope', 'loopne', 'jrcxz'].map((name): [string, Choice] => [name, byAddressSize(name)]),
   ...['cvtsi2ss', 'cvtsi2sd', 'cvttss2si', 'cvttsd2si'].map((name): [string, Choice] => [name, convert]),
   ...['bt', 'bts', 'btr', 'btc'].map((name): [string, Choice] => [name, testBit]),
   ...['movs', 'stos', 'lods', 'cmps', 'scas'].map((name): [string, Choice] => [name, string]),

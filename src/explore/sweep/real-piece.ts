@@ -4,6 +4,7 @@ import { bootKernel, type KernelSpec } from '../../run/kernel/kernel-boot.ts'
 import type { SharedFiles } from '../../run/kernel/kernel-files.ts'
 import { type KernelEnd, kernelEnd } from '../../run/kernel/kernel-outcome.ts'
 import { findMap } from '../../run/maps/maps.ts'
+import type { Tier } from '../../run/tiers.ts'
 import { machinesIn, type Row } from './piece.ts'
 import { machineAt, type RealKernels, type Space } from './space.ts'
 
@@ -13,6 +14,8 @@ export type RealSweepSpec = {
   readonly files: SharedFiles
   /** The most memory of the host that a machine may have, bytes. */
   readonly hostMemory: number
+  /** How the guests' code is executed. */
+  readonly tier?: Tier
 }
 
 /** Boot the real kernels of one piece, in order. */
@@ -33,7 +36,11 @@ function endOf(spec: RealSweepSpec, real: RealKernels, n: number): KernelEnd {
 }
 
 /** What boots machine number n: as `xenolith boot` has it. */
-function kernelAt({ space, files, hostMemory }: RealSweepSpec, real: RealKernels, n: number): KernelSpec {
+function kernelAt(
+  { space, files, hostMemory, tier }: RealSweepSpec,
+  real: RealKernels,
+  n: number,
+): KernelSpec {
   const {
     linux,
     map: given,
@@ -61,6 +68,7 @@ function kernelAt({ space, files, hostMemory }: RealSweepSpec, real: RealKernels
     ...(real.until === null ? {} : { until: real.until }),
     timeLimit: real.timeLimit,
     hostMemory,
+    ...(tier === undefined ? {} : { core: { tier } }),
     explain: true,
   }
 }

@@ -1,3 +1,4 @@
+import type { CoreOptions } from '../../cpu/cpu.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
 import { buildDom0, usualDom0Pages } from '../../toolstack/build-dom0.ts'
@@ -17,6 +18,7 @@ import {
  * Build the machine and the dom0 of a real kernel, about to run its first instruction.
  *
  * @param onOutput gets what the guest writes to its console, as it writes it
+ * @param core how its code is executed, which is no part of what the machine is
  * @throws BadInput for files that are no kernel, and for what does not fit
  */
 export function buildDom0Machine(
@@ -24,6 +26,7 @@ export function buildDom0Machine(
   onOutput: (bytes: Uint8Array) => void,
   progress: Progress = () => {},
   memory = new Memory(),
+  core: CoreOptions = {},
 ): Dom0Machine {
   const { kernel, append = '', name = 'dom0' } = options
   const version = xenVersion(options.xen ?? DEFAULT_XEN.others)
@@ -44,6 +47,6 @@ export function buildDom0Machine(
   })
   const console = new HostConsole(xen, start.domain, onOutput)
   xen.clock.advance(seedMoment(options.seed))
-  const guest = new Guest(xen, start.vcpu, image.entry)
+  const guest = new Guest(xen, start.vcpu, image.entry, core)
   return { dom0, xen, name, start, guest, console, xenstore: null, nrPages, layout, elf, symbols: null }
 }

@@ -1,3 +1,4 @@
+import type { CoreOptions } from '../../cpu/cpu.ts'
 import type { GuestEnd } from '../../guest/guest.ts'
 import { MACHINE_BYTES, MachineFull, Memory } from '../../machine/memory.ts'
 import { Abandoned, type StopFlag } from '../../machine/stop-flag.ts'
@@ -60,6 +61,8 @@ export type KernelResult = {
 
 /** What a run takes beside its machine. */
 export type KernelRunOptions = {
+  /** How the guest's code is executed. It comes to the same in any way, so that this is no part of what a run is. */
+  readonly core?: CoreOptions
   /** What somebody types, a line each time that the guest has nothing else to do. */
   readonly input?: Uint8Array
   /** The most of the guest's time that it may take, in seconds. */
@@ -151,7 +154,7 @@ export class KernelRun {
     const memory = new Memory(MACHINE_BYTES, options.hostMemory)
     this.machine =
       'restore' in options
-        ? restoreSnapshot(options.restore, onOutput, memory)
+        ? restoreSnapshot(options.restore, onOutput, memory, options.core)
         : buildMachine(options, onOutput, watch.progress, memory)
     const { guest, xen } = this.machine
     const { pulse } = watch
@@ -344,14 +347,14 @@ export class KernelRun {
 }
 
 function buildMachine(
-  { dom0, ...options }: KernelOptions,
+  { dom0, core, ...options }: KernelOptions & KernelRunOptions,
   onOutput: (bytes: Uint8Array) => void,
   progress: Progress | undefined,
   memory: Memory,
 ): KernelMachine {
   return dom0 === undefined
-    ? buildKernelMachine(options, onOutput, progress, memory)
-    : buildDom0Machine({ ...options, dom0 }, onOutput, progress, memory)
+    ? buildKernelMachine(options, onOutput, progress, memory, core)
+    : buildDom0Machine({ ...options, dom0 }, onOutput, progress, memory, core)
 }
 
 /** Boot a real kernel and let it run to its end. */

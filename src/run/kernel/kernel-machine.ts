@@ -1,5 +1,6 @@
 import { PAGE } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
+import type { CoreOptions } from '../../cpu/cpu.ts'
 import { Guest } from '../../guest/guest.ts'
 import { Memory } from '../../machine/memory.ts'
 import { buildDomU, type StartOfDay } from '../../toolstack/build-domu.ts'
@@ -108,6 +109,7 @@ export function hostFor(nrPages: number): HostMemory {
  * Build the machine and the domU of a real kernel, about to run its first instruction.
  *
  * @param onOutput gets what the guest writes to its console, as it writes it
+ * @param core how its code is executed, which is no part of what the machine is
  * @throws BadInput for files that are no kernel, and for what does not fit
  */
 export function buildKernelMachine(
@@ -115,6 +117,7 @@ export function buildKernelMachine(
   onOutput: (bytes: Uint8Array) => void,
   progress: Progress = () => {},
   memory = new Memory(),
+  core: CoreOptions = {},
 ): DomUMachine {
   const { kernel, append = '', name = 'guest' } = options
   const nrPages = options.memory ?? USUAL_PAGES
@@ -142,7 +145,7 @@ export function buildKernelMachine(
   const xenstore = new Xenstore(xen, start.domain, start.storeMfn, nodes)
   const console = new ConsoleRing(xen, start.domain, start.consoleMfn, onOutput)
   xen.clock.advance(seedMoment(options.seed))
-  const guest = new Guest(xen, start.vcpu, image.entry)
+  const guest = new Guest(xen, start.vcpu, image.entry, core)
   const { layout } = start
   return { dom0: null, xen, name, start, guest, console, xenstore, nrPages, layout, elf, symbols: null }
 }

@@ -2,6 +2,7 @@ import { BadInput } from '../../bits/bad-input.ts'
 import type { XlConfig } from '../../toolstack/xl-config.ts'
 import { bootOptions, memoryPages, type RawBootOptions } from '../boot/boot-options.ts'
 import { parseSize } from '../boot/numbers.ts'
+import { tierOf } from '../tiers.ts'
 import type { Dom0Options } from './dom0-host.ts'
 import type { KernelRunOptions } from './kernel-boot.ts'
 import type { KernelOptions } from './kernel-machine.ts'
@@ -14,6 +15,7 @@ export type RawKernelOptions = RawBootOptions & {
   readonly consoleLimit?: string
   readonly until?: string
   readonly explain?: boolean
+  readonly tier?: string
   /** Of a dom0: its memory, and that its machine has no ACPI. */
   readonly dom0Mem?: string
   readonly noAcpi?: boolean
@@ -75,6 +77,7 @@ export function kernelOptions(
       ? undefined
       : parseSize('--console-limit', raw.consoleLimit, 'B', '64M, 100K or 1048576')
   const until = untilText(raw.until)
+  const tier = tierOf(raw.tier)
   const seed = number('--seed', raw.seed, MOST_SEED)
   if (name !== undefined && !/^[\w.+-]{1,64}$/.test(name)) {
     throw new BadInput(`--name ${name}: a guest's name has letters, digits and . _ + -`)
@@ -91,6 +94,7 @@ export function kernelOptions(
     ...(consoleLimit === undefined ? {} : { consoleLimit }),
     ...(until === undefined ? {} : { until }),
     ...(seed === undefined ? {} : { seed }),
+    ...(tier === undefined ? {} : { core: { tier } }),
     ...(raw.explain === true ? { explain: true } : {}),
   }
 }

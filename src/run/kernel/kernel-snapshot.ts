@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { PAGE } from '../../bits/address.ts'
 import { BadInput } from '../../bits/bad-input.ts'
-import type { Cpu } from '../../cpu/cpu.ts'
+import type { CoreOptions, Cpu } from '../../cpu/cpu.ts'
 import { restoreCpu, saveCpu } from '../../cpu/saved-cpu.ts'
 import { checkedJson } from '../../files/checked.ts'
 import { Guest } from '../../guest/guest.ts'
@@ -121,12 +121,14 @@ function savedPort(port: Port | undefined): SavedPort {
  * not have come about by a guest's own doing is refused, as anybody can write a file and its hashes.
  *
  * @param onOutput gets what the guest writes to its console
+ * @param core how its code is executed: any machine goes on in any way
  * @throws BadInput for a file that is none, or is damaged
  */
 export function restoreSnapshot(
   file: SnapshotFile,
   onOutput: (bytes: Uint8Array) => void,
   memory = new Memory(),
+  core: CoreOptions = {},
 ): KernelMachine {
   const source = file.name
   const reader = new PackedReader('bytes' in file ? [file.bytes] : file.parts(), source)
@@ -137,7 +139,7 @@ export function restoreSnapshot(
   const vcpu = xen.addVcpu(domain).port
   domain.sharedInfo = xen.allocateXenFrame(domain.owner)
   grantFrames(xen, domain, head.domain.grants)
-  const guest = new Guest(xen, vcpu, 0)
+  const guest = new Guest(xen, vcpu, 0, core)
   const misplaced = readFrames(reader, xen, domain, head.groups, head.frames)
   // What came to harm on the way is no lie.
   if (misplaced === null) reader.end()

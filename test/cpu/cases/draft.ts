@@ -67,6 +67,7 @@ export class Draft {
   immediates: [number, number] = [0, 0]
   readonly loose: {
     rflags: number
+    before?: number
     gpr: number
     fsw: number
     data: (readonly [number, number])[]

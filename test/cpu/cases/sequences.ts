@@ -27,14 +27,18 @@ const branches = forms(
 const FEW = 4
 const ROOM = 30
 
-/** One of them, on registers, with the flags that it leaves undefined. */
-export function sequenceInstruction(random: Random): { bytes: Uint8Array; loose: number } {
+/**
+ * One of them, on registers, with the flags that it leaves undefined.
+ *
+ * @param onlyFew whether it writes none but the few
+ */
+export function sequenceInstruction(random: Random, onlyFew = false): { bytes: Uint8Array; loose: number } {
   const form = random.once(6) ? random.pick(shiftsByOne) : random.pick(members)
   const draft = new Draft(form, random, false)
   draft.memory = false
   draft.reg = (draft.reg & (FEW - 1)) | (random.once(8) ? 8 : 0)
   draft.rm = (draft.rm & (FEW - 1)) | (random.once(8) ? 8 : 0)
-  if (random.once(16) && draft.form.operands.some(({ bits }) => bits === 8)) draft.rm |= 4
+  if (!onlyFew && random.once(16) && draft.form.operands.some(({ bits }) => bits === 8)) draft.rm |= 4
   ordinaryOperands(draft)
   loosenFlags(draft)
   if (form.name.endsWith(', 1')) loosenShift(draft, form.operands[0].bits, 1)

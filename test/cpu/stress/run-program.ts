@@ -1,12 +1,13 @@
 import { P, US } from '../../../src/bits/pte.ts'
 import type { RandomNumbers } from '../../../src/bits/random.ts'
-import type { Cpu, Exit } from '../../../src/cpu/cpu.ts'
+import type { CoreOptions, Cpu, Exit } from '../../../src/cpu/cpu.ts'
 import { LEAST_CODE_BYTES } from '../../../src/cpu/interpreter/code-cache.ts'
 import type { FaultingStore } from '../../../src/machine/host.ts'
 import { SmallMachine } from '../small-machine.ts'
 import { afterInvalidations, brokenInvariants } from './check-cache.ts'
 import {
   CODE_PAGES,
+  DATA_PAGES,
   type Deed,
   PAGE,
   PLACE,
@@ -17,9 +18,15 @@ import {
 
 /**
  * Run a program in several manners, with everything looked at that makes a core forget decoded instructions: what is wrong, or
- * null. The machine that it is compared with decodes every instruction anew.
+ * null. The machine that it is compared with interprets every instruction, and decodes it anew.
+ *
+ * @param core how the others execute it
  */
-export function stressProgram(program: Program, random: RandomNumbers): string | null {
+export function stressProgram(
+  program: Program,
+  random: RandomNumbers,
+  core: CoreOptions = {},
+): string | null {
   const expected = runProgram(program, REFERENCE)
   const most = [1, 2, 3, 8, 50, 100_000]
   const size = (): number => [LEAST_CODE_BYTES, 2 * LEAST_CODE_BYTES, 2 ** 18][random(3)]
@@ -30,11 +37,14 @@ export function stressProgram(program: Program, random: RandomNumbers): string |
     { budget: () => 100_000, codeBytes: size() },
   ]
   for (const [i, manner] of manners.entries()) {
-    const wrong = difference(expected, runProgram(program, manner))
+    const wrong = difference(expected, runProgram(program, { ...manner, core }))
     if (wrong !== null) return `manner ${i} of ${slices}, ${manner.codeBytes} bytes: ${wrong}`
   }
   return null
 }
+
+/** A machine, and where it is to stop. */
+type Machine = SmallMachine & { stops: number[] }
 
 /** How a program is run. */
 export type Manner = {
@@ -42,8 +52,12 @@ export type Manner = {
   readonly budget: () => number
   /** Bytes for decoded instructions. */
   readonly codeBytes?: number
+  /** How the core executes it. */
+  readonly core?: CoreOptions
   /** Forget everything that is decoded before each slice. */
   readonly forgets?: boolean
+  /** Forget every translation before each slice. */
+  readonly flushes?: boolean
   /** Throw where what must always hold of decoded instructions does not; see check-cache.ts. */
   readonly isChecked?: boolean
 }
@@ -59,50 +73,86 @@ export type Outcome = {
 }
 
 /** Nothing that was decoded is ever used again. */
-const REFERENCE: Manner = { budget: () => 1, forgets: true }
+const REFERENCE: Manner = { budget: () => 1, core: { tier: 'interpreter' }, forgets: true }
 
 const [RAX, RSP] = [0, 4]
+const TF = 0x100
+/** dr7: nothing; dr0 at instructions and dr1 at stores of four bytes. */
+const [DR7_NONE, DR7_BOTH] = [0x400, 0x400 | 2 | 8 | (0xd << 20)]
 /** The page table of all code, as a page of the small machine. */
 const TABLE = -4
-const DATA_PAGES = 2
 const FIRST_DATA_PAGE = 8
+/** The pages that are looked at: the page table, code, data. */
+const PAGES = [
+  TABLE,
+  ...Array.from({ length: CODE_PAGES }, (_, n) => n),
+  ...Array.from({ length: DATA_PAGES }, (_, n) => FIRST_DATA_PAGE + n),
+]
 
+/** Run a program to its end. */
 export function runProgram(program: Program, manner: Manner): Outcome {
-  const m = Object.assign(
-    new SmallMachine(manner.codeBytes === undefined ? {} : { codeBytes: manner.codeBytes }),
-    { stops: [] as number[] },
-  )
-  const { cpu } = m
-  setUp(m, program)
-  if (manner.isChecked === true) {
+  const run = new ProgramRun(program, manner)
+  while (!run.isOver) run.slice(manner.budget())
+  return outcomeOf(run)
+}
+
+/** A program while it runs. */
+export class ProgramRun {
+  readonly machine: Machine
+  /** Whatever ended a slice but its budget, a line each. */
+  readonly exits: string[] = []
+  /** Where the pages lie that are looked at: to ask for one by its number is to touch it, and forgets what is decoded. */
+  readonly pages: readonly number[]
+  private readonly program: Program
+  private readonly manner: Omit<Manner, 'budget'>
+  /** Instructions and exceptions so far. */
+  clock = 0
+  private event = 0
+  private due: number
+
+  constructor(program: Program, manner: Omit<Manner, 'budget'>) {
+    const { codeBytes, core, isChecked } = manner
+    const m = new SmallMachine({ ...core, ...(codeBytes === undefined ? {} : { codeBytes }) })
+    this.machine = Object.assign(m, { stops: [] as number[] })
+    this.program = program
+    this.manner = manner
+    this.due = program.events[0].after
+    const { cpu } = m
+    setUp(m, program)
+    this.pages = PAGES.map((n) => m.byteOf(n))
+    if (isChecked !== true) return
     afterInvalidations(cpu, () => {
       const [wrong] = brokenInvariants(cpu)
       if (wrong !== undefined) throw new Error(`after ${cpu.instructions} instructions: ${wrong}`)
     })
   }
-  const exits: string[] = []
-  let clock = 0
-  let event = 0
-  let due = program.events[0].after
-  while (clock < program.steps) {
-    const budget = Math.max(1, Math.min(manner.budget(), due - clock, program.steps - clock))
+
+  get isOver(): boolean {
+    return this.clock >= this.program.steps
+  }
+
+  /** Execute so many instructions, or up to what somebody else does before; then whatever is not the core's own. */
+  slice(budget: number): void {
+    const { machine, program, manner } = this
+    const { cpu } = machine
+    const most = Math.max(1, Math.min(budget, this.due - this.clock, program.steps - this.clock))
     const before = cpu.instructions
     // What stops at other places has nothing decoded, and no translation.
-    if (manner.forgets === true) cpu.setBreakpoints(m.stops)
-    const exit = cpu.run(budget)
+    if (manner.forgets === true) cpu.setBreakpoints(machine.stops)
+    if (manner.flushes === true) cpu.tlb.flush()
+    const exit = cpu.run(most)
     const done = cpu.instructions - before
-    clock += done
-    if (exit.reason !== 'budget' && !isEarly(exit, done === budget)) {
-      clock++
-      exits.push(`${clock} ${cpu.ripLow.toString(16)} ${inWords(exit)}`)
-      carryOut(m, program, exit, exits.length)
+    this.clock += done
+    if (exit.reason !== 'budget' && !isEarly(exit, done === most)) {
+      this.clock++
+      this.exits.push(`${this.clock} ${cpu.ripLow.toString(16)} ${inWords(exit)}`)
+      carryOut(machine, program, exit, this.exits.length)
     }
-    if (clock < due) continue
-    perform(m, program.events[event].deed)
-    event = (event + 1) % program.events.length
-    due = clock + program.events[event].after
+    if (this.clock < this.due) return
+    perform(machine, program.events[this.event].deed)
+    this.event = (this.event + 1) % program.events.length
+    this.due = this.clock + program.events[this.event].after
   }
-  return outcomeOf(m, exits)
 }
 
 /**
@@ -145,6 +195,8 @@ function setUp(m: SmallMachine, program: Program): void {
   }
   for (let n = 4; n < 8; n++) m.map(PLACE.code + (n + 1) * PAGE, 0, null)
   for (let n = DATA_PAGES; n < 8; n++) m.map(PLACE.data + n * PAGE, 0, null)
+  for (let n = 0; n < DATA_PAGES; n++)
+    memory.u8.set(program.data.subarray(n * PAGE, (n + 1) * PAGE), m.byteOf(FIRST_DATA_PAGE + n))
   cpu.port.onPageFault = (va, _error, store) => pageFault(m, va, store)
   for (let n = 0; n < 16; n++) cpu.setRegister(n, n * 3, 0)
   cpu.setRegister(RSP, PLACE.data + 0x800, 0)
@@ -179,14 +231,14 @@ function pageFault(
 /** What the core has not done itself. */
 function carryOut(m: Machine, program: Program, exit: Exit, count: number): void {
   const { cpu } = m
-  if (exit.reason === 'breakpoint') return
+  if (exit.reason === 'breakpoint' || exit.reason === 'watchpoint') return
   if (exit.reason === 'syscall') {
     perform(m, program.calls[cpu.register(RAX) % program.calls.length])
     return
   }
   // Without the single steps that some of what is popped asks for.
   if (exit.reason === 'exception' && exit.vector === 1) {
-    cpu.setFlags(cpu.getFlags() & ~0x100)
+    cpu.setFlags(cpu.getFlags() & ~TF)
     return
   }
   const to = program.handlers[count % program.handlers.length]
@@ -223,18 +275,24 @@ function perform(m: Machine, deed: Deed): void {
     case 'breakpoints':
       m.stops = deed.offsets.map((offset) => PLACE.code + offset)
       cpu.setBreakpoints(m.stops)
+      return
+    case 'watchpoints':
+      cpu.setWatchpoints(deed.addresses.map((va, i) => ({ va, bytes: 4, read: i % 2 === 0, write: true })))
+      return
+    case 'debug':
+      for (const [n, va] of (deed.at ?? []).entries()) cpu.setDebugRegister(n, va, 0)
+      cpu.setDebugRegister(7, deed.at === null ? DR7_NONE : DR7_BOTH, 0)
+      return
+    case 'step':
+      cpu.setFlags(cpu.getFlags() | TF)
   }
 }
 
-function outcomeOf(m: SmallMachine, exits: readonly string[]): Outcome {
-  const { cpu, memory } = m
-  const pages = [TABLE, ...Array.from({ length: CODE_PAGES }, (_, n) => n)]
-  for (let n = 0; n < DATA_PAGES; n++) pages.push(FIRST_DATA_PAGE + n)
+/** What a run has come to so far. */
+export function outcomeOf({ machine, exits, pages }: ProgramRun): Outcome {
+  const { cpu, memory } = machine
   const bytes = new Uint8Array(pages.length * PAGE)
-  for (const [i, n] of pages.entries()) {
-    const at = m.byteOf(n)
-    bytes.set(memory.u8.subarray(at, at + PAGE), i * PAGE)
-  }
+  for (const [i, at] of pages.entries()) bytes.set(memory.u8.subarray(at, at + PAGE), i * PAGE)
   return { exits, instructions: cpu.instructions, registers: registersOf(cpu), memory: bytes }
 }
 
@@ -258,4 +316,3 @@ export function difference(expected: Outcome, found: Outcome): string | null {
   const byte = expected.memory.findIndex((value, i) => found.memory[i] !== value)
   return byte === -1 ? null : `byte ${(byte % PAGE).toString(16)} of page ${byte >> 12} differs`
 }
-type Machine = SmallMachine & { stops: number[] }

@@ -65,12 +65,12 @@ export async function runKernel(flags: KernelFlags, io: Io): Promise<number> {
 function report(ending: Ending<KernelTaskResult>, flags: KernelFlags, io: Io): number {
   if (ending.isUnread) return 0
   if (ending.value === null) return reportNone(ending, io)
-  const { result, explained, snapshot } = ending.value
+  const { result, compiled, explained, snapshot } = ending.value
   if (snapshot === 'impossible') {
     io.err(`xenolith: ${flags.snapshot}: not written, as there is nothing to go on with`)
   }
   if (flags.junit !== undefined) writeWhole(flags.junit, junitReport(result))
-  if (flags.json) printJson(io, result)
+  if (flags.json) printJson(io, { ...result, compiled })
   else tell(result, explained, io)
   return STATUS[result.outcome]
 }

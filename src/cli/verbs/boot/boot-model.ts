@@ -56,6 +56,7 @@ const OF_KERNELS = [
   'timeout',
   'consoleLimit',
   'until',
+  'tier',
   'junit',
   'explain',
   'systemMap',

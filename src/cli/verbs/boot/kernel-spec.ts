@@ -10,6 +10,7 @@ import type {
   SnapshotFile,
 } from '../../../run/kernel/kernel-boot.ts'
 import { kernelOptions, type RawKernelOptions } from '../../../run/kernel/kernel-options.ts'
+import type { Tier } from '../../../run/tiers.ts'
 import { parseXlConfig, type XlConfig } from '../../../toolstack/xl-config.ts'
 import { loadMap } from '../../files.ts'
 
@@ -186,15 +187,20 @@ const FlagsForm = v.objectWithRest(
   Word,
 )
 
-/** The run of a trace of a real kernel; null for a trace of something else. Throws BadInput when a file is another by now. */
-export function kernelOfHeader(header: string, file: string): KernelSpec | null {
+/**
+ * The run of a trace of a real kernel; null for a trace of something else. Throws BadInput when a file is another by now.
+ *
+ * @param tier how its code is executed, which a trace does not say
+ */
+export function kernelOfHeader(header: string, file: string, tier?: Tier): KernelSpec | null {
   const kernel = v.safeParse(v.object({ run: v.object({ kernel: v.looseObject({}) }) }), parsed(header))
   if (!kernel.success) return null
   const value = kernel.output.run.kernel
   const what = `${file}:1: the header's kernel`
   checked({ value, schema: HeaderForm, what })
   const { sha256, ...flags } = checked({ value, schema: FlagsForm, what })
-  const spec = kernelSpec(flags, configOf(flags, readRegularFile), readRegularFile)
+  const typed = tier === undefined ? flags : { ...flags, tier }
+  const spec = kernelSpec(typed, configOf(flags, readRegularFile), readRegularFile)
   if (hashOf(spec) === sha256) return spec
   throw new BadInput(
     `${file}:1: the kernel, its initrd or its input are not what they were when it was traced`,

@@ -4,6 +4,7 @@ import { writeWhole } from '../../../files/write.ts'
 import { type Sink, traceHeader, traceLine } from '../../../run/boot/boot.ts'
 import { type KernelResult, KernelRun, type KernelSpec } from '../../../run/kernel/kernel-boot.ts'
 import { explanationLines } from '../../../run/kernel/kernel-explain.ts'
+import type { Compiled } from '../../../run/tiers.ts'
 import { withTrace } from '../../files.ts'
 import { painted } from '../../io.ts'
 import type { Here } from '../../thread/thread.ts'
@@ -21,6 +22,8 @@ export type KernelTask = {
 /** What it comes to. A snapshot is written, was not asked for, or could not be made of a guest that is no more. */
 export type KernelTaskResult = {
   readonly result: KernelResult
+  /** What of its code has been compiled. */
+  readonly compiled: Compiled
   /** Its explanations in words: a title, and lines. */
   readonly explained: readonly (readonly string[])[]
   readonly snapshot: 'written' | 'none' | 'impossible'
@@ -45,6 +48,7 @@ export function run({ flags, terminal }: KernelTask, here: Here): KernelTaskResu
   const result = kernel.result()
   return {
     result,
+    compiled: kernel.machine.guest.cpu.compiled,
     explained: result.explanations.map((explanation) => explanationLines(explanation, result.fault)),
     snapshot: writeSnapshot(kernel, flags.snapshot),
   }

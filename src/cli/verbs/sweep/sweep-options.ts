@@ -71,6 +71,7 @@ const OF_KERNELS: Readonly<Record<string, OptionSpec['kind']>> = {
   'no-acpi': 'flag',
   until: 'string',
   timeout: 'string',
+  tier: 'choice',
 }
 
 function realKernels(kernel: readonly OptionSpec[]): OptionSpec[] {

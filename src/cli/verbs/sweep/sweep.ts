@@ -36,6 +36,7 @@ import { readLines, readText } from '../../../files/read.ts'
 import { lineWriter } from '../../../files/write.ts'
 import { BadInput } from '../../../run/boot/boot-options.ts'
 import type { SharedFiles } from '../../../run/kernel/kernel-files.ts'
+import { tierOf } from '../../../run/tiers.ts'
 import { loadMap } from '../../files.ts'
 import type { Io } from '../../io.ts'
 import { packageVersion } from '../../version.ts'
@@ -50,6 +51,8 @@ export type SweepFlags = RawSpace &
     readonly noForecast?: boolean
     readonly noShrink?: boolean
     readonly shard?: string
+    /** How the code of real kernels is executed: no axis, as it makes no difference to what becomes of them. */
+    readonly tier?: string
     readonly threads?: string
     readonly checkpoint?: string
     readonly resume?: string
@@ -104,6 +107,7 @@ type SweepRun = {
 async function sweep(job: SweepRun): Promise<number> {
   const { options, io, baseline } = job
   const { start, files } = options.resume === undefined ? newRun(options) : resumed(options, options.resume)
+  const work = jobOf(start.spec, files, options)
   if (baseline !== null) sameMachines(start.spec, baseline.spec)
   const file = options.checkpoint ?? options.resume
   let at = start
@@ -139,7 +143,7 @@ async function sweep(job: SweepRun): Promise<number> {
       at =
         pool === null
           ? await queued(job, start, row)
-          : await runSweep(pool, start, job.signal, { row, progress, state }, jobOf(start.spec, files))
+          : await runSweep(pool, start, job.signal, { row, progress, state }, work)
       if (!isComplete(at)) {
         job.progress.end()
         out?.abandon()
@@ -210,8 +214,13 @@ function stopped({ options, io }: SweepRun, state: SweepState, saved: string | u
 /** Where a sweep begins, and the files of its real kernels. */
 type Start = { readonly start: SweepState; readonly files: SharedFiles | null }
 
-function jobOf(spec: SweepSpec, files: SharedFiles | null): Job {
-  return files === null ? sweepJob(spec) : realSweepJob(spec, { files, hostMemory: hostMemory() })
+function jobOf(spec: SweepSpec, files: SharedFiles | null, flags: SweepFlags): Job {
+  const tier = tierOf(flags.tier)
+  if (files === null) {
+    if (tier !== undefined) throw new BadInput('--tier is for real kernels; give --kernel FILE, too')
+    return sweepJob(spec)
+  }
+  return realSweepJob(spec, { files, hostMemory: hostMemory(), ...(tier === undefined ? {} : { tier }) })
 }
 
 function newRun(options: SweepFlags): Start {
@@ -247,7 +256,7 @@ function checkReal({ queue, seed, noForecast }: SweepFlags): void {
 /** The axes that were typed: each replaces the sweep file's. */
 function typed(options: SweepFlags): RawSpace {
   const { files, seed, noForecast, noShrink, shard, threads, checkpoint, resume, out, ...others } = options
-  const { queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
+  const { tier, queue, verify, creds, nkey, tlsca, tlscert, tlskey, ...rest } = others
   const { baseline, expect, json, jsonl, junit, sarif, html, ...axes } = rest
   return Object.fromEntries(Object.entries(axes).filter(([, value]) => value !== undefined))
 }
