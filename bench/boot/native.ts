@@ -7,12 +7,12 @@ import type { BootOptions } from '../../src/run/boot/boot.ts'
 import { inChild } from '../measure.ts'
 import type { Counts } from './plan.ts'
 
-/** What one run of the program prints: milliseconds of each boot, and what the last one did. */
+/** What one run of the program prints: milliseconds of the processor for each boot, and what the last one did. */
 type Printed = Counts & { readonly milliseconds: readonly number[] }
 
 /** The program and its plan, in a folder that `remove` takes away. */
 export type NativeBoot = {
-  /** Boot `runs` times after `warmUps`; milliseconds of each. Throws where it did not do what the model did. */
+  /** Boot `runs` times after `warmUps`; milliseconds of the processor for each. Throws where it did not do what the model did. */
   run(warmUps: number, runs: number): number[]
   remove(): void
 }
