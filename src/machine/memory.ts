@@ -59,7 +59,7 @@ export class Memory {
   private nextPage = FIRST_PAGE
   private readonly pages: number
   /** Word index of a group's first record, or 0 when nothing in the group has been looked up yet. */
-  private groups = new Uint32Array(0)
+  private groups = new Int32Array(0)
   /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
   private covered = new Uint8Array(0)
   /** Whether a frame is memory. What is not reads as zeros, or as a device's registers, and forgets what is stored. */
@@ -105,7 +105,7 @@ export class Memory {
     this.nextPage = FIRST_PAGE
     const end = Math.max(0, ...ranges.map((r) => r.end))
     if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
-    this.groups = new Uint32Array(Math.ceil(end / GROUP_FRAMES))
+    this.groups = new Int32Array(Math.ceil(end / GROUP_FRAMES))
     this.covered = new Uint8Array(this.groups.length)
     for (const range of ranges) {
       for (let g = range.start >>> GROUP_SHIFT; g * GROUP_FRAMES < range.end; g++) this.covered[g] = 1
@@ -179,7 +179,7 @@ export class Memory {
 
   /** Whether a frame, with its record or -1, is not memory. Only frames of dom_io can have a record and be none. */
   isDevice(mfn: number, record: number): boolean {
-    return record === -1 || ((this.u32[record + OWNER_WORD] & 0xff) === OWNER_IO && !this.isRam(mfn))
+    return record === -1 || ((this.i32[record + OWNER_WORD] & 0xff) === OWNER_IO && !this.isRam(mfn))
   }
 
   /** Word index of a page to store to where no memory answers. */
@@ -212,9 +212,10 @@ export class Memory {
 
   /** The same from the record's word index. */
   backing(record: number): number {
-    const page = this.u32[record + BACKING_WORD]
+    const page = this.i32[record + BACKING_WORD]
     if (page !== 0) {
-      if (this.decoded !== null) this.touchPage(page)
+      const { decoded } = this
+      if (decoded !== null && decoded[page] !== 0) this.touchPage(page)
       return page * PAGE_WORDS
     }
     const fresh = this.takePages(1)

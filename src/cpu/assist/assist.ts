@@ -91,13 +91,12 @@ function popFlags(cpu: Cpu, i: Instruction): number {
 
 /** A return to the same segments; any other one needs their descriptors. */
 function interruptReturn(cpu: Cpu, i: Instruction): number {
-  const words: (readonly [number, number])[] = []
-  for (let n = 0; n < 5; n++) {
-    const value = stackWord(cpu, n * i.size, i.size)
-    if (value === null) return FAULT
-    words.push(value)
-  }
-  const [rip, cs, flags, rsp, ss] = words
+  const rip = stackWord(cpu, 0, i.size)
+  const cs = rip === null ? null : stackWord(cpu, i.size, i.size)
+  const flags = cs === null ? null : stackWord(cpu, 2 * i.size, i.size)
+  const rsp = flags === null ? null : stackWord(cpu, 3 * i.size, i.size)
+  const ss = rsp === null ? null : stackWord(cpu, 4 * i.size, i.size)
+  if (rip === null || cs === null || flags === null || rsp === null || ss === null) return FAULT
   const isSame = (cs[0] & 0xffff) === cpu.selector(1) && (ss[0] & 0xffff) === cpu.selector(2)
   if (!isSame) return SEGMENT
   if ((cpu.getFlags() & NT) !== 0) return raise(cpu, 13)

@@ -64,7 +64,7 @@ export class SoftTlb {
     const w = this.words
     set(w, at + (TLB.read >> 2), readable, lo, hi)
     set(w, at + (TLB.write >> 2), writable, lo, hi)
-    w[at + (TLB.host >> 2)] = page * PAGE
+    w[at + (TLB.host >> 2)] = page << 12
     w[at + (TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
     this.isFilled = true
@@ -95,6 +95,15 @@ export class SoftTlb {
   private slot(lo: number, hi: number): number {
     const number = (lo >>> 12) | (hi << 20)
     return (this.data >>> 2) + ((number ^ (number >>> 10)) & (TLB_ENTRIES - 1)) * (TLB_ENTRY_BYTES >> 2)
+  }
+
+  /** Where the byte at an address is that has a translation for loads, or for stores; 0 where it has none. */
+  find(lo: number, hi: number, store: boolean): number {
+    const w = this.words
+    const at = this.slot(lo, hi)
+    const tag = at + ((store ? TLB.write : TLB.read) >> 2)
+    const isHere = w[tag] === (lo & -PAGE) >>> 0 && w[tag + 1] === hi >>> 0
+    return isHere ? w[at + (TLB.host >> 2)] + (lo & (PAGE - 1)) : 0
   }
 
   flush(): void {
