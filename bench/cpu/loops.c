@@ -188,6 +188,7 @@ static __attribute__((noinline, target("sse2"))) u64 sse(u64 rounds) {
 
 /* Those of more-loops.c. */
 u64 swaps(u64), strings(u64), divisions(u64), lists(u64), narrow(u64), recursion(u64), dispatch(u64), bit_tests(u64);
+u64 digest(u64), matrix(u64), tables(u64), short_strings(u64);
 
 /* The loops by number: loops.ts has their names in the same order. */
 u64 run_loop(u64 number, u64 rounds) {
@@ -205,6 +206,10 @@ u64 run_loop(u64 number, u64 rounds) {
     case 10: return recursion(rounds);
     case 11: return dispatch(rounds);
     case 12: return bit_tests(rounds);
+    case 13: return digest(rounds);
+    case 14: return matrix(rounds);
+    case 15: return tables(rounds);
+    case 16: return short_strings(rounds);
   }
   return 0;
 }

@@ -23,6 +23,10 @@ export const LOOPS: readonly { readonly key: string; readonly rounds: number }[]
   { key: 'recursion', rounds: 30_000 },
   { key: 'dispatch', rounds: 10_000 },
   { key: 'bit_tests', rounds: 12_000 },
+  { key: 'digest', rounds: 100_000 },
+  { key: 'matrix', rounds: 1000 },
+  { key: 'tables', rounds: 8000 },
+  { key: 'short_strings', rounds: 4000 },
 ]
 
 const FLAGS =

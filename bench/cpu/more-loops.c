@@ -204,3 +204,96 @@ NO_SSE u64 bit_tests(u64 rounds) {
   }
   return sum;
 }
+
+static u32 rotated(u32 x, u32 n) { return x >> n | x << (32 - n); }
+
+/* As SHA-256 does it: rotations and sums of more words than there are registers. */
+NO_SSE u64 digest(u64 rounds) {
+  u32 state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  u32 w[64];
+  while (rounds-- > 0) {
+    for (u32 i = 0; i < 16; i++) w[i] = state[i & 7] * (i + 3) + (u32)rounds;
+    for (u32 i = 16; i < 64; i++) {
+      u32 a = rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3;
+      u32 b = rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10;
+      w[i] = w[i - 16] + a + w[i - 7] + b;
+    }
+    u32 a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
+    for (u32 i = 0; i < 64; i++) {
+      u32 one = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + w[i];
+      u32 two = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
+    }
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+  }
+  return (u64)state[0] << 32 ^ (u64)state[3] << 16 ^ state[7];
+}
+
+static double left[32][32], right[32][32], result[32][32];
+
+/* One double at a time: sums of products, conversions, comparisons. */
+__attribute__((noinline, target("sse2"), optimize("no-tree-vectorize"))) u64 matrix(u64 rounds) {
+  u64 sum = 0;
+  for (u32 i = 0; i < 32; i++)
+    for (u32 j = 0; j < 32; j++) left[i][j] = i + j, right[i][j] = (double)i - j;
+  while (rounds-- > 0) {
+    for (u32 i = 0; i < 32; i++) {
+      for (u32 j = 0; j < 32; j++) {
+        double total = 0;
+        for (u32 k = 0; k < 32; k++) total += left[i][k] * right[k][j];
+        result[i][j] = total > 1000.0 ? total / 3.0 : total + 0.5;
+      }
+    }
+    left[rounds % 32][5] += 1;
+    sum = sum * 31 + (u64)(s64)result[rounds % 32][7];
+  }
+  return sum;
+}
+
+static u32 table[256];
+
+/* A checksum by a table, and words that lie anywhere. */
+NO_SSE u64 tables(u64 rounds) {
+  u32 crc = ~0u;
+  u64 seed = 7, sum = 0;
+  for (u32 i = 0; i < 256; i++) {
+    u32 value = i;
+    for (u32 n = 0; n < 8; n++) value = (value & 1) != 0 ? value >> 1 ^ 0xedb88320 : value >> 1;
+    table[i] = value;
+  }
+  for (u32 i = 0; i < sizeof page; i++) page[i] = next(&seed);
+  while (rounds-- > 0) {
+    for (u32 i = 0; i < 4096; i++) crc = table[(crc ^ page[i]) & 0xff] ^ crc >> 8;
+    for (u32 i = 1; i < sizeof page - 8; i += 7) {
+      u64 word;
+      __builtin_memcpy(&word, page + i, 8);
+      word = __builtin_bswap64(word + sum);
+      __builtin_memcpy(page + i, &word, 8);
+      sum += word >> 5;
+    }
+  }
+  return sum ^ crc;
+}
+
+/* String instructions on few bytes, as kernels copy names. */
+NO_SSE u64 short_strings(u64 rounds) {
+  u64 sum = 0;
+  for (u32 i = 0; i < 512; i++) page[i] = i % 23 == 0 ? 0 : 'a' + i % 13;
+  while (rounds-- > 0) {
+    for (u32 i = 0; i < 256; i++) {
+      const u8 *source = page + i, *end = source;
+      u64 count = 64, value = 0;
+      __asm__ volatile("repne scasb" : "+D"(end), "+c"(count) : "a"(value) : "memory", "cc");
+      u64 length = end - source;
+      u8 *to = page + 1024;
+      count = length;
+      __asm__ volatile("rep movsb" : "+S"(source), "+D"(to), "+c"(count) : : "memory");
+      count = 3;
+      __asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(rounds) : "memory");
+      __asm__ volatile("lodsb" : "+S"(source), "=a"(value) : : "memory");
+      sum = sum * 7 + length + (u8)value;
+    }
+  }
+  return sum;
+}

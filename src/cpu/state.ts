@@ -114,10 +114,11 @@ export const HOT_COUNTERS = 4096
 export const HOT_BYTES = HOT_COUNTERS * 4
 
 /**
- * What a region comes back with. `left`: go on at `rip`, wherever that is. `handed over`: the interpreter is to carry out
- * the instruction at `rip`. `elsewhere`: its code is mapped at other addresses than it was made for, nothing has happened.
+ * What a region comes back with. `jumped`: a jump goes to `rip`, wherever that is. `handed over`: the interpreter is to carry
+ * out the instruction at `rip`. `elsewhere`: its code is mapped at other addresses than it was made for, nothing has
+ * happened. `fell`: it goes on at `rip`, behind the last instruction.
  */
-export const REGION = { left: 0, handedOver: 1, elsewhere: 2 } as const
+export const REGION = { jumped: 0, handedOver: 1, elsewhere: 2, fell: 3 } as const
 
 /** Bits of rflags. */
 export const CF = 1 << 0

@@ -209,7 +209,7 @@ function enterRegion(
   e: InterpreterEmitter,
   { region, slow, loadPlace }: { region: number; slow: { depth: number }; loadPlace: () => void },
 ): void {
-  const { next, goTo } = e.labels as NonNullable<InterpreterEmitter['labels']>
+  const { next, goTo, stored } = e.labels as NonNullable<InterpreterEmitter['labels']>
   const { record, page, map, target } = e
   const word = (at: number): I32 => load32(record.value, 4, at)
   const isRegion = load32(record.value, 2, RECORD.handler).eq(FIRST_COMMON - 1)
@@ -225,7 +225,8 @@ function enterRegion(
     e.set(map, e.field(FIELD.map))
     e.set(target, e.field64(FIELD.rip))
     e.block((end) => {
-      e.brIf(end, outcome.value.ne(REGION.left).or(e.field(FIELD.left).eqz()))
+      e.brIf(end, outcome.value.eq(REGION.handedOver).or(outcome.value.eq(REGION.elsewhere)))
+      e.brIf(end, e.field(FIELD.left).eqz())
       enterPage(e, end)
       e.set(record, found)
       e.brIf(end, record.value.eqz())
@@ -234,11 +235,14 @@ function enterRegion(
   })
   loadPlace()
   e.loadFlags()
-  e.brIf(goTo, outcome.value.eq(REGION.left))
+  e.brIf(goTo, outcome.value.eq(REGION.jumped))
   e.if(outcome.value.eq(REGION.elsewhere), () => {
     e.set(record, word(RECORD.target))
     e.br(next)
   })
+  // The place behind an instruction is looked up when something is left for it, that of a jump at once.
+  e.brIf(stored, e.left.value.eqz())
+  e.brIf(goTo, outcome.value.eq(REGION.fell))
   e.set(record, found)
   e.brIf(slow, record.value.eqz())
   e.if(isRegion, () => e.set(record, word(RECORD.target)))

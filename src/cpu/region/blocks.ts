@@ -48,7 +48,7 @@ export type Blocks = {
 }
 
 const PAGE = 4096
-const MOST_BLOCKS = 64
+const MOST_BLOCKS = 32
 const MOST_STEPS = 64
 export const MOST_PAGES = 8
 const DEEPEST_CALL = 3
@@ -56,10 +56,11 @@ const SPACE = 2 ** 48
 
 /** The calls that a block is inside of. */
 type Calls = {
-  readonly id: number
   readonly depth: number
   readonly returnTo: number
   readonly outer: Calls | null
+  /** The blocks inside, by their addresses. */
+  readonly drafts: Map<number, Draft>
 }
 
 type Draft = {
@@ -87,40 +88,34 @@ export function findBlocks(source: CodeSource, entry: number): Blocks | null {
 class Finder {
   private readonly source: CodeSource
   private readonly pages: RegionPage[] = []
-  private readonly drafts = new Map<string, Draft>()
-  private readonly waiting: Draft[] = []
-  private calls = 0
+  private readonly drafts: Draft[] = []
 
   constructor(source: CodeSource) {
     this.source = source
   }
 
   find(entry: number): Blocks | null {
-    const outermost: Calls = { id: this.calls++, depth: 0, returnTo: -1, outer: null }
+    const outermost: Calls = { depth: 0, returnTo: -1, outer: null, drafts: new Map() }
     const first = this.draft(entry, outermost)
     if (first === null) return null
-    for (let draft = this.waiting.shift(); draft !== undefined; draft = this.waiting.shift()) this.fill(draft)
-    for (const draft of this.drafts.values()) this.cut(draft)
+    // More are added while these are looked at.
+    for (const draft of this.drafts) this.fill(draft)
+    for (const draft of this.drafts) this.cut(draft)
     if (first.steps.length === 0) return null
     const blocks = new Map<Draft, Block>()
     const made = this.finish(first, blocks)
     return { entry: made, all: [...blocks.values()], pages: this.pages }
   }
 
-  private key(va: number, calls: Calls): string {
-    return `${calls.id} ${va}`
-  }
-
   private draft(va: number, calls: Calls): Draft | null {
-    const key = this.key(va, calls)
-    const known = this.drafts.get(key)
+    const known = calls.drafts.get(va)
     if (known !== undefined) return known
-    if (this.drafts.size >= MOST_BLOCKS) return null
+    if (this.drafts.length >= MOST_BLOCKS) return null
     const page = this.pageNumber(va)
     if (page === -1) return null
     const made: Draft = { va, calls, page, steps: [], end: 'fall', taken: null, next: va }
-    this.drafts.set(key, made)
-    this.waiting.push(made)
+    calls.drafts.set(va, made)
+    this.drafts.push(made)
     return made
   }
 
@@ -186,12 +181,12 @@ class Finder {
 
   private inside(outer: Calls, returnTo: number): Calls | null {
     if (outer.depth >= DEEPEST_CALL) return null
-    return { id: this.calls++, depth: outer.depth + 1, returnTo, outer }
+    return { depth: outer.depth + 1, returnTo, outer, drafts: new Map() }
   }
 
   /** A block ends where another one of the same call begins. */
   private cut(draft: Draft): void {
-    const at = draft.steps.findIndex((step, n) => n > 0 && this.drafts.has(this.key(step.va, draft.calls)))
+    const at = draft.steps.findIndex((step, n) => n > 0 && draft.calls.drafts.has(step.va))
     if (at === -1) return
     draft.next = draft.steps[at].va
     draft.steps = draft.steps.slice(0, at)
@@ -219,7 +214,7 @@ class Finder {
 
   /** The block at an address; one without instructions is left to the interpreter. */
   private at(va: number, calls: Calls, blocks: Map<Draft, Block>): Block | null {
-    const draft = this.drafts.get(this.key(va, calls))
+    const draft = calls.drafts.get(va)
     return draft === undefined || draft.steps.length === 0 ? null : this.finish(draft, blocks)
   }
 }

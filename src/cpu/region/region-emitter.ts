@@ -79,6 +79,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
         this.behind = behind
         semantic.write?.(this)
       })
+      this.behind = null
     } else {
       semantic.write?.(this)
     }
@@ -311,7 +312,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   private mayChangeFlags(): boolean {
     if (this.step === null || !this.areFlagsUsed) return false
     const { sets, maySet } = this.semantic.flags
-    return maySet !== 0 || (sets !== 0 && sets !== ARITHMETIC)
+    return maySet !== 0 || (sets !== 0 && (sets !== ARITHMETIC || this.behind !== null))
   }
 
   // ---- where it goes on ----

@@ -85,7 +85,7 @@ class FunctionWriter {
         e.setField(FIELD.map, this.mapOf(n))
       })
     }
-    e.if(this.status.value.ne(0), () => {
+    e.if(this.status.value.eq(REGION.handedOver), () => {
       e.set(e.target, e.field64(FIELD.page).add(e.where.value.and(PAGE - 1).extend()))
     })
     e.setField(FIELD.rip, e.target.value, 8)
@@ -196,10 +196,10 @@ class FunctionWriter {
     const { block } = edge
     const { e } = this
     if (block === null) {
-      this.writeLeave(from, addressOfEdge(edge))
+      this.writeLeave(from, edge)
       return
     }
-    if (block.page !== from.page) this.writePageCheck(from, block)
+    if (block.page !== from.page) this.writePageCheck(from, edge, block.page)
     const isBack = (this.graph.number.get(block) as number) <= (this.graph.number.get(from) as number)
     const label = isBack ? this.loops.get(block) : this.merges.get(block)
     if (label !== undefined) {
@@ -214,7 +214,12 @@ class FunctionWriter {
     this.isFpuAsked = asked
   }
 
-  private writeLeave(from: Block, target: I64): void {
+  private writeLeave(from: Block, edge: Edge): void {
+    if (edge === from.next) this.e.set(this.status, i32(REGION.fell))
+    this.writeJump(from, addressOf(edge.va))
+  }
+
+  private writeJump(from: Block, target: I64): void {
     const { e } = this
     e.set(e.target, target)
     e.set(e.where, i32(from.page << 12))
@@ -227,27 +232,23 @@ class FunctionWriter {
     const back = from.end === 'return' ? from.taken : null
     if (back !== null && back.block !== null) {
       const kept = e.let(target)
-      e.if(kept.eq(addressOfEdge(back)), () => this.writeEdge(from, back))
-      this.writeLeave(from, kept)
+      e.if(kept.eq(addressOf(back.va)), () => this.writeEdge(from, back))
+      this.writeJump(from, kept)
     } else {
-      this.writeLeave(from, target)
+      this.writeJump(from, target)
     }
   }
 
   /** The interpreter's look at a page that code goes to: where its translation is not at hand, the region is left. */
-  private writePageCheck(from: Block, to: Block): void {
+  private writePageCheck(from: Block, edge: Edge, page: number): void {
     const { e } = this
-    const { va } = this.blocks.pages[to.page]
+    const { va } = this.blocks.pages[page]
     const slot = (Math.floor(va / PAGE) % CODE_TLB_ENTRIES) * CODE_TLB_ENTRY_BYTES
     const table = e.field(FIELD.codeTlb)
     const isOther = load64(table, 8, slot + CODE_TLB.tag)
       .ne(addressOf(va))
-      .or(load32(table, 4, slot + CODE_TLB.map).ne(this.mapOf(to.page)))
+      .or(load32(table, 4, slot + CODE_TLB.map).ne(this.mapOf(page)))
     e.expect(false)
-    e.if(isOther, () => this.writeLeave(from, addressOf(to.va)))
+    e.if(isOther, () => this.writeLeave(from, edge))
   }
-}
-
-function addressOfEdge({ va }: Edge): I64 {
-  return addressOf(va)
 }

@@ -1,4 +1,5 @@
 import { REGION, TWO_32 } from '../../bits/address.ts'
+import type { CoreOptions } from '../../cpu/cpu.ts'
 import { Guest, type GuestEnd } from '../../guest/guest.ts'
 import { RAX, type Vcpu } from '../../machine/vcpu/vcpu.ts'
 import { Probe } from '../../script/probe.ts'
@@ -24,6 +25,8 @@ export type ProbeOptions = {
   readonly frames: Recording | null
   /** The most instructions that the guest may take. */
   readonly budget: number
+  /** How its code is executed. */
+  readonly core?: CoreOptions
 }
 
 /** Where the probe in a domU leaves what its toolstack is to do for it: see guests/probe/toolstack.c. */
@@ -49,7 +52,7 @@ export function bootProbe(image: Uint8Array, script: string, options: ProbeOptio
     reserved: new Set(given),
     code: { image: kernel, imageName: 'probe', script: Buffer.from(script, 'latin1') },
   })
-  const guest = new Guest(xen, vcpu, kernel.entry)
+  const guest = new Guest(xen, vcpu, kernel.entry, options.core)
   const console = new ConsoleTap(xen, frames)
   const toolstack = dom0 === null ? null : new Toolstack(xen, dom0, vcpu, console)
   guest.afterHypercall = () => {

@@ -26,6 +26,7 @@ import type { Instruction } from '../../../src/machine/vcpu/instruction.ts'
 const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 const MAX_LENGTH = 15
+const REGION = handlerNumber('region')
 const BEYOND = handlerNumber('beyond') as number
 
 /** What the cache keeps for itself. */
@@ -115,8 +116,10 @@ class Check {
   }
 
   /** The records from an entry's on, compared with what the bytes at its offset give. */
-  private entry(code: CodePage, offset: number, record: number): void {
+  private entry(code: CodePage, offset: number, leading: number): void {
     const { cache, writer } = this
+    const record = this.plain(leading)
+    if (record !== leading) this.taken.push({ start: leading, end: leading + RECORD_BYTES })
     if (
       record < cache.start ||
       record + RECORD_BYTES > cache.next ||
@@ -199,7 +202,7 @@ class Check {
 
   /** Behind an instruction's records follow those of the next one, or a record that leads there. */
   private following(code: CodePage, offset: number, at: number): void {
-    if (offset < PAGE && this.word(code.map + offset * 4) === at) return
+    if (offset < PAGE && this.plain(this.word(code.map + offset * 4)) === at) return
     this.writer.at = 0
     this.writer.plain('continue', offset, offset)
     if (!this.isSame(0, at, false)) this.say(code, offset, `is not what follows at ${at.toString(16)}`)
@@ -251,6 +254,11 @@ class Check {
       const code = this.cache.pages.get(this.word(at + TLB.host) / PAGE)
       if (code?.isActive === true) this.say(code, 0, 'is in the write half of the TLB')
     }
+  }
+
+  /** The record of the guest's instruction: that of a region leads to it. */
+  private plain(record: number): number {
+    return record !== 0 && this.handler(record) === REGION ? this.word(record + RECORD.target) : record
   }
 
   private word(at: number): number {
