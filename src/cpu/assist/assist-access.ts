@@ -64,6 +64,18 @@ export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: numbe
   return [lo, hi]
 }
 
+/** Four bytes at an address that `at` gave. */
+export function readWord(cpu: Cpu, host: number): number {
+  if ((host & 3) === 0) return cpu.words[host >>> 2]
+  const { bytes } = cpu
+  return (bytes[host] | (bytes[host + 1] << 8) | (bytes[host + 2] << 16) | (bytes[host + 3] << 24)) >>> 0
+}
+
+/** Put four bytes at an address that `at` gave; `finish` carries the store out. */
+export function writeWord(cpu: Cpu, host: number, word: number): void {
+  for (let n = 0; n < 4; n++) cpu.bytes[host + n] = word >>> (8 * n)
+}
+
 /** Put up to 8 bytes, two halves, at an address that `at` gave; `finish` carries the store out. */
 export function write(cpu: Cpu, host: number, bytes: number, value: readonly [number, number]): void {
   for (let n = 0; n < bytes; n++)
