@@ -1,4 +1,5 @@
 import type { BootOptions } from '../src/run/boot/boot.ts'
+import { prepareNative } from './boot/native.ts'
 import { growthExponent, inChild, interleaved, median, milliseconds, spread, timed } from './measure.ts'
 
 export const name = 'boot'
@@ -36,15 +37,18 @@ function domU(gib: number): Case {
   return { key: `domu_${gib}gib`, options, outcome: 'booted', warmUps: few ? 1 : 3, runs: few ? 2 : 5 }
 }
 
+/** A dom0 of generation D that owns all of an 8 GiB machine. */
+const DOM0_8GIB: Case = {
+  key: '8gib',
+  options: { linux: 'D', map: 'msi-h61m-p23-8g', memory: 0x1f_a000 },
+  outcome: 'booted',
+  warmUps: 3,
+  runs: 7,
+}
+
 const CASES: readonly Case[] = [
   { key: 'seed', options: {}, outcome: 'refused', warmUps: 2, runs: 5 },
-  {
-    key: '8gib',
-    options: { linux: 'D', map: 'msi-h61m-p23-8g', memory: 0x1f_a000 },
-    outcome: 'booted',
-    warmUps: 3,
-    runs: 7,
-  },
+  DOM0_8GIB,
   { key: 'amd1thole', options: { linux: 'D', map: 'amd1thole' }, outcome: 'booted', warmUps: 1, runs: 3 },
   ...SIZES.map(domU),
 ]
@@ -62,6 +66,18 @@ export async function measureCase({ options, warmUps, runs }: Case): Promise<Sam
   const released = /^released (\d+) pages/m.exec(lines.join('\n'))
   const frames = Number(machine.nrPages) - Number(released?.[1] ?? 0)
   return { importMs, coldMs, warmMs: timed(() => boot(options), warmUps, runs), outcome, frames }
+}
+
+/** Runs in a process of its own: milliseconds of the processor for each boot, those of V8's other threads among them. */
+export async function measureProcessor({ options, warmUps, runs }: Case): Promise<number[]> {
+  const { boot } = await import('../src/run/boot/boot.ts')
+  for (let i = 0; i < warmUps; i++) boot(options)
+  return Array.from({ length: runs }, () => {
+    const before = process.cpuUsage()
+    boot(options)
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1000
+  })
 }
 
 export async function run(report: (line: string) => void): Promise<Record<string, number>> {
@@ -84,6 +100,7 @@ export async function run(report: (line: string) => void): Promise<Record<string
   report(`frames mapped of 8 GiB: ${frames}`)
   const growth = SIZES.map((gib) => [gib, median(warm(`domu_${gib}gib`))] as const)
   for (const [gib] of growth) report(`domU of ${gib} GiB, warm ms: ${spread(warm(`domu_${gib}gib`))}`)
+  const besideC = await overC(report)
 
   return {
     import_ms: figure('import_ms', imports),
@@ -95,10 +112,46 @@ export async function run(report: (line: string) => void): Promise<Record<string
     boot_128gib_ms: figure('boot_128gib_ms', warm('domu_128gib')),
     boot_128gib_cold_ms: figure('boot_128gib_cold_ms', cold('domu_128gib')),
     boot_amd1thole_ms: figure('boot_amd1thole_ms', warm('amd1thole')),
+    ...besideC,
     ns_per_entry_8gib: round((median(warm('8gib')) * 1e6) / frames),
     peak_8gib_mib: figure('peak_8gib_mib', peak('8gib')),
     peak_128gib_mib: figure('peak_128gib_mib', peak('domu_128gib')),
     growth_exponent: Math.round(growthExponent(growth) * 1000) / 1000,
+  }
+}
+
+const PAIRS = 7
+/** So many boots until V8 has compiled all that is hot. */
+const BESIDE_C: Case = { ...DOM0_8GIB, warmUps: 8, runs: 7 }
+
+/**
+ * The 8 GiB boot beside a C program that does the same stores, look-ups and checks, in turns, by the processor's time: a busy
+ * machine interrupts the longer one more often. Nothing without a compiler.
+ */
+async function overC(report: (line: string) => void): Promise<Record<string, number>> {
+  const native = await prepareNative(BESIDE_C.options)
+  if (native === null) {
+    report('no gcc: boot_8gib_over_c is left out')
+    return {}
+  }
+  const [ours, theirs]: [number[], number[]] = [[], []]
+  try {
+    for (let pair = 0; pair < PAIRS; pair++) {
+      const { warmUps, runs } = BESIDE_C
+      theirs.push(median(native.run(warmUps, runs)))
+      const { value } = await inChild<number[]>(import.meta.url, 'measureProcessor', BESIDE_C)
+      ours.push(median(value))
+      report(`pair ${pair + 1} of ${PAIRS}: ${ours[pair].toFixed(1)} ms, in C ${theirs[pair].toFixed(1)} ms`)
+    }
+  } finally {
+    native.remove()
+  }
+  const ratios = ours.map((ms, pair) => ms / theirs[pair])
+  report(`boot_8gib_over_c: ${spread(ratios)}`)
+  return {
+    boot_8gib_c_cpu_ms: round(median(theirs)),
+    boot_8gib_cpu_ms: round(median(ours)),
+    boot_8gib_over_c: round(median(ratios)),
   }
 }
 

@@ -38,7 +38,7 @@ export const ROOMS: Room[] = [
     folder: 'src/machine',
     holds:
       'memory and frame records, the clock; `board/` is what the machine of a dom0 has besides; `vcpu/` is the port that drivers hold, the one page walk, the TLB, what a decoded instruction is',
-    imports: ['bits'],
+    imports: ['bits', 'wasm'],
   },
   {
     folder: 'src/trace',
@@ -49,7 +49,7 @@ export const ROOMS: Room[] = [
     folder: 'src/xen',
     holds:
       'the hypervisor: `versions/` (profiles and holes), `console/` (messages), `frames/` (records, heap, M2P), `mm/` (references, types, entries, tables), `sched/` (timers, event channels), `pv/` (exceptions, emulated instructions), `hypercalls/` (a file each); its layers are below',
-    imports: ['bits', 'machine', 'trace/events.ts'],
+    imports: ['bits', 'machine', 'trace/events.ts', 'wasm'],
     layers: [
       {
         of: ['abi.ts', 'words.ts', 'versions'],

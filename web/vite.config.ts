@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { defineConfig, type Plugin } from 'vite'
 
-/** All that a built page may do: run what is in it. Nothing can be fetched, and nothing sent. */
+/** All that a built page may do: run what is in it, and WebAssembly that it makes. Nothing can be fetched, and nothing sent. */
 const POLICY =
-  "default-src 'none'; script-src 'unsafe-inline' blob: data:; worker-src blob: data:; style-src 'unsafe-inline'; img-src data: blob:"
+  "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob: data:; worker-src blob: data:; style-src 'unsafe-inline'; img-src data: blob:"
 
 /** What the page has of others, and on which terms: the MIT licence wants to go along. */
 function notices(): string {

@@ -230,7 +230,7 @@ export class Guest {
     switch (exit.reason) {
       case 'syscall':
         if (this.vcpu.kernelMode) this.beforeHypercall?.()
-        this.trapping(() => this.xen.hypercall(this.vcpu))
+        this.hypercall()
         return this.afterHypercall()
       case 'exception':
         this.xen.work.done += COST_NS.trap
@@ -290,9 +290,9 @@ export class Guest {
   }
 
   /** Xen throws a trap that it has given to the guest, for the drivers that have no code: here it only goes on. */
-  private trapping(call: () => void): void {
+  private hypercall(): void {
     try {
-      call()
+      this.xen.hypercall(this.vcpu)
     } catch (error) {
       if (!(error instanceof GuestTrap)) throw error
     }

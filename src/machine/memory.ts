@@ -1,5 +1,6 @@
 import { BadInput } from '../bits/bad-input.ts'
 import { BACKING_WORD, OWNER_IO, OWNER_WORD, RECORD_WORDS } from './frames.ts'
+import { linkLoops, type MemoryLoops } from './memory-loops.ts'
 
 const PAGE_WORDS = 1024
 /** Frames whose records are made together: 64 Ki frames, 1 MiB of records. Xen populates its frame table in like groups. */
@@ -58,7 +59,7 @@ export class Memory {
   private nextPage = FIRST_PAGE
   private readonly pages: number
   /** Word index of a group's first record, or 0 when nothing in the group has been looked up yet. */
-  private groups = new Uint32Array(0)
+  private groups = new Int32Array(0)
   /** Whether the frame table covers a group: mfn_valid() of the group's frames. */
   private covered = new Uint8Array(0)
   /** Whether a frame is memory. What is not reads as zeros, or as a device's registers, and forgets what is stored. */
@@ -68,6 +69,7 @@ export class Memory {
   /** Pages with decoded instructions in them, a byte each; null while no core is there. */
   decoded: Uint8Array | null = null
   private initGroup: (firstMfn: number, firstWord: number) => void = () => {}
+  private readonly loops: MemoryLoops
 
   /**
    * @param bytes how much to reserve: at most 4 GiB, a multiple of 64 KiB
@@ -81,6 +83,7 @@ export class Memory {
     this.i32 = new Int32Array(wasm.buffer)
     this.u8 = new Uint8Array(wasm.buffer)
     this.pages = Math.floor(Math.min(bytes, most) / 4 / PAGE_WORDS)
+    this.loops = linkLoops(wasm)
   }
 
   /** Bytes that can be handed out at all. */
@@ -102,7 +105,7 @@ export class Memory {
     this.nextPage = FIRST_PAGE
     const end = Math.max(0, ...ranges.map((r) => r.end))
     if (end > MAX_FRAMES) throw new BadInput('a machine with memory above 8 TiB does not fit the frame table')
-    this.groups = new Uint32Array(Math.ceil(end / GROUP_FRAMES))
+    this.groups = new Int32Array(Math.ceil(end / GROUP_FRAMES))
     this.covered = new Uint8Array(this.groups.length)
     for (const range of ranges) {
       for (let g = range.start >>> GROUP_SHIFT; g * GROUP_FRAMES < range.end; g++) this.covered[g] = 1
@@ -176,7 +179,7 @@ export class Memory {
 
   /** Whether a frame, with its record or -1, is not memory. Only frames of dom_io can have a record and be none. */
   isDevice(mfn: number, record: number): boolean {
-    return record === -1 || ((this.u32[record + OWNER_WORD] & 0xff) === OWNER_IO && !this.isRam(mfn))
+    return record === -1 || ((this.i32[record + OWNER_WORD] & 0xff) === OWNER_IO && !this.isRam(mfn))
   }
 
   /** Word index of a page to store to where no memory answers. */
@@ -209,9 +212,10 @@ export class Memory {
 
   /** The same from the record's word index. */
   backing(record: number): number {
-    const page = this.u32[record + BACKING_WORD]
+    const page = this.i32[record + BACKING_WORD]
     if (page !== 0) {
-      if (this.decoded !== null) this.touchPage(page)
+      const { decoded } = this
+      if (decoded !== null && decoded[page] !== 0) this.touchPage(page)
       return page * PAGE_WORDS
     }
     const fresh = this.takePages(1)
@@ -223,6 +227,16 @@ export class Memory {
   isTouched(mfn: number): boolean {
     const record = this.record(mfn)
     return record !== -1 && this.u32[record + BACKING_WORD] !== 0
+  }
+
+  /** `count` numbers of 64 bits in a row from a word index on: `first`, `first` + `step` and so on, each of 32 bits. */
+  fillNumbers(word: number, count: number, first: number, step: 1 | -1): void {
+    this.loops.numbers(word * 4, count, first, step)
+  }
+
+  /** Type, count and owner words of `count` records in a row; where the frames' bytes are stays. */
+  fillRecords(record: number, count: number, type: number, refs: number, owner: number): void {
+    this.loops.records(record * 4, count, type, refs, owner)
   }
 
   /** Zero a frame; one that was never touched is zero already and stays without backing. */

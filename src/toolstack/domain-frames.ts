@@ -3,7 +3,6 @@ import { BadInput } from '../bits/bad-input.ts'
 import { TYPE_CODE } from '../bits/type-word.ts'
 import { REF_ALLOCATED, TYPE_SHIFT, TYPE_VALIDATED } from '../machine/frames.ts'
 import type { Domain } from '../xen/domain.ts'
-import { fillRecords } from '../xen/frames/frame-record.ts'
 import type { Hypervisor } from '../xen/hypervisor.ts'
 import { P2m, type P2mRun } from './p2m.ts'
 
@@ -50,19 +49,9 @@ export function ownFrames(xen: Hypervisor, domain: Domain, p2m: P2m, nrPages: nu
     for (let done = 0; done < count; ) {
       // Up to the end of the 512 frames that one frame of the M2P describes: one look-up for all of them.
       const some = Math.min(count - done, SLOTS - ((lowest + done) & (SLOTS - 1)))
-      fillRecords(xen, xen.memory.record(lowest + done), some, type, REF_ALLOCATED | 1, domain.owner)
-      nameNeighbours(xen, lowest + done, some, itsPfn + done * step, step)
+      xen.memory.fillRecords(xen.memory.record(lowest + done), some, type, REF_ALLOCATED | 1, domain.owner)
+      xen.memory.fillNumbers(xen.m2p.wordOf(lowest + done), some, itsPfn + done * step, step)
       done += some
     }
   })
-}
-
-/** `count` frames from `mfn` on, whose entries of the M2P lie in one frame of it, get pfns from `pfn` on, up or down. */
-function nameNeighbours(xen: Hypervisor, mfn: number, count: number, pfn: number, step: number): void {
-  const words = xen.memory.i32
-  const m2p = xen.m2p.wordOf(mfn)
-  for (let i = 0; i < count; i++) {
-    words[m2p + i * 2] = pfn + i * step
-    words[m2p + i * 2 + 1] = 0
-  }
 }

@@ -8,19 +8,13 @@ import type { P2m } from './p2m.ts'
  * in its frame stays what a fresh frame has: zero.
  */
 export function writeP2mList(xen: Hypervisor, p2m: P2m, layout: StartOfDayLayout, nrPages: number): void {
-  const words = xen.memory.u32
   const { va } = layout.p2mList
   p2m.forEachRun(0, nrPages, (pfn, mfn, count, step) => {
     for (let done = 0; done < count; ) {
       const slot = (pfn + done) % SLOTS
       const some = Math.min(count - done, SLOTS - slot)
       const frame = p2m.get(pfnAt(layout, va + Math.floor((pfn + done) / SLOTS) * PAGE))
-      let at = xen.memory.frameWords(frame) + slot * 2
-      for (let i = 0; i < some; i++) {
-        // The high halves of a fresh frame are zero.
-        words[at] = mfn + (done + i) * step
-        at += 2
-      }
+      xen.memory.fillNumbers(xen.memory.frameWords(frame) + slot * 2, some, mfn + done * step, step)
       done += some
     }
   })

@@ -23,7 +23,7 @@ import { GuestLogLimit } from './console/guest-log.ts'
 import { type Fact, type Facts, format, type MessageId, printedBy } from './console/messages.ts'
 import { DOM_IO_ID, DOM_XEN_ID, type Domain, emptyDomain, firstPirqs } from './domain.ts'
 import { type EntryUpdate, newUpdate } from './frames/entry-update.ts'
-import { fillRecords, refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
+import { refsWordOf, setRecord, typeWordOf } from './frames/frame-record.ts'
 import { Heap, type SavedHeap } from './frames/heap.ts'
 import { M2p } from './frames/m2p.ts'
 import { newVcpu, type PvVcpu } from './pv-vcpu.ts'
@@ -175,7 +175,7 @@ export abstract class Hypervisor implements Host {
     const from = Math.max(first, this.m2p.firstFrame)
     const refs = REF_ALLOCATED | REF_XEN_HEAP | 1
     const count = Math.min(end, this.m2p.end) - from
-    fillRecords(this, word + (from - first) * RECORD_WORDS, count, TYPE_VALIDATED | 1, refs, OWNER_XEN)
+    this.memory.fillRecords(word + (from - first) * RECORD_WORDS, count, TYPE_VALIDATED | 1, refs, OWNER_XEN)
     if (first < this.m2p.covered) this.m2p.initGroup(first)
   }
 
@@ -185,7 +185,7 @@ export abstract class Hypervisor implements Host {
     const refs = REF_ALLOCATED | (this.version.rules.ioFramesAreHeap ? REF_XEN_HEAP : 0) | 1
     const io = (from: number, to: number): void => {
       const at = word + (from - first) * RECORD_WORDS
-      fillRecords(this, at, to - from, WRITABLE_FOR_EVER, refs, OWNER_IO)
+      this.memory.fillRecords(at, to - from, WRITABLE_FOR_EVER, refs, OWNER_IO)
     }
     for (const range of this.host.ram) {
       // The first MiB belongs to dom_io whether it is RAM or not.

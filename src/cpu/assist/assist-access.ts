@@ -1,5 +1,7 @@
+import { PAGE } from '../../bits/address.ts'
 import { FS, NONE } from '../../machine/vcpu/instruction.ts'
 import type { Cpu } from '../cpu.ts'
+import { READ } from '../memory/access.ts'
 import { FIELD, LOW_END } from '../state.ts'
 
 /** What instructions that are carried out in TypeScript need: their outcomes, and their way to memory. */
@@ -28,7 +30,10 @@ function setVa(cpu: Cpu, lo: number, hi: number, offset: number): void {
 /** Where bytes of memory are, for loads or stores; 0 after a fault. At most 16. */
 export function at(cpu: Cpu, lo: number, hi: number, offset: number, bytes: number, access: number): number {
   setVa(cpu, lo, hi, offset)
-  return cpu.port.translate(access, bytes)
+  const low = cpu.word(FIELD.va)
+  const isWithin = (low & (PAGE - 1)) + bytes <= PAGE
+  const host = isWithin ? cpu.tlb.find(low, cpu.word(FIELD.va + 4), access !== READ) : 0
+  return host !== 0 ? host : cpu.port.translate(access, bytes)
 }
 
 /** Carry out a store that was prepared by `at`; false after a fault. */
@@ -38,8 +43,10 @@ export function finish(cpu: Cpu, host: number): boolean {
 
 /** The address of the memory operand, with its segment's base: two halves. */
 export function operandAddress(cpu: Cpu): readonly [lo: number, hi: number] {
-  const memory = cpu.site().instruction.operands.find((operand) => operand.kind === 'memory')
-  const segment = memory === undefined || memory.segment === NONE ? FIELD.zero : baseField(memory.segment)
+  let segment: number = FIELD.zero
+  for (const operand of cpu.site().instruction.operands) {
+    if (operand.kind === 'memory' && operand.segment !== NONE) segment = baseField(operand.segment)
+  }
   const lo = cpu.word(FIELD.computed) + cpu.word(segment)
   const hi = cpu.word(FIELD.computed + 4) + cpu.word(segment + 4) + (lo > 0xffff_ffff ? 1 : 0)
   return [lo >>> 0, hi >>> 0]
@@ -49,11 +56,24 @@ const baseField = (segment: number): number => (segment === FS ? FIELD.fsBase : 
 
 /** Up to 8 bytes at an address that `at` gave, as two halves, zero extended. */
 export function read(cpu: Cpu, host: number, bytes: number): readonly [lo: number, hi: number] {
+  if (bytes === 8 && (host & 3) === 0) return [cpu.words[host >>> 2], cpu.words[(host >>> 2) + 1]]
   let lo = 0
   let hi = 0
   for (let n = 0; n < bytes && n < 4; n++) lo += cpu.bytes[host + n] * 2 ** (8 * n)
   for (let n = 4; n < bytes; n++) hi += cpu.bytes[host + n] * 2 ** (8 * (n - 4))
   return [lo, hi]
+}
+
+/** Four bytes at an address that `at` gave. */
+export function readWord(cpu: Cpu, host: number): number {
+  if ((host & 3) === 0) return cpu.words[host >>> 2]
+  const { bytes } = cpu
+  return (bytes[host] | (bytes[host + 1] << 8) | (bytes[host + 2] << 16) | (bytes[host + 3] << 24)) >>> 0
+}
+
+/** Put four bytes at an address that `at` gave; `finish` carries the store out. */
+export function writeWord(cpu: Cpu, host: number, word: number): void {
+  for (let n = 0; n < 4; n++) cpu.bytes[host + n] = word >>> (8 * n)
 }
 
 /** Put up to 8 bytes, two halves, at an address that `at` gave; `finish` carries the store out. */

@@ -4,7 +4,7 @@ import { MODIFY, READ, WRITE } from '../memory/access.ts'
 import { SSE_FLOAT } from '../semantics/vector/sse-float.ts'
 import { X87_INSTRUCTIONS } from '../semantics/x87/x87.ts'
 import type { Site } from '../site.ts'
-import { AC, AF, CF, DF, FIELD, ID, NT, OF, PF, SF, TF, ZF } from '../state.ts'
+import { AC, AF, CF, DF, FIELD, GENERAL, ID, NT, OF, PF, SF, TF, ZF } from '../state.ts'
 import {
   at,
   DONE,
@@ -14,9 +14,11 @@ import {
   operandAddress,
   raise,
   read,
+  readWord,
   SEGMENT,
   TRAP,
   write,
+  writeWord,
 } from './assist-access.ts'
 import { STATE_INSTRUCTIONS } from './fxsave.ts'
 
@@ -91,13 +93,12 @@ function popFlags(cpu: Cpu, i: Instruction): number {
 
 /** A return to the same segments; any other one needs their descriptors. */
 function interruptReturn(cpu: Cpu, i: Instruction): number {
-  const words: (readonly [number, number])[] = []
-  for (let n = 0; n < 5; n++) {
-    const value = stackWord(cpu, n * i.size, i.size)
-    if (value === null) return FAULT
-    words.push(value)
-  }
-  const [rip, cs, flags, rsp, ss] = words
+  const rip = stackWord(cpu, 0, i.size)
+  const cs = rip === null ? null : stackWord(cpu, i.size, i.size)
+  const flags = cs === null ? null : stackWord(cpu, 2 * i.size, i.size)
+  const rsp = flags === null ? null : stackWord(cpu, 3 * i.size, i.size)
+  const ss = rsp === null ? null : stackWord(cpu, 4 * i.size, i.size)
+  if (rip === null || cs === null || flags === null || rsp === null || ss === null) return FAULT
   const isSame = (cs[0] & 0xffff) === cpu.selector(1) && (ss[0] & 0xffff) === cpu.selector(2)
   if (!isSame) return SEGMENT
   if ((cpu.getFlags() & NT) !== 0) return raise(cpu, 13)
@@ -164,38 +165,45 @@ function setZeroFlag(cpu: Cpu, zero: boolean): void {
   cpu.setFlags((cpu.getFlags() & ~ZF) | (zero ? ZF : 0))
 }
 
+/** What memory held, word by word. */
+const OLD = new Uint32Array(4)
+
+/** Where word `n` of a pair of registers is, in the state: of their whole, or of their low halves. */
+function wordOfPair(low: number, high: number, wide: boolean, n: number): number {
+  const inHigh = wide ? n >> 1 : n
+  return GENERAL + (inHigh === 0 ? low : high) * 8 + (wide ? (n & 1) * 4 : 0)
+}
+
 /** cmpxchg8b and cmpxchg16b: rdx:rax against memory, rcx:rbx into it. Memory is written in either case. */
 function compareExchangeWide(cpu: Cpu, i: Instruction): number {
   const wide = i.name === 'cmpxchg16b'
   const bytes = wide ? 16 : 8
   const [lo, hi] = operandAddress(cpu)
   if (wide && (lo & 15) !== 0) return raise(cpu, 13)
-  const expected = wide
-    ? [cpu.register(RAX), cpu.registerHigh(RAX), cpu.register(RDX), cpu.registerHigh(RDX)]
-    : [cpu.register(RAX), cpu.register(RDX)]
-  const replacement = wide
-    ? [cpu.register(RBX), cpu.registerHigh(RBX), cpu.register(RCX), cpu.registerHigh(RCX)]
-    : [cpu.register(RBX), cpu.register(RCX)]
   const host = at(cpu, lo, hi, 0, bytes, MODIFY)
   if (host === 0) return FAULT
-  const old = expected.map((_, n) => read(cpu, host + n * 4, 4)[0])
-  const isEqual = old.every((word, n) => word === expected[n])
-  const value = isEqual ? replacement : old
-  for (const [n, word] of value.entries()) write(cpu, host + n * 4, 4, [word, 0])
+  let isEqual = true
+  for (let n = 0; n < bytes >> 2; n++) {
+    OLD[n] = readWord(cpu, host + n * 4)
+    if (OLD[n] !== cpu.word(wordOfPair(RAX, RDX, wide, n))) isEqual = false
+  }
+  for (let n = 0; n < bytes >> 2; n++) {
+    writeWord(cpu, host + n * 4, isEqual ? cpu.word(wordOfPair(RBX, RCX, wide, n)) : OLD[n])
+  }
   if (!wide) {
     cpu.setWord(FIELD.expects, 1)
-    cpu.setWord(FIELD.expected, expected[0])
-    cpu.setWord(FIELD.expected + 4, expected[1])
+    cpu.setWord(FIELD.expected, cpu.register(RAX))
+    cpu.setWord(FIELD.expected + 4, cpu.register(RDX))
   }
   const done = finish(cpu, host)
   cpu.setWord(FIELD.expects, 0)
   if (!done) return FAULT
   if (!isEqual && wide) {
-    cpu.setRegister(RAX, old[0], old[1])
-    cpu.setRegister(RDX, old[2], old[3])
+    cpu.setRegister(RAX, OLD[0], OLD[1])
+    cpu.setRegister(RDX, OLD[2], OLD[3])
   } else if (!isEqual) {
-    cpu.setRegister(RAX, old[0], 0)
-    cpu.setRegister(RDX, old[1], 0)
+    cpu.setRegister(RAX, OLD[0], 0)
+    cpu.setRegister(RDX, OLD[1], 0)
   }
   setZeroFlag(cpu, isEqual)
   return DONE

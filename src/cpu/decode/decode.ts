@@ -140,13 +140,16 @@ function decodeForm(r: Reader, form: Form): Instruction | NoInstruction {
   } else if (name === 'clflush' || name === 'fxsave' || name === 'fxrstor') {
     if (r.operand16 || r.repeat !== 0) return 'undefined'
   }
-  const operands: Operand[] = []
-  for (const spec of form.operands) {
+  const { length } = form.operands
+  // As long as it will be: a list that grows takes room for many more.
+  const operands = new Array<Operand>(length)
+  for (let n = 0; n < length; n++) {
+    const spec = form.operands[n]
     const operand = decodeOperand(r, spec, size)
     if (operand === null) return 'undefined'
-    operands.push(operand)
+    operands[n] = operand
     const isSized = operand.kind === 'register' || operand.kind === 'memory'
-    if (isSized && spec.size === 'b' && operands.length === 1) size = 1
+    if (isSized && spec.size === 'b' && n === 0) size = 1
   }
   return finish(r, name, size, operands)
 }

@@ -13,6 +13,7 @@ import {
   PF_WRITE,
   Walk,
   walk,
+  walkHalves,
 } from '../../machine/vcpu/mmu.ts'
 import { select } from '../semantics/select.ts'
 import type { Site } from '../site.ts'
@@ -84,6 +85,8 @@ export class MemoryPort {
 
   /** The interpreter's import: the bytes at the state's `va`, or 0 after a fault. */
   translate(access: number, bytes: number): number {
+    const host = this.inOnePage(access, bytes)
+    if (host !== 0) return host
     const lo = this.word(FIELD.va)
     const va = vaOf(lo, this.word(FIELD.va + 4))
     // No access wraps around the ends of the two canonical halves.
@@ -96,8 +99,32 @@ export class MemoryPort {
     return this.prepareStore(va, bytes, access === WRITE_MORE)
   }
 
+  /**
+   * Nearly every access: within a page that is mapped for it, of which nobody wants to know. 0 for any other, which nothing has
+   * been done about.
+   */
+  private inOnePage(access: number, bytes: number): number {
+    const { i32 } = this.memory
+    const at = (this.state + FIELD.va) >> 2
+    const lo = i32[at]
+    const hi = i32[at + 1]
+    const offset = lo & (PAGE - 1)
+    const sign = hi >> 15
+    if (offset + bytes > PAGE || this.watchpoints.length > 0 || (sign !== 0 && sign !== -1)) return 0
+    const w = walkHalves(this.memory, this.root, lo, hi & 0xffff, this.found)
+    if (w.missing !== 0 || !w.user || (access !== READ && !w.writable)) return 0
+    const page = this.cachePage(lo & -PAGE, hi, w, access !== READ)
+    if (access !== READ) {
+      this.isRefused = false
+      const { decoded } = this.memory
+      if (access === WRITE_MORE) this.memory.touchPage(page)
+      if (decoded !== null && decoded[page] !== 0 && this.memory.isDecoded(page, offset, bytes)) return 0
+    }
+    return page * PAGE + offset
+  }
+
   private isReadable(va: number, bytes: number): boolean {
-    const here = PAGE - (va % PAGE)
+    const here = PAGE - offsetOf(va)
     return this.readable(va) !== 0 && (here >= bytes || this.readable(wrap(va + here)) !== 0)
   }
 
@@ -130,7 +157,7 @@ export class MemoryPort {
   }
 
   private readTwo(va: number, bytes: number): number {
-    const here = PAGE - (va % PAGE)
+    const here = PAGE - offsetOf(va)
     const first = this.readable(va)
     if (first === 0) return 0
     const second = this.readable(wrap(va + here))
@@ -154,15 +181,15 @@ export class MemoryPort {
   tryReadable(va: number): number {
     const w = walk(this.memory, this.root, va, this.found)
     if (w.missing !== 0 || !w.user) return 0
-    return this.cachePage(va, w, false) * PAGE + (va % PAGE)
+    return this.cachePage(pageLow(va), vaHigh(va), w, false) * PAGE + offsetOf(va)
   }
 
   /** Address of the byte at `va` as the last walk found it, with no sign of an access. */
   private peek(va: number): number {
     const { mfn } = this.found
     const record = this.memory.record(mfn)
-    if (this.memory.isDevice(mfn, record)) return this.memory.device(mfn) * 4 + (va % PAGE)
-    return this.memory.backing(record) * 4 + (va % PAGE)
+    if (this.memory.isDevice(mfn, record)) return this.memory.device(mfn) * 4 + offsetOf(va)
+    return this.memory.backing(record) * 4 + offsetOf(va)
   }
 
   // ---- stores ----
@@ -170,16 +197,16 @@ export class MemoryPort {
   /** @param more whether the instruction may store to more of the page than these bytes */
   private prepareStore(va: number, bytes: number, more: boolean): number {
     this.isRefused = false
-    const here = PAGE - (va % PAGE)
+    const here = PAGE - offsetOf(va)
     const crosses = here < bytes
     const first = this.writable(va, bytes)
     if (first === 0) return 0
     const second = crosses ? this.writable(wrap(va + here), bytes) : 0
     if (crosses && second === 0) return 0
     const isPlain = !crosses && !this.isRefused && this.watchpoints.length === 0
-    const page = Math.floor(first / PAGE)
+    const page = first >>> 12
     if (isPlain && more) this.memory.touchPage(page)
-    if (isPlain && !this.memory.isDecoded(page, first % PAGE, bytes)) return first
+    if (isPlain && !this.memory.isDecoded(page, offsetOf(first), bytes)) return first
     const { u8 } = this.memory
     const buffer = this.state + BOUNCE
     for (let i = 0; i < bytes; i++) u8[buffer + i] = i < here ? u8[first + i] : u8[second + i - here]
@@ -206,7 +233,7 @@ export class MemoryPort {
   private tryWritable(va: number): number {
     const w = walk(this.memory, this.root, va, this.found)
     if (w.missing !== 0 || !w.user || !w.writable) return 0
-    return this.cachePage(va, w, true) * PAGE + (va % PAGE)
+    return this.cachePage(pageLow(va), vaHigh(va), w, true) * PAGE + offsetOf(va)
   }
 
   /** Carry out the store in the buffer; false after a fault. */
@@ -221,7 +248,7 @@ export class MemoryPort {
       if (outcome !== 'retry') return outcome === 'emulated'
     }
     const buffer = this.state + BOUNCE
-    const here = Math.min(bytes, PAGE - (va % PAGE))
+    const here = Math.min(bytes, PAGE - offsetOf(va))
     // Both pages were looked at before; what a retry has changed may let one fault now, before anything is stored.
     const first = this.plainWritable(va)
     if (first === 0) return false
@@ -244,8 +271,8 @@ export class MemoryPort {
   private storeBytes(host: number, from: number, bytes: number): void {
     const { u8 } = this.memory
     u8.copyWithin(host, from, from + bytes)
-    const page = Math.floor(host / PAGE)
-    if (this.memory.isDecoded(page, host % PAGE, bytes)) this.memory.touchPage(page)
+    const page = host >>> 12
+    if (this.memory.isDecoded(page, offsetOf(host), bytes)) this.memory.touchPage(page)
   }
 
   /** Ask whoever handles page faults about a store that the tables refuse, with what it would store. */
@@ -262,8 +289,8 @@ export class MemoryPort {
       ...(expects ? { expected } : {}),
     }
     this.isRefused = false
-    const crosses = (va % PAGE) + bytes > PAGE
-    const faulting = crosses && this.tryWritable(va) !== 0 ? wrap(va + PAGE - (va % PAGE)) : va
+    const crosses = offsetOf(va) + bytes > PAGE
+    const faulting = crosses && this.tryWritable(va) !== 0 ? wrap(va + PAGE - offsetOf(va)) : va
     walk(this.memory, this.root, faulting, this.found)
     const outcome = this.ask(faulting, PF_WRITE | PF_PRESENT, store)
     if (outcome === 'deliver') this.pageFault(faulting, PF_WRITE | PF_PRESENT)
@@ -298,17 +325,22 @@ export class MemoryPort {
 
   // ---- what they share ----
 
-  private cachePage(va: number, w: Walk, store: boolean): number {
-    const page = this.backing(w, store)
-    const isWatched = this.watchpoints.some((p) => overlaps(p, va - (va % PAGE), PAGE))
+  /** @param lo low half of the page's address, @param hi its high half */
+  private cachePage(lo: number, hi: number, w: Walk, store: boolean): number {
+    const { memory } = this
     // Where the dirty bit is not set yet, a load caches the page for loads only.
     const isWritable = store || (w.writable && (w.lo & D) !== 0)
-    const isDevice = this.memory.isDevice(w.mfn, this.memory.record(w.mfn))
-    const lo = (va - (va % PAGE)) >>> 0
-    const isCode = this.memory.decoded !== null && this.memory.decoded[page] !== 0
-    const canWrite = isWritable && !isWatched && !isDevice && !isCode
-    if (!isDevice) this.tlb.fill(lo, vaHigh(va), page, !isWatched, canWrite, w.at)
+    const page = this.backing(w, store)
+    if (memory.isDevice(w.mfn, memory.record(w.mfn))) return page
+    const isWatched = this.watchpoints.length > 0 && this.isWatched(lo, hi)
+    const isCode = memory.decoded !== null && memory.decoded[page] !== 0
+    this.tlb.fill(lo, hi, page, !isWatched, isWritable && !isWatched && !isCode, w.at)
     return page
+  }
+
+  private isWatched(lo: number, hi: number): boolean {
+    const va = vaOf(lo, hi)
+    return this.watchpoints.some((point) => overlaps(point, va, PAGE))
   }
 
   /** Number of the page of the machine's memory that holds a frame's bytes, and A and D where the access sets them. */
@@ -319,7 +351,7 @@ export class MemoryPort {
       return (store ? this.memory.nowhere : this.memory.device(w.mfn)) >>> 10
     }
     // The core sees its own stores to code: they need not count as touches of the page.
-    const page = this.memory.u32[record + BACKING_WORD]
+    const page = this.memory.i32[record + BACKING_WORD]
     return page !== 0 ? page : this.memory.backing(record) >>> 10
   }
 
@@ -372,6 +404,15 @@ function namesStack(instruction: Instruction): boolean {
 
 function overlaps(point: Watchpoint, va: number, bytes: number): boolean {
   return va < point.va + point.bytes && point.va < va + bytes
+}
+
+/** Where a 48-bit address is in its page, and the low half of the page's. */
+function offsetOf(va: number): number {
+  return va & (PAGE - 1)
+}
+
+function pageLow(va: number): number {
+  return va & -PAGE
 }
 
 /** The highest address is followed by the lowest. */

@@ -1,5 +1,5 @@
 import type { Memory } from '../../machine/memory.ts'
-import { EntryMarks, shareMark } from '../../machine/vcpu/entry-marks.ts'
+import { EntryMarks, NOWHERE, SEVERAL, shareMark } from '../../machine/vcpu/entry-marks.ts'
 import {
   CODE_TLB,
   CODE_TLB_BYTES,
@@ -64,9 +64,9 @@ export class SoftTlb {
     const w = this.words
     set(w, at + (TLB.read >> 2), readable, lo, hi)
     set(w, at + (TLB.write >> 2), writable, lo, hi)
-    w[at + (TLB.host >> 2)] = page * PAGE
+    w[at + (TLB.host >> 2)] = page << 12
     w[at + (TLB.entry >> 2)] = entry
-    this.marks.set(entry)
+    this.marks.set(entry, at)
     this.isFilled = true
     if (this.kept !== null) this.keep(this.kept.data, at, DATA_SLOTS)
   }
@@ -76,7 +76,7 @@ export class SoftTlb {
     set(this.words, at + (CODE_TLB.tag >> 2), true, lo, hi)
     this.words[at + (CODE_TLB.map >> 2)] = map
     this.words[at + (CODE_TLB.entry >> 2)] = entry
-    this.marks.set(entry)
+    this.marks.set(entry, at)
     this.isFilled = true
     if (this.kept !== null) this.keep(this.kept.code, at, CODE_SLOTS)
   }
@@ -95,6 +95,15 @@ export class SoftTlb {
   private slot(lo: number, hi: number): number {
     const number = (lo >>> 12) | (hi << 20)
     return (this.data >>> 2) + ((number ^ (number >>> 10)) & (TLB_ENTRIES - 1)) * (TLB_ENTRY_BYTES >> 2)
+  }
+
+  /** Where the byte at an address is that has a translation for loads, or for stores; 0 where it has none. */
+  find(lo: number, hi: number, store: boolean): number {
+    const w = this.words
+    const at = this.slot(lo, hi)
+    const tag = at + ((store ? TLB.write : TLB.read) >> 2)
+    const isHere = w[tag] === (lo & -PAGE) >>> 0 && w[tag + 1] === hi >>> 0
+    return isHere ? w[at + (TLB.host >> 2)] + (lo & (PAGE - 1)) : 0
   }
 
   flush(): void {
@@ -118,27 +127,36 @@ export class SoftTlb {
 
   /** Forget what was translated by the entry of a page table at a word index of the machine's memory. */
   flushEntry(entry: number): void {
-    if (!this.isFilled || !this.marks.has(entry)) return
-    const inData = this.forget(entry, this.data, DATA_SLOTS)
-    const inCode = this.forget(entry, this.code, CODE_SLOTS)
-    if (!inData && !inCode) this.marks.clear(entry)
+    const place = this.marks.placeOf(entry)
+    if (!this.isFilled || place === NOWHERE) return
+    let isShared = false
+    if (place === SEVERAL) {
+      const inData = this.forgetAll(entry, this.data, DATA_SLOTS)
+      isShared = this.forgetAll(entry, this.code, CODE_SLOTS) || inData
+    } else {
+      const isData = place >= this.data >>> 2 && place < (this.data + TLB_BYTES) >>> 2
+      isShared = this.forget(entry, place, isData ? DATA_SLOTS : CODE_SLOTS)
+    }
+    if (!isShared) this.marks.clear(entry)
   }
 
-  /**
-   * Forget an entry in the table at an address of the machine's memory. Returns whether another one is there that shares its
-   * mark.
-   */
-  private forget(entry: number, table: number, slots: Slots): boolean {
-    const w = this.words
+  /** Forget an entry wherever it is in a table. Whether another one is there that shares its mark. */
+  private forgetAll(entry: number, table: number, slots: Slots): boolean {
     let isShared = false
     for (let i = 0, at = table >>> 2; i < slots.count; i++, at += slots.words) {
-      const other = w[at + slots.entry]
-      if (other === entry) {
-        w.fill(0xffff_ffff, at, at + slots.tags)
-        w[at + slots.entry] = NO_ENTRY
-      } else if (other !== NO_ENTRY && shareMark(other, entry)) isShared = true
+      if (this.forget(entry, at, slots)) isShared = true
     }
     return isShared
+  }
+
+  /** Forget the slot at a word index if it is an entry's. Whether it is another's that shares its mark. */
+  private forget(entry: number, at: number, slots: Slots): boolean {
+    const w = this.words
+    const other = w[at + slots.entry]
+    if (other !== entry) return other !== NO_ENTRY && shareMark(other, entry)
+    for (let i = 0; i < slots.tags; i++) w[at + i] = 0xffff_ffff
+    w[at + slots.entry] = NO_ENTRY
+    return false
   }
 
   /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */

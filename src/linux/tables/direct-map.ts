@@ -115,6 +115,10 @@ const old = new Uint32Array(SLOTS * 2)
 const frames = new Uint32Array(SLOTS * 2)
 const pfns = new Uint32Array(SLOTS * 2)
 const entries = new Uint32Array(SLOTS * 2)
+// The same words, signed: such numbers stay in integer registers.
+const frameWords = new Int32Array(frames.buffer)
+const pfnWords = new Int32Array(pfns.buffer)
+const entryWords = new Int32Array(entries.buffer)
 
 /**
  * One L1: 512 entries, each through set_pte(). Entries that are there stay. Stores to one page in a row go out together,
@@ -143,16 +147,17 @@ function physPteInit(kernel: Kernel, table: OpenTable, start: number, end: numbe
  * all, and nothing has been stored.
  */
 function fillPlain(kernel: Kernel, table: OpenTable, from: number, to: number): boolean {
-  for (let slot = from; slot < to; slot++) if (frames[slot * 2 + 1] !== 0) return false
+  for (let slot = from; slot < to; slot++) if (frameWords[slot * 2 + 1] !== 0) return false
   mfnsToPfns(kernel.vcpu, frames, pfns, from, to)
   const [roFrom, roTo] = readOnlyPfns(kernel, to - from)
+  const count = Math.max(0, roTo - roFrom)
   const { lo, hi } = PAGE_KERNEL
   const readOnly = PAGE_KERNEL_RO.lo
   for (let at = from * 2, out = 0; at < to * 2; at += 2, out += 2) {
-    const mfn = frames[at]
-    const pfn = pfns[at]
-    entries[out] = (mfn << 12) | (pfn >= roFrom && pfn < roTo ? readOnly : lo)
-    entries[out + 1] = (mfn >>> 20) | hi
+    const mfn = frameWords[at]
+    const isReadOnly = (pfnWords[at] - roFrom) >>> 0 < count
+    entryWords[out] = (mfn << 12) | (isReadOnly ? readOnly : lo)
+    entryWords[out + 1] = (mfn >>> 20) | hi
   }
   kernel.vcpu.storeEntries(table.va + from * 8, entries, to - from)
   return true

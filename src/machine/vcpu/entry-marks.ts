@@ -1,24 +1,35 @@
 /** Marks of entries: many times what a TLB holds, so that few entries share one. */
 const MARKS = 2 ** 14
 
+/** No translation is there by an entry, or by any that shares its mark. */
+export const NOWHERE = -1
+/** There may be several: whoever wants to know must look. */
+export const SEVERAL = -2
+
 /**
- * Of which entries of page tables a TLB may hold translations. Xen has a TLB forget every entry that it changes, and nearly
- * none of them is there: a guest that changes entries by the million must not have all of the TLB looked through for each.
- * An entry is named by its word index in the machine's memory, and may share its mark with others.
+ * Of which entries of page tables a TLB may hold translations, and where. Xen has a TLB forget every entry that it changes, and
+ * nearly none of them is there: a guest that changes entries by the million must not have all of the TLB looked through for
+ * each. An entry is named by its word index in the machine's memory, and may share its mark with others.
  */
 export class EntryMarks {
   /** The round in which the mark was set last. */
   private readonly rounds = new Uint32Array(MARKS)
+  /** Where the mark's translation went, or SEVERAL. */
+  private readonly places = new Int32Array(MARKS)
   private round = 1
 
-  /** A translation by this entry is there from now on. */
-  set(entry: number): void {
-    this.rounds[markOf(entry)] = this.round
+  /** A translation by this entry is at a place from now on; places are the TLB's own numbers, 0 and above. */
+  set(entry: number, place: number): void {
+    const mark = markOf(entry)
+    const isFirst = this.rounds[mark] !== this.round || this.places[mark] === place
+    this.rounds[mark] = this.round
+    this.places[mark] = isFirst ? place : SEVERAL
   }
 
-  /** Whether a translation by this entry may be there. */
-  has(entry: number): boolean {
-    return this.rounds[markOf(entry)] === this.round
+  /** The one place where a translation by this entry may be, NOWHERE or SEVERAL. */
+  placeOf(entry: number): number {
+    const mark = markOf(entry)
+    return this.rounds[mark] === this.round ? this.places[mark] : NOWHERE
   }
 
   /** No translation is there by any entry that has the mark of this one. */

@@ -1,5 +1,5 @@
-import { SLOTS } from '../../bits/address.ts'
-import { A, D, entryFrame, P, PSE, RW, US } from '../../bits/pte.ts'
+import { SLOTS, TWO_32 } from '../../bits/address.ts'
+import { A, D, entryFrame, HI_FRAME, P, PSE, RW, US } from '../../bits/pte.ts'
 import type { Memory } from '../memory.ts'
 
 /** Bits of a page fault's error code, as the CPU pushes it. */
@@ -8,6 +8,9 @@ export const PF_WRITE = 2
 export const PF_USER = 4
 export const PF_RESERVED = 8
 export const PF_FETCH = 16
+
+/** Bits of a high half that make its frame one of 2^31 or more. */
+const HI_NO_RECORD = 0x000f_f800
 
 /** What one walk found. One object is reused for every walk, so nothing is allocated on a TLB miss. */
 export class Walk {
@@ -43,18 +46,31 @@ export class Walk {
  * @param lowest the level of the last entry: 1 leads to a page, 2 to the table that maps it, or to a large page
  */
 export function walk(memory: Memory, root: number, va: number, out: Walk, lowest: 1 | 2 = 1): Walk {
-  const words = memory.u32
+  return walkHalves(memory, root, va | 0, Math.floor(va / TWO_32), out, lowest)
+}
+
+/** The same for an address in two halves, of the high one bits 0 to 15: a core's look at its TLB has it so. */
+export function walkHalves(
+  memory: Memory,
+  root: number,
+  low: number,
+  high: number,
+  out: Walk,
+  lowest: 1 | 2 = 1,
+): Walk {
+  // Signed words stay in integer registers, and so do frames: those from 2^31 on have no record, and are no table.
+  const words = memory.i32
   const { path } = out
-  // Bits 12..38 of the address are three slots; they fit an integer once the page offset is gone.
-  const low = Math.floor(va / 4096)
-  const slots = low | 0
-  let table = root
+  // Bits 12 to 38 of the address: three slots.
+  const slots = ((low >>> 12) | (high << 20)) & 0x7ff_ffff
+  let record = memory.record(root)
   let writable = RW
   let user = US
   let noExecute = 0
-  let slot = Math.floor(low / 0x800_0000) & (SLOTS - 1)
+  let slot = (high >>> 7) & (SLOTS - 1)
+  let tableLo = 0
+  let tableHi = 0
   for (let level = 4; ; level--) {
-    const record = memory.record(table)
     const at = record === -1 ? -1 : memory.backing(record) + slot * 2
     const lo = at === -1 ? 0 : words[at]
     const hi = at === -1 ? 0 : words[at + 1]
@@ -65,14 +81,16 @@ export function walk(memory: Memory, root: number, va: number, out: Walk, lowest
     const isPresent = (lo & P) !== 0
     const isLarge = isPresent && (lo & PSE) !== 0 && (level === 2 || level === 3)
     if (isPresent && !isLarge && level !== lowest) {
-      table = entryFrame(lo, hi)
+      record = (hi & HI_NO_RECORD) !== 0 ? -1 : memory.record(((hi & HI_FRAME) << 20) | (lo >>> 12))
+      tableLo = lo
+      tableHi = hi
       slot = (slots >>> ((level - 2) * 9)) & (SLOTS - 1)
       continue
     }
-    out.table = table
+    out.table = level === 4 ? root : entryFrame(tableLo, tableHi)
     out.slot = slot
-    out.lo = lo
-    out.hi = hi
+    out.lo = lo >>> 0
+    out.hi = hi >>> 0
     out.at = at
     out.level = level
     out.missing = isPresent ? 0 : level

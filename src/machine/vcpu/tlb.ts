@@ -1,4 +1,4 @@
-import { EntryMarks, shareMark } from './entry-marks.ts'
+import { EntryMarks, NOWHERE, SEVERAL, shareMark } from './entry-marks.ts'
 
 /**
  * The TLB: for a page of virtual addresses, the place of its bytes. It has a read half and a write half; the write half
@@ -37,7 +37,7 @@ export class Tlb {
     this.writeTag[slot] = writable ? page : -1
     this.words[slot] = words
     this.entries[slot] = entry
-    this.marks.set(entry)
+    this.marks.set(entry, slot)
     this.filled = true
   }
 
@@ -66,15 +66,20 @@ export class Tlb {
   /** Forget what was translated by the entry at a word index. */
   flushEntry(entry: number): void {
     this.follower?.flushEntry(entry)
-    if (!this.filled || !this.marks.has(entry)) return
+    const place = this.marks.placeOf(entry)
+    if (!this.filled || place === NOWHERE) return
     let isShared = false
-    for (let slot = 0; slot < SLOTS; slot++) {
-      if (this.entries[slot] === entry) {
-        this.readTag[slot] = -1
-        this.writeTag[slot] = -1
-      } else if (this.readTag[slot] !== -1 && shareMark(this.entries[slot], entry)) isShared = true
-    }
+    if (place !== SEVERAL) isShared = this.forget(place, entry)
+    else for (let slot = 0; slot < SLOTS; slot++) if (this.forget(slot, entry)) isShared = true
     if (!isShared) this.marks.clear(entry)
+  }
+
+  /** Forget a slot if it is an entry's. Whether it is another's that shares its mark. */
+  private forget(slot: number, entry: number): boolean {
+    if (this.entries[slot] !== entry) return this.readTag[slot] !== -1 && shareMark(this.entries[slot], entry)
+    this.readTag[slot] = -1
+    this.writeTag[slot] = -1
+    return false
   }
 
   flush(): void {

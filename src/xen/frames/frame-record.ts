@@ -1,6 +1,5 @@
 import {
   OWNER_WORD,
-  RECORD_WORDS,
   REF_COUNT,
   REFS_WORD,
   TYPE_COUNT,
@@ -11,7 +10,7 @@ import type { Hypervisor } from '../hypervisor.ts'
 
 /**
  * What frame records say, by name: machine/frames.ts has the bits. `record` is the word index of a frame's record. Words are
- * signed numbers here, which stay in integer registers; promoteL1() alone reads records by itself.
+ * signed numbers here, which stay in integer registers; plain-entries.ts alone reads records by itself.
  */
 
 /** The whole type word: type code, flags and count. */
@@ -94,27 +93,8 @@ export function setLinearCount(xen: Hypervisor, record: number, count: number): 
 
 /** A record anew, but for where the frame's bytes are. */
 export function setRecord(xen: Hypervisor, record: number, type: number, refs: number, owner: number): void {
-  fillRecords(xen, record, 1, type, refs, owner)
-}
-
-/** The same for `count` records in a row: how domains and devices get their frames. */
-export function fillRecords(
-  xen: Hypervisor,
-  first: number,
-  count: number,
-  type: number,
-  refs: number,
-  owner: number,
-): void {
   const words = xen.memory.i32
-  // As integers once, not at each store: words above 2^31 are numbers on the heap.
-  const t = type | 0
-  const r = refs | 0
-  const o = owner | 0
-  const end = first + count * RECORD_WORDS
-  for (let record = first; record < end; record += RECORD_WORDS) {
-    words[record] = t
-    words[record + REFS_WORD] = r
-    words[record + OWNER_WORD] = o
-  }
+  words[record] = type
+  words[record + REFS_WORD] = refs
+  words[record + OWNER_WORD] = owner
 }

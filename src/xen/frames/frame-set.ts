@@ -4,12 +4,18 @@ const GROUP_MASK = 2 ** GROUP_SHIFT - 1
 
 /** A set of frames that may have any number of them: every question takes the same short time. */
 export class FrameSet {
-  private groups: (Uint32Array | undefined)[] = []
+  private groups: (Int32Array | undefined)[] = []
 
   add(mfn: number): void {
     const group = mfn >>> GROUP_SHIFT
-    this.groups[group] ??= new Uint32Array(2 ** GROUP_SHIFT / 32)
-    this.groups[group][(mfn & GROUP_MASK) >>> 5] |= 1 << (mfn & 31)
+    const words = this.groups[group] ?? this.newGroup(group)
+    words[(mfn & GROUP_MASK) >>> 5] |= 1 << (mfn & 31)
+  }
+
+  private newGroup(group: number): Int32Array {
+    const words = new Int32Array(2 ** GROUP_SHIFT / 32)
+    this.groups[group] = words
+    return words
   }
 
   delete(mfn: number): void {

@@ -158,12 +158,16 @@ export class Heap {
     return this.unscrubbed.has(mfn)
   }
 
-  free(mfn: number): void {
-    if (this.observer !== null) this.observer(mfn)
-    this.isFreed.add(mfn)
+  /** Free a frame, or `count` of them one after the other, upwards. */
+  free(mfn: number, count = 1): void {
+    const end = mfn + count
+    for (let one = mfn; one < end; one++) {
+      if (this.observer !== null) this.observer(one)
+      this.isFreed.add(one)
+    }
     const last = this.freed.at(-1)
-    if (last !== undefined && last.end === mfn) last.end++
-    else this.freed.push({ start: mfn, end: mfn + 1 })
+    if (last !== undefined && last.end === mfn) last.end = end
+    else this.freed.push({ start: mfn, end })
   }
 }
 

@@ -122,6 +122,14 @@ export class M2p {
     return this.lastWords + (mfn & 511) * 2
   }
 
+  /** `count` frames in a row, which one frame of the table tells of, have no pfn any more. */
+  forget(mfn: number, count: number): void {
+    if (mfn >= this.covered) return
+    const at = this.wordOf(mfn)
+    this.xen.memory.touchPage(at >>> 10)
+    this.xen.memory.u32.fill(0xffffffff, at, at + count * 2)
+  }
+
   set(mfn: number, lo: number, hi: number): void {
     if (mfn >= this.covered) return
     const at = this.wordOf(mfn)

@@ -1,5 +1,13 @@
+import { SLOTS } from '../../bits/address.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import { OWNER_NONE, REF_ALLOCATED, REF_COUNT, REF_XEN_HEAP, TYPE_VALIDATED } from '../../machine/frames.ts'
+import {
+  OWNER_NONE,
+  RECORD_WORDS,
+  REF_ALLOCATED,
+  REF_COUNT,
+  REF_XEN_HEAP,
+  TYPE_VALIDATED,
+} from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import {
   isPinned,
@@ -65,12 +73,26 @@ export function putAllocationReference(xen: Hypervisor, mfn: number, record: num
   putPage(xen, mfn, record)
 }
 
-/** Free a frame at once if nothing but its allocation by `domain` holds it: nearly all that are given back. False if not. */
-export function freeIfUnused(xen: Hypervisor, mfn: number, record: number, domain: Domain): boolean {
-  const isUnused =
-    refsWordOf(xen, record) === UNUSED && ownerOf(xen, record) === domain.owner && !isPinned(xen, record)
-  if (isUnused) freeFrame(xen, mfn, record)
-  return isUnused
+/**
+ * Free at once those frames from `mfn` on, up to the first that anything but its allocation by `domain` holds: nearly all that
+ * are given back. How many of `count` frames in a row these are, and no more than one frame of the M2P tells of.
+ */
+export function freeUnused(xen: Hypervisor, mfn: number, count: number, domain: Domain): number {
+  const first = xen.memory.record(mfn)
+  if (first === -1) return 0
+  const end = Math.min(count, SLOTS - (mfn & (SLOTS - 1)))
+  let done = 0
+  for (let record = first; done < end; done++, record += RECORD_WORDS) {
+    if (refsWordOf(xen, record) !== UNUSED || ownerOf(xen, record) !== domain.owner) break
+    if (isPinned(xen, record)) break
+    setRecord(xen, record, typeLeftBy(xen, record), 0, OWNER_NONE)
+    xen.typeLeft(mfn + done)
+  }
+  if (done === 0) return 0
+  domain.totPages -= done
+  xen.m2p.forget(mfn, done)
+  xen.heap.free(mfn, done)
+  return done
 }
 
 /** Nothing but the allocation holds the frame. */
@@ -81,14 +103,17 @@ function freeFrame(xen: Hypervisor, mfn: number, record: number): void {
   if ((refsWordOf(xen, record) & REF_XEN_HEAP) !== 0) return
   const owner = xen.owners[ownerOf(xen, record)]
   if (owner !== undefined) owner.totPages--
-  // A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`.
-  const type = typeWordOf(xen, record)
-  const left = typeCodeOf(xen, record) === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
-  setRecord(xen, record, left, 0, OWNER_NONE)
+  setRecord(xen, record, typeLeftBy(xen, record), 0, OWNER_NONE)
   // Only now is it no frame of a guest any more; as long as references keep it, its pfn stays.
-  xen.m2p.set(mfn, 0xffffffff, 0xffffffff)
+  xen.m2p.forget(mfn, 1)
   xen.typeLeft(mfn)
   xen.heap.free(mfn)
+}
+
+/** A free frame keeps what its last type left: only `writable` is cleared, and that but for `validated`. */
+function typeLeftBy(xen: Hypervisor, record: number): number {
+  const type = typeWordOf(xen, record)
+  return typeCodeOf(xen, record) === TYPE_CODE.writable ? type & TYPE_VALIDATED : type
 }
 
 /** Give a free frame to a domain: assign_pages(). Its bytes are whatever they were. */

@@ -9,7 +9,7 @@ import { COST_NS } from '../work.ts'
 import { domainNamed, mayActOn } from './foreign.ts'
 import { putPageAndType } from './frame-type.ts'
 import { copyFromGuest, copyToGuest, isGuestRange } from './guest-copy.ts'
-import { assignFrame, freeIfUnused, getPage, putAllocationReference, putPage } from './references.ts'
+import { assignFrame, freeUnused, getPage, putAllocationReference, putPage } from './references.ts'
 
 /**
  * struct xen_memory_reservation: what a list of extents of frames is about.
@@ -83,8 +83,14 @@ export function changeReservation(
       const most = Math.min(count - i, (PAGE - (at % PAGE)) >>> 3)
       if (at % 8 === 0 && most > 1 && copyFromGuest(port, at, extents, most * 2)) {
         xen.work.done += COST_NS.frame * most
-        for (let j = 0; j < most; j++, i++) {
-          if (!removePage(xen, target, extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2])) return over(i)
+        for (let j = 0; j < most; ) {
+          const mfn = extents[j * 2 + 1] * 0x1_0000_0000 + extents[j * 2]
+          let run = 1
+          while (j + run < most && isNext(mfn + run, j + run)) run++
+          const done = freeUnused(xen, mfn, run, target)
+          if (done === 0 && !removePage(xen, target, mfn)) return over(i)
+          j += Math.max(1, done)
+          i += Math.max(1, done)
         }
         i--
         continue
@@ -97,6 +103,11 @@ export function changeReservation(
     if (!done) return over(i)
   }
   return over(count)
+}
+
+/** Whether a frame is what the `index`th of the extents names. */
+function isNext(mfn: number, index: number): boolean {
+  return extents[index * 2] === mfn && extents[index * 2 + 1] === 0
 }
 
 /** One extent more; the list's entry at `at` (0 for none) is the first pfn to populate, and becomes the first mfn. */
@@ -146,7 +157,7 @@ function removePage(xen: Hypervisor, domain: Domain, mfn: number): boolean {
     xen.log('pageInvalid', { domid: domain.id, gmfn: mfn })
     return false
   }
-  if (freeIfUnused(xen, mfn, record, domain)) return true
+  if (freeUnused(xen, mfn, 1, domain) === 1) return true
   if (!getPage(xen, mfn, record, domain)) {
     // To a PV domain its frame numbers are the machine's.
     xen.log('pageFree', { domid: domain.id, gmfn: mfn })

@@ -1,15 +1,6 @@
 import { SLOTS } from '../../bits/address.ts'
-import { entryHi, entryLo, G, HI_FRAME, HI_GUEST_KERNEL, HI_NX, P, RW, US } from '../../bits/pte.ts'
+import { entryHi, entryLo, HI_NX, P } from '../../bits/pte.ts'
 import { TYPE_CODE } from '../../bits/type-word.ts'
-import {
-  OWNER_WORD,
-  RECORD_WORDS,
-  REF_COUNT,
-  REFS_WORD,
-  TYPE_COUNT,
-  TYPE_SHIFT,
-  TYPE_VALIDATED,
-} from '../../machine/frames.ts'
 import type { Domain } from '../domain.ts'
 import { setLinearCount } from '../frames/frame-record.ts'
 import type { Hypervisor } from '../hypervisor.ts'
@@ -24,18 +15,13 @@ import {
   putPageFromL1e,
   putPageFromUpper,
 } from './entries.ts'
+import { takePlainEntries } from './plain-entries.ts'
 
 /**
  * Whole tables: a frame becomes one when every entry of it has been checked and has taken its references, and ceases to
  * be one when every entry has given them back. Xen: promote_l1_table() to l4_table() (alloc_lN_table() in the seed),
  * demote_l1_table() to l4_table().
  */
-
-/** Bits of an entry whose frame is above 2^31: no record is there. */
-const HI_BEYOND = 0x000f_f800
-const CACHE_BITS = 0x098
-/** Type writable, not pinned, validated: the top five bits of the packed word. */
-const WRITABLE_VALIDATED = (TYPE_CODE.writable << 2) | 1
 
 /** Slots 256 to 271 of an L4 are Xen's. What a guest writes there is ignored and overwritten. */
 export const FIRST_XEN_SLOT = 256
@@ -60,74 +46,31 @@ export function promoteTable(
   return slot
 }
 
-/**
- * An L1. Nearly all of a boot's time under Xen is spent here, so the common entry is handled in line, and this function alone
- * reads and writes the words of records itself: a frame of the domain's own RAM, not at the limits of its counts, and for a
- * writable entry of type `writable` already.
- */
+/** An L1: its plain entries in one go, and by the rules of an entry whatever is in between. */
 function promoteL1(xen: Hypervisor, domain: Domain, mfn: number, record: number): number {
   const { memory } = xen
-  const words = memory.i32
+  const words = memory.u32
   const table = memory.backing(record)
   const bad = badFlags(xen, domain, 1)
-  const badLo = (bad & 0xfff) | CACHE_BITS | G
-  const badHi = (bad & 0xfff000) << 8
-  const { owner } = domain
-  // Neighbouring entries mostly map neighbouring frames: the record of the last one tells where the next one's is.
-  let lastFrame = -2
-  let lastRecord = -1
-  for (let slot = 0; slot < SLOTS; slot++) {
+  const next = (slot: number): number => takePlainEntries(memory, table, slot, bad, domain.owner)
+  for (let slot = next(0); slot < SLOTS; slot = next(slot + 1)) {
     const at = table + slot * 2
     const lo = words[at]
-    if ((lo & P) === 0) continue
     const hi = words[at + 1]
-    if (((lo & badLo) | (hi & badHi) | (hi & HI_BEYOND)) === 0) {
-      const frame = ((hi & HI_FRAME) << 20) | (lo >>> 12)
-      const next = frame === lastFrame + 1 && (frame & 0xffff) !== 0
-      const target = next ? lastRecord + RECORD_WORDS : memory.record(frame)
-      lastFrame = target === -1 ? -2 : frame
-      lastRecord = target
-      if (target !== -1 && (words[target + OWNER_WORD] & 0x7ff) === owner) {
-        const refs = words[target + REFS_WORD]
-        const count = refs & REF_COUNT
-        if (count !== 0 && count < REF_COUNT - 1 && ((lo & RW) === 0 || takeWritable(words, target))) {
-          words[target + REFS_WORD] = (refs + 1) | 0
-          if ((lo & US) === 0) {
-            words[at] = lo | US
-            words[at + 1] = hi | HI_GUEST_KERNEL
-          } else words[at] = (hi & HI_GUEST_KERNEL) === 0 ? lo | G : lo
-          continue
-        }
-      }
-    }
-    const rc = getPageFromL1e(xen, lo >>> 0, hi >>> 0, domain, domain)
+    const rc = getPageFromL1e(xen, lo, hi, domain, domain)
     if (rc < 0) {
       passOn(xen, 'failureL1', { rc, slot, table: mfn, level: 1 }, xen.version.errnos.refusedEntry)
       for (let done = slot - 1; done >= 0; done--) {
         const entry = table + done * 2
-        putPageFromL1e(xen, memory.u32[entry], memory.u32[entry + 1], domain)
+        putPageFromL1e(xen, words[entry], words[entry + 1], domain)
       }
       return slot
     }
     const got = (lo ^ rc) >>> 0
-    words[at] = adjustedLow(xen, 1, got, hi >>> 0)
-    words[at + 1] = adjustedHigh(1, got, hi >>> 0)
+    words[at] = adjustedLow(xen, 1, got, hi)
+    words[at + 1] = adjustedHigh(1, got, hi)
   }
   return -1
-}
-
-/** One more writable reference on a frame that is writable already, or has had no type yet. */
-function takeWritable(words: Int32Array, record: number): boolean {
-  const type = words[record]
-  const isWritable = type >>> (TYPE_SHIFT - 2) === WRITABLE_VALIDATED
-  if (isWritable && (type & TYPE_COUNT) !== TYPE_COUNT) {
-    words[record] = (type + 1) | 0
-    return true
-  }
-  // A frame that never had a type cannot be cached as anything that must be flushed.
-  if (type !== 0) return false
-  words[record] = (TYPE_CODE.writable << TYPE_SHIFT) | TYPE_VALIDATED | 1
-  return true
 }
 
 function promoteUpper(

@@ -18,7 +18,9 @@ export function nextDeadline(vcpu: PvVcpu): number {
 }
 
 function nextWatchdog({ watchdogs }: Domain): number {
-  return watchdogs.reduce<number>((first, at) => Math.min(first, at ?? Infinity), Infinity)
+  let first = Infinity
+  for (let n = 0; n < watchdogs.length; n++) first = Math.min(first, watchdogs[n] ?? Infinity)
+  return first
 }
 
 function hasTimerPort({ domain, id }: PvVcpu): boolean {
