@@ -14,8 +14,16 @@ import { TLB, TLB_ENTRIES, TLB_ENTRY_BYTES } from '../state.ts'
 
 const GENERAL_PROTECTION = 13
 
-/** One look at the TLB: whether it has what was asked for, or has it not, and the address of what it has. */
-export type Look = { readonly isHit: I32; readonly isMiss: I32; readonly host: I32 }
+/**
+ * One look at the TLB: whether it has what was asked for, or has it not, and where that is, and the beginning of its page, in
+ * WebAssembly's memory.
+ */
+export type Look = {
+  readonly isHit: I32
+  readonly isMiss: I32
+  readonly host: I32
+  readonly hostPage: I32
+}
 
 /**
  * What emitters for this core share, wherever their operands come from: the vCPU's state, the look at the TLB, vectors. Their
@@ -65,6 +73,7 @@ export abstract class CoreEmitter extends FunctionBody {
       isHit: tag.eq(last.and(-4096)),
       isMiss: tag.ne(last.and(-4096)),
       host: load32(entry, 4, TLB.host).add(at.wrap().and(4095)),
+      hostPage: load32(entry, 4, TLB.host),
     }
   }
 

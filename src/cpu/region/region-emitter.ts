@@ -15,7 +15,14 @@ import { usesFpu } from '../semantics/select.ts'
 import { ARITHMETIC, type Semantic } from '../semantics/semantic.ts'
 import { CF, FIELD, GENERAL, SELECTORS, X87, XMM } from '../state.ts'
 import type { Step } from './blocks.ts'
+import { RecentPages } from './recent-pages.ts'
 import { RegionFlags } from './region-flags.ts'
+
+const RSP = 4
+/** In place of a register: an address with the base of a segment. */
+const SEGMENTS = 32
+/** The first of those that stand for pages of fixed addresses. */
+const FIXED = 64
 
 /** Where a region's code goes on; set by whoever writes its function. */
 export type Ways = {
@@ -52,6 +59,9 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   /** Where the operand that `modify` has found lies. */
   private modified: I32 | null = null
 
+  /** Register that the next access's address is made from. */
+  private via = NONE
+  readonly recent: RecentPages
   private readonly effortCall: number
 
   /** @param effort number of the function that is called where an instruction takes long */
@@ -64,6 +74,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     this.tlb = this.local('i32')
     for (let n = 0; n < 16; n++) this.registers.push(this.local('i64'))
     this.flags = new RegionFlags(this)
+    this.recent = new RecentPages(this)
   }
 
   // ---- one instruction ----
@@ -77,6 +88,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     this.form = form
     this.areFlagsUsed = areFlagsUsed
     this.modified = null
+    this.via = this.ownWay()
     if (usesFpu(this.decoded)) {
       // Floating point may go on from within.
       this.block((behind) => {
@@ -220,6 +232,10 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   }
 
   address(): I64 {
+    const { base, displacement, segment } = this.memory
+    // What has no register of its own to go by is a table or a variable: its page is known.
+    const isFixed = base === NONE || base === RIP
+    this.via = segment !== NONE ? SEGMENTS : isFixed ? FIXED + (displacement >>> 12) : base
     const offset = this.offset()
     return this.memory.segment === NONE ? offset : offset.add(this.segmentBase())
   }
@@ -257,10 +273,28 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     return this.tlb.value
   }
 
+  /** The page that the last access of a kind went to is tried first: see recent-pages.ts. */
   host(va: I64, bytes: number, access: Access): I32 {
-    const { isMiss, host } = this.look(this.let(va), bytes, access)
-    this.handOverIf(isMiss)
-    return host
+    const at = this.let(va)
+    const recent = this.recent.of(this.via, access)
+    this.via = this.ownWay()
+    const find = (): void => {
+      const { isMiss, hostPage } = this.look(at, bytes, access)
+      this.handOverIf(isMiss)
+      this.recent.keep(recent, at, hostPage)
+    }
+    if (this.recent.mayBeKept(recent)) {
+      this.expect(false)
+      super.if(this.recent.isOther(recent, at, bytes), find)
+    } else {
+      find()
+    }
+    return this.recent.host(recent, at)
+  }
+
+  /** What an address is made from that is no operand's: the stack's, or a string's. */
+  private ownWay(): number {
+    return this.semantic.usesStack ? RSP : NONE
   }
 
   /** What a TLB that has the page lets be stored to is memory that nobody looks at. */
@@ -372,6 +406,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     for (const n of new Set([...this.read, ...this.written])) {
       this.prependSet(this.registers[n], load64(this.state.value, 8, GENERAL + n * 8))
     }
+    this.recent.prepare((local, value) => this.prependSet(local, value))
     this.prependSet(this.tlb, this.field(FIELD.tlb))
     this.prependSet(this.left, this.field(FIELD.left))
   }

@@ -121,7 +121,7 @@ class FunctionWriter {
     }
     this.e.loop((again) => {
       this.loops.set(block, again)
-      this.e.flags.state = 'unknown'
+      this.forget()
       this.writeWithin(block, this.mergesBelow(block))
       this.e.unreachable()
     })
@@ -143,16 +143,21 @@ class FunctionWriter {
       this.merges.set(last, end)
       this.writeWithin(block, rest)
     })
-    this.e.flags.state = 'unknown'
-    this.isFpuAsked = false
+    this.forget()
     this.writeTree(last)
+  }
+
+  /** Several ways lead to what is written next: what is known on one of them may not be on another. */
+  private forget(): void {
+    this.e.flags.state = 'unknown'
+    this.e.recent.kept = null
+    this.isFpuAsked = false
   }
 
   private writeBlock(block: Block): void {
     const { e } = this
     const count = block.steps.length
     if (this.isRoot(block)) {
-      this.isFpuAsked = false
       e.set(e.where, i32(placeOf(block.page, block.va, 0)))
       e.expect(false)
       e.brIf(e.handOver, e.left.value.ltU(this.need(block)))
@@ -220,10 +225,11 @@ class FunctionWriter {
       return
     }
     const { ways } = e
-    const [state, asked] = [e.flags.state, this.isFpuAsked]
+    const [state, asked, kept] = [e.flags.state, this.isFpuAsked, e.recent.kept]
     this.writeTree(block)
     e.ways = ways
     e.flags.state = state
+    e.recent.kept = kept
     this.isFpuAsked = asked
   }
 
