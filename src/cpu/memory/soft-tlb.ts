@@ -64,13 +64,6 @@ class Table {
     this.filled++
   }
 
-  /** Word indices of slots: all that are filled are among them. */
-  *candidates(): Generator<number> {
-    const { start, end, slots } = this
-    if (this.filled <= KNOWN) yield* this.known.subarray(0, this.filled)
-    else for (let at = start; at < end; at += slots.words) yield at
-  }
-
   flush(): void {
     const { words, known, filled, slots } = this
     if (filled > KNOWN) words.fill(0xffff_ffff, this.start, this.end)
@@ -95,6 +88,8 @@ export class SoftTlb {
   private readonly dataTable: Table
   private readonly codeTable: Table
   private readonly marks = new EntryMarks()
+  /** Pages of the machine's memory that may be stored to with no further question, and the slots that say so. */
+  private readonly stores = new EntryMarks()
   /** Where few translations are kept: the slots of those of data and of code, the oldest first. */
   private readonly kept: { readonly most: number; readonly data: number[]; readonly code: number[] } | null
 
@@ -117,6 +112,7 @@ export class SoftTlb {
     w[at + (TLB.host >> 2)] = page << 12
     w[at + (TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
+    if (writable) this.stores.set(markOf(page), at)
     this.dataTable.fill(at)
     if (this.kept !== null) this.keep(this.kept.data, at, DATA_SLOTS)
   }
@@ -158,6 +154,7 @@ export class SoftTlb {
 
   flush(): void {
     this.marks.clearAll()
+    this.stores.clearAll()
     this.dataTable.flush()
     this.codeTable.flush()
   }
@@ -191,7 +188,9 @@ export class SoftTlb {
   /** Forget an entry wherever it is in a table. Whether another one is there that shares its mark. */
   private forgetAll(entry: number, table: Table): boolean {
     let isShared = false
-    for (const at of table.candidates()) if (this.forget(entry, at, table.slots)) isShared = true
+    for (let at = table.start; at < table.end; at += table.slots.words) {
+      if (this.forget(entry, at, table.slots)) isShared = true
+    }
     return isShared
   }
 
@@ -207,11 +206,25 @@ export class SoftTlb {
 
   /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */
   protect(page: number): void {
-    const w = this.words
-    for (const at of this.dataTable.candidates()) {
-      if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
+    const place = this.stores.placeOf(markOf(page))
+    if (place === NOWHERE) return
+    if (place !== SEVERAL) this.refuseStores(page, place)
+    else {
+      const { start, end, slots } = this.dataTable
+      for (let at = start; at < end; at += slots.words) this.refuseStores(page, at)
     }
+    // The mark stays: another page may share it.
   }
+
+  private refuseStores(page: number, at: number): void {
+    const w = this.words
+    if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
+  }
+}
+
+/** By what a page is marked as an entry is: neighbours have different marks. */
+function markOf(page: number): number {
+  return page * 2
 }
 
 function set(words: Uint32Array, at: number, valid: boolean, lo: number, hi: number): void {
