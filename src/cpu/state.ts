@@ -98,13 +98,13 @@ export const RECORD_BYTES = 32
  * The TLB's entries: two tags, the page's address for loads and for stores, or -1; where its bytes are; the word index of
  * the entry that translated it.
  */
-export const TLB_ENTRIES = 1024
+export const TLB_ENTRIES = 4096
 export const TLB = { read: 0, write: 8, host: 16, entry: 20 } as const
 export const TLB_ENTRY_BYTES = 32
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES
 
 /** The same for pages that code runs in: their tables of decoded instructions by virtual page. */
-export const CODE_TLB_ENTRIES = 256
+export const CODE_TLB_ENTRIES = 1024
 export const CODE_TLB = { tag: 0, map: 8, entry: 12 } as const
 export const CODE_TLB_ENTRY_BYTES = 16
 export const CODE_TLB_BYTES = CODE_TLB_ENTRIES * CODE_TLB_ENTRY_BYTES

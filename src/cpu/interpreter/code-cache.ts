@@ -1,11 +1,11 @@
 import type { Memory } from '../../machine/memory.ts'
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
-import { decode } from '../decode/decode.ts'
+import { decode, type NoInstruction } from '../decode/decode.ts'
 import type { Site } from '../site.ts'
 import { FIELD, RECORD, RECORD_BYTES } from '../state.ts'
 import { handlerNumber, isKept } from './handlers.ts'
 import { pairKey } from './pairs.ts'
-import { BREAKPOINT_KEY, RecordWriter, type Views } from './translate.ts'
+import { BEYOND, BREAKPOINT, CONTINUE, IN_REGION, RecordWriter, type Views } from './translate.ts'
 
 const PAGE = 4096
 /** A page's table: the address of the record for each offset, 4 bytes each, or 0. */
@@ -254,9 +254,10 @@ export class CodeCache {
     const run = code.drops < OFTEN ? RUN : SHORT_RUN
     const keep = (i: Instruction, where: number): number => this.keep(i, page, where)
     let at = offset
+    let ahead: Instruction | NoInstruction | null = null
     for (let n = 0; n < run && at < PAGE; n++) {
       if (n > 0 && this.recordAt(code.map, at) !== 0) break
-      const decoded = decode(u8, bytes + at, bytes + PAGE)
+      const decoded: Instruction | NoInstruction = ahead ?? decode(u8, bytes + at, bytes + PAGE)
       if (decoded === 'truncated') {
         if (n > 0) break
         return STRADDLES
@@ -264,7 +265,7 @@ export class CodeCache {
       this.activate(code)
       this.setRecord(code, at, this.writer.at)
       const isBreak = this.breakpoints.has(at)
-      if (isBreak) this.writer.plain(BREAKPOINT_KEY, at)
+      if (isBreak) this.writer.plain(BREAKPOINT, at)
       if (typeof decoded === 'string') {
         this.mark(code, at, Math.min(MAX_LENGTH, PAGE - at))
         this.writer.fault(decoded, at)
@@ -272,29 +273,33 @@ export class CodeCache {
         return first
       }
       this.mark(code, at, decoded.length)
-      if (!isBreak && n < run - 1) this.pair(code, decoded, at)
+      ahead = isBreak || n === run - 1 ? null : this.pair(code, decoded, at)
       this.writer.instruction(decoded, at, keep)
       at += decoded.length
       if (ENDS.has(decoded.name)) break
     }
-    this.writer.plain('continue', at, at)
+    this.writer.plain(CONTINUE, at, at)
     this.next = this.writer.at
     return first
   }
 
-  /** Join a comparison with the jump behind it, if that lies here and is decoded next. */
-  private pair(code: CodePage, first: Instruction, at: number): void {
-    if (first.name !== 'cmp' && first.name !== 'test') return
+  /**
+   * Join a comparison with the jump behind it, if that lies here and is decoded next.
+   * @returns what is behind a comparison, where that was looked at
+   */
+  private pair(code: CodePage, first: Instruction, at: number): Instruction | NoInstruction | null {
+    if (first.name !== 'cmp' && first.name !== 'test') return null
     const behind = at + first.length
-    if (behind >= PAGE || this.recordAt(code.map, behind) !== 0 || this.breakpoints.has(behind)) return
+    if (behind >= PAGE || this.recordAt(code.map, behind) !== 0 || this.breakpoints.has(behind)) return null
     const bytes = code.page * PAGE
     const second = decode(this.memory.u8, bytes + behind, bytes + PAGE)
-    if (typeof second === 'string') return
+    if (typeof second === 'string') return second
     const key = pairKey(first, second)
     const jump = second.operands[0]
-    if (key === null || jump.kind !== 'target') return
+    if (key === null || jump.kind !== 'target') return second
     const to = behind + second.length + jump.displacement
-    if (to >= 0 && to < PAGE) this.writer.pair(key, first, second, at)
+    if (to >= 0 && to < PAGE) this.writer.pair(handlerNumber(key), first, second, at)
+    return second
   }
 
   private keep(instruction: Instruction, page: number, offset: number): number {
@@ -334,8 +339,8 @@ export class CodeCache {
     this.writer.at = first
     this.setRecord(code, at, first)
     this.mark(code, at, here)
-    this.writer.plain('beyond', at, 0, behind.map)
-    if (this.breakpoints.has(at)) this.writer.plain(BREAKPOINT_KEY, at)
+    this.writer.plain(BEYOND, at, 0, behind.map)
+    if (this.breakpoints.has(at)) this.writer.plain(BREAKPOINT, at)
     if (typeof decoded === 'string') {
       this.mark(behind, 0, MAX_LENGTH - here)
       this.writer.fault(decoded, at)
@@ -345,7 +350,7 @@ export class CodeCache {
       this.writer.instruction(decoded, at, (i, where) => this.keep(i, page, where))
       this.straddling.set(this.writer.at - RECORD_BYTES, { instruction: decoded, page, offset: at })
       // Where the slice may end: behind the instruction, in the next page.
-      this.writer.plain('continue', at + decoded.length, at + decoded.length)
+      this.writer.plain(CONTINUE, at + decoded.length, at + decoded.length)
     }
     this.next = this.writer.at
     return first
@@ -379,7 +384,3 @@ export class CodeCache {
     return isRunning
   }
 }
-
-const BEYOND = handlerNumber('beyond') as number
-const IN_REGION = handlerNumber('region') as number
-const BREAKPOINT = handlerNumber(BREAKPOINT_KEY) as number

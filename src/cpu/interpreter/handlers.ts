@@ -44,7 +44,7 @@ export function handlerKey(semantic: Semantic, size: Size, form: OperandForm, ne
 
 const NEAR = ' near'
 /** What the key of a handler for simple addresses ends with. */
-export const SIMPLE = '+'
+const SIMPLE = '+'
 
 /** Semantics whose memory forms have a handler for simple addresses, too. */
 const HAS_SIMPLE = /^(?:mov|add|cmp|mov[sz]x .*)$/
@@ -76,9 +76,46 @@ const NUMBERS = new Map<string, number>(
   [ASSIST, ...PSEUDO, ...COMMON.map((h) => h.key), ...UNCOMMON.map((h) => h.key)].map((key, i) => [key, i]),
 )
 
-/** The number of a handler, or undefined. */
-export function handlerNumber(key: string): number | undefined {
-  return NUMBERS.get(key)
+/** The number of a handler. Keys are the tables' own, so that one they do not have is a mistake of ours. */
+export function handlerNumber(key: string): number {
+  const number = NUMBERS.get(key)
+  if (number === undefined) throw new Error(`the interpreter has no handler ${key}`)
+  return number
+}
+
+/** The handlers of a semantic in one size and form: for near targets, and for simple addresses, the plain one where there is no other. */
+export type Variations = { readonly plain: number; readonly near: number; readonly simple: number }
+
+const FORMS: readonly OperandForm[] = ['rr', 'rm', 'mr']
+
+/** By semantic, then by size and form: every instruction that is decoded asks. */
+const VARIATIONS = new Map<Semantic, readonly (Variations | undefined)[]>(
+  [...INTEGER_SEMANTICS, ...OTHER_SEMANTICS].map((one) => [one, variationsOf(one)]),
+)
+
+function variationsOf(semantic: Semantic): (Variations | undefined)[] {
+  const all: (Variations | undefined)[] = new Array(9 * FORMS.length).fill(undefined)
+  for (const size of semantic.sizes) {
+    for (const form of semantic.forms) {
+      const key = handlerKey(semantic, size, form, false)
+      const plain = NUMBERS.get(key)
+      if (plain === undefined) continue
+      const near = NUMBERS.get(handlerKey(semantic, size, form, true)) ?? plain
+      all[placeOf(size, form)] = { plain, near, simple: NUMBERS.get(key + SIMPLE) ?? plain }
+    }
+  }
+  return all
+}
+
+function placeOf(size: Size, form: OperandForm): number {
+  return size * FORMS.length + (form === 'rr' ? 0 : form === 'rm' ? 1 : 2)
+}
+
+/** The handlers of a semantic that has code, in a size and a form. */
+export function handlersFor(semantic: Semantic, size: Size, form: OperandForm): Variations {
+  const found = VARIATIONS.get(semantic)?.[placeOf(size, form)]
+  if (found === undefined) throw new Error(`the interpreter has no handler ${semantic.name} ${size}${form}`)
+  return found
 }
 
 const KEPT = new Set<number>(

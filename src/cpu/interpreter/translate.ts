@@ -6,11 +6,11 @@ import {
   RIP,
 } from '../../machine/vcpu/instruction.ts'
 import type { NoInstruction } from '../decode/decode.ts'
-import { select, semanticOf, usesFpu } from '../semantics/select.ts'
+import { type Selection, select, semanticOf, usesFpu } from '../semantics/select.ts'
 import type { Semantic } from '../semantics/semantic.ts'
 import { STRING_SEMANTICS } from '../semantics/strings.ts'
 import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, X87, XMM } from '../state.ts'
-import { ASSIST, handlerKey, handlerNumber, SIMPLE } from './handlers.ts'
+import { ASSIST, handlerNumber, handlersFor } from './handlers.ts'
 
 /**
  * From a decoded instruction to the records that the interpreter runs: which handler, and where its operands lie. Mostly
@@ -19,11 +19,19 @@ import { ASSIST, handlerKey, handlerNumber, SIMPLE } from './handlers.ts'
 
 const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
 
-/** The key of a handler for what is no instruction of the guest's, or none that can be executed. */
-const keyOf = (name: string): string => handlerKey(semanticOf(name), 8, 'rr', false)
-export const BREAKPOINT_KEY = keyOf('breakpoint')
-const UNDEFINED = keyOf('undefined')
-const GENERAL_PROTECTION = keyOf('general protection')
+/** The handler for what is no instruction of the guest's, or none that can be executed. */
+const handlerOf = (name: string): number => handlersFor(semanticOf(name), 8, 'rr').plain
+export const BREAKPOINT = handlerOf('breakpoint')
+const UNDEFINED = handlerOf('undefined')
+const GENERAL_PROTECTION = handlerOf('general protection')
+
+const ASSISTING = handlerNumber(ASSIST)
+export const CONTINUE = handlerNumber('continue')
+export const BEYOND = handlerNumber('beyond')
+export const IN_REGION = handlerNumber('region')
+const FPU = handlerNumber('fpu')
+const ADDRESS32 = handlerNumber('address32')
+const ADDRESS64 = handlerNumber('address64')
 
 /** The views over the machine's memory that records are written through. */
 export type Views = { readonly u8: Uint8Array; readonly u16: Uint16Array; readonly i32: Int32Array }
@@ -41,8 +49,8 @@ export class RecordWriter {
   }
 
   /** A record of a pseudo-instruction or of no instruction, at an offset of its page. */
-  plain(key: string, offset: number, displacement = 0, immediate = 0): void {
-    this.begin(key, offset, 0)
+  plain(handler: number, offset: number, displacement = 0, immediate = 0): void {
+    this.begin(handler, offset, 0)
     this.views.i32[(this.at + RECORD.displacement) >>> 2] = displacement
     this.views.i32[(this.at + RECORD.immediate) >>> 2] = immediate
     this.views.i32[(this.at + RECORD.immediate + 4) >>> 2] = 0
@@ -51,7 +59,7 @@ export class RecordWriter {
 
   /** What leads to a compiled region, and to the plain record where it cannot be used. */
   region(offset: number, place: number, plain: number): void {
-    this.begin('region', offset, 0)
+    this.begin(IN_REGION, offset, 0)
     this.views.i32[(this.at + RECORD.b) >>> 2] = place
     this.views.i32[(this.at + RECORD.target) >>> 2] = plain
     this.at += RECORD_BYTES
@@ -62,12 +70,10 @@ export class RecordWriter {
     this.plain(why === 'undefined' ? UNDEFINED : GENERAL_PROTECTION, offset)
   }
 
-  private begin(key: string, offset: number, length: number): void {
-    const number = handlerNumber(key)
-    if (number === undefined) throw new Error(`the interpreter has no handler ${key}`)
+  private begin(handler: number, offset: number, length: number): void {
     const { u8, u16, i32 } = this.views
     const at = this.at
-    u16[(at + RECORD.handler) >>> 1] = number
+    u16[(at + RECORD.handler) >>> 1] = handler
     u8[at + RECORD.length] = length
     u8[at + RECORD.scale] = 0
     const zero = this.state + FIELD.zero
@@ -83,10 +89,10 @@ export class RecordWriter {
   }
 
   /** Two instructions in one record, which the plain ones of both follow. */
-  pair(key: string, first: Instruction, second: Instruction, offset: number): void {
+  pair(handler: number, first: Instruction, second: Instruction, offset: number): void {
     const jump = second.operands[0]
     if (jump.kind !== 'target') throw new Error('the second of a pair has to jump')
-    this.begin(key, offset, first.length)
+    this.begin(handler, offset, first.length)
     const { i32 } = this.views
     i32[(this.at + RECORD.a) >>> 2] = this.place(first.operands[0])
     i32[(this.at + RECORD.b) >>> 2] = this.place(first.operands[1])
@@ -107,20 +113,20 @@ export class RecordWriter {
     const target = i.operands.find((o) => o.kind === 'target')
     const to = target === undefined ? -1 : offset + i.length + target.displacement
     const isNear = to >= 0 && to < 4096
-    const { semantic, size, form, first, second, memory: place } = select(i)
+    const selection = select(i)
+    const { semantic, first, second, memory: place } = selection
     const memory = place === -1 ? undefined : (i.operands[place] as MemoryOperand)
     const isAssisted = semantic.write === null
     // String operations know their addresses, and take the segment alone.
     const isString = STRINGS.has(semantic)
-    if (usesFpu(i)) this.plain('fpu', offset)
+    if (usesFpu(i)) this.plain(FPU, offset)
     const needsAddress = memory !== undefined && !isString && (isAssisted || !fits(i, offset, memory))
     if (needsAddress) {
-      this.begin(i.addressSize === 4 ? 'address32' : 'address64', offset, i.length)
+      this.begin(i.addressSize === 4 ? ADDRESS32 : ADDRESS64, offset, i.length)
       this.address(memory, 0, memory.base === RIP ? offset + i.length : 0)
       this.at += RECORD_BYTES
     }
-    const key = isAssisted ? ASSIST : handlerKey(semantic, size, form, isNear)
-    this.begin(keyFor(key, memory, needsAddress), offset, i.length)
+    this.begin(isAssisted ? ASSISTING : handlerFor(selection, memory, isNear, needsAddress), offset, i.length)
     if (memory !== undefined) {
       if (needsAddress || isString) this.computed(memory)
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
@@ -182,12 +188,17 @@ export class RecordWriter {
   }
 }
 
-/** The handler for simple addresses, where there is one and the address is. */
-function keyFor(key: string, memory: MemoryOperand | undefined, isComputed: boolean): string {
-  if (memory === undefined || memory.segment !== NONE) return key
-  if (!isComputed && memory.index !== NONE) return key
-  const simple = key + SIMPLE
-  return handlerNumber(simple) === undefined ? key : simple
+/** The handler of a semantic that has code: for a near target or a simple address, where there is one for that. */
+function handlerFor(
+  { semantic, size, form }: Selection,
+  memory: MemoryOperand | undefined,
+  isNear: boolean,
+  isComputed: boolean,
+): number {
+  const { plain, near, simple } = handlersFor(semantic, size, form)
+  if (semantic.isDirect && isNear) return near
+  if (memory === undefined || memory.segment !== NONE) return plain
+  return isComputed || memory.index === NONE ? simple : plain
 }
 
 /** Whether a record holds an address: with 64 bits, and a displacement that stays within 32. */

@@ -15,7 +15,10 @@ const PAGE = 4096
 /** In place of an entry: the slot has no translation that could be forgotten. */
 const NO_ENTRY = 0xffff_ffff
 
-/** The slots of a table, in words: how many, how long, where the entry stands, and how long the tags are, which come first. */
+/** Slots that a table knows to be filled: more than most guests fill before they have everything forgotten again. */
+const KNOWN = 256
+
+/** The layout of a table, in words: how many slots, how long, where the entry stands, and how long the tags are, which come first. */
 type Slots = {
   readonly count: number
   readonly words: number
@@ -35,6 +38,44 @@ const CODE_SLOTS: Slots = {
   tags: 2,
 }
 
+/** One table, and which of its slots were filled since all of it was forgotten: it is large, and they are mostly few. */
+class Table {
+  readonly slots: Slots
+  /** Word index of its first slot, and of what is behind its last one. */
+  readonly start: number
+  readonly end: number
+  private readonly words: Uint32Array
+  private readonly known = new Int32Array(KNOWN)
+  /** How many slots were filled, one that was filled twice counted twice; only the first KNOWN are known. */
+  private filled = Infinity
+
+  /** What lies there is forgotten. */
+  constructor(words: Uint32Array, at: number, slots: Slots) {
+    this.words = words
+    this.slots = slots
+    this.start = at >>> 2
+    this.end = this.start + slots.count * slots.words
+    this.flush()
+  }
+
+  /** The slot at a word index is filled. */
+  fill(at: number): void {
+    if (this.filled < KNOWN) this.known[this.filled] = at
+    this.filled++
+  }
+
+  flush(): void {
+    const { words, known, filled, slots } = this
+    if (filled > KNOWN) words.fill(0xffff_ffff, this.start, this.end)
+    else {
+      for (let n = 0; n < filled; n++) {
+        for (let i = 0, at = known[n]; i < slots.words; i++, at++) words[at] = 0xffff_ffff
+      }
+    }
+    this.filled = 0
+  }
+}
+
 /**
  * The interpreter's TLB, in the machine's memory: one direct-mapped table for loads and stores, whose write half holds only
  * pages that may be stored to with no further question, and one for pages that code runs in. Pages are named by their
@@ -44,8 +85,11 @@ export class SoftTlb {
   readonly data: number
   readonly code: number
   private readonly words: Uint32Array
-  private isFilled = true
+  private readonly dataTable: Table
+  private readonly codeTable: Table
   private readonly marks = new EntryMarks()
+  /** Pages of the machine's memory that may be stored to with no further question, and the slots that say so. */
+  private readonly stores = new EntryMarks()
   /** Where few translations are kept: the slots of those of data and of code, the oldest first. */
   private readonly kept: { readonly most: number; readonly data: number[]; readonly code: number[] } | null
 
@@ -55,7 +99,8 @@ export class SoftTlb {
     this.words = memory.u32
     this.data = memory.takePages(TLB_BYTES / PAGE) * PAGE
     this.code = memory.takePages(CODE_TLB_BYTES / PAGE) * PAGE
-    this.flush()
+    this.dataTable = new Table(this.words, this.data, DATA_SLOTS)
+    this.codeTable = new Table(this.words, this.code, CODE_SLOTS)
   }
 
   /** @param hi high half of the page's 64-bit address, @param lo its low half */
@@ -67,7 +112,8 @@ export class SoftTlb {
     w[at + (TLB.host >> 2)] = page << 12
     w[at + (TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
-    this.isFilled = true
+    if (writable) this.stores.set(markOf(page), at)
+    this.dataTable.fill(at)
     if (this.kept !== null) this.keep(this.kept.data, at, DATA_SLOTS)
   }
 
@@ -77,7 +123,7 @@ export class SoftTlb {
     this.words[at + (CODE_TLB.map >> 2)] = map
     this.words[at + (CODE_TLB.entry >> 2)] = entry
     this.marks.set(entry, at)
-    this.isFilled = true
+    this.codeTable.fill(at)
     if (this.kept !== null) this.keep(this.kept.code, at, CODE_SLOTS)
   }
 
@@ -107,15 +153,14 @@ export class SoftTlb {
   }
 
   flush(): void {
-    if (!this.isFilled) return
-    this.isFilled = false
     this.marks.clearAll()
-    this.words.fill(0xffff_ffff, this.data >>> 2, (this.data + TLB_BYTES) >>> 2)
-    this.flushCode()
+    this.stores.clearAll()
+    this.dataTable.flush()
+    this.codeTable.flush()
   }
 
   flushCode(): void {
-    this.words.fill(0xffff_ffff, this.code >>> 2, (this.code + CODE_TLB_BYTES) >>> 2)
+    this.codeTable.flush()
   }
 
   flushPage(lo: number, hi: number): void {
@@ -128,23 +173,23 @@ export class SoftTlb {
   /** Forget what was translated by the entry of a page table at a word index of the machine's memory. */
   flushEntry(entry: number): void {
     const place = this.marks.placeOf(entry)
-    if (!this.isFilled || place === NOWHERE) return
+    if (place === NOWHERE) return
     let isShared = false
     if (place === SEVERAL) {
-      const inData = this.forgetAll(entry, this.data, DATA_SLOTS)
-      isShared = this.forgetAll(entry, this.code, CODE_SLOTS) || inData
+      const inData = this.forgetAll(entry, this.dataTable)
+      isShared = this.forgetAll(entry, this.codeTable) || inData
     } else {
-      const isData = place >= this.data >>> 2 && place < (this.data + TLB_BYTES) >>> 2
+      const isData = place >= this.dataTable.start && place < this.dataTable.end
       isShared = this.forget(entry, place, isData ? DATA_SLOTS : CODE_SLOTS)
     }
     if (!isShared) this.marks.clear(entry)
   }
 
   /** Forget an entry wherever it is in a table. Whether another one is there that shares its mark. */
-  private forgetAll(entry: number, table: number, slots: Slots): boolean {
+  private forgetAll(entry: number, table: Table): boolean {
     let isShared = false
-    for (let i = 0, at = table >>> 2; i < slots.count; i++, at += slots.words) {
-      if (this.forget(entry, at, slots)) isShared = true
+    for (let at = table.start; at < table.end; at += table.slots.words) {
+      if (this.forget(entry, at, table.slots)) isShared = true
     }
     return isShared
   }
@@ -161,11 +206,25 @@ export class SoftTlb {
 
   /** Let stores to a page of the machine's memory be seen from now on, wherever it is mapped. */
   protect(page: number): void {
-    const w = this.words
-    for (let i = 0, at = this.data >>> 2; i < TLB_ENTRIES; i++, at += TLB_ENTRY_BYTES >> 2) {
-      if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
+    const place = this.stores.placeOf(markOf(page))
+    if (place === NOWHERE) return
+    if (place !== SEVERAL) this.refuseStores(page, place)
+    else {
+      const { start, end, slots } = this.dataTable
+      for (let at = start; at < end; at += slots.words) this.refuseStores(page, at)
     }
+    // The mark stays: another page may share it.
   }
+
+  private refuseStores(page: number, at: number): void {
+    const w = this.words
+    if (w[at + (TLB.host >> 2)] === page * PAGE) w.fill(0xffff_ffff, at + 2, at + 4)
+  }
+}
+
+/** By what a page is marked as an entry is: neighbours have different marks. */
+function markOf(page: number): number {
+  return page * 2
 }
 
 function set(words: Uint32Array, at: number, valid: boolean, lo: number, hi: number): void {

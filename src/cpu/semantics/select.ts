@@ -1,4 +1,4 @@
-import type { Instruction, Operand, RegisterOperand, Size } from '../../machine/vcpu/instruction.ts'
+import type { Instruction, Operand, Size } from '../../machine/vcpu/instruction.ts'
 import { SEMANTICS } from './all.ts'
 import { ASSISTED, NESTED_ENTER } from './assisted.ts'
 import type { OperandForm } from './emitter.ts'
@@ -45,12 +45,16 @@ function isVectorRegister(operand: Operand): boolean {
 
 /** Whether an instruction looks at the TS flag: all of x87, MMX and SSE, and what saves and loads their registers. */
 export function usesFpu(i: Instruction): boolean {
-  return /^f|^cvt|^(?:emms|wait|ldmxcsr|stmxcsr)$/.test(i.name) || i.operands.some(isFpuRegister)
+  const { name, operands } = i
+  if (name.startsWith('f') || name.startsWith('cvt') || FPU_NAMES.has(name)) return true
+  return operands.some(isFpuRegister)
 }
 
 function isFpuRegister(operand: Operand): boolean {
-  return operand.kind === 'register' && /^(?:st|mmx|xmm)$/.test(operand.class)
+  return isVectorRegister(operand) || (operand.kind === 'register' && operand.class === 'st')
 }
+
+const FPU_NAMES = new Set('emms wait ldmxcsr stmxcsr'.split(' '))
 
 // ---- forms ----
 
@@ -58,7 +62,8 @@ const isMemory = (operand: Operand | undefined): boolean => operand?.kind === 'm
 
 /** The form that the operands ask for: one of the two may be memory. */
 function inForm(i: Instruction, semantic: Semantic, bytes: Size = i.size): Selection {
-  const [first, second] = semantic.operands
+  const first = semantic.operands[0]
+  const second = semantic.operands[1]
   const size = semantic.sizes.length === 1 ? semantic.sizes[0] : bytes
   if (isMemory(i.operands[first])) return { semantic, size, form: 'mr', first: -1, second, memory: first }
   if (isMemory(i.operands[second])) return { semantic, size, form: 'rm', first, second: -1, memory: second }
@@ -99,14 +104,15 @@ const PRIVILEGED = semanticOf('privileged')
 
 const isSegment = (operand: Operand): boolean => operand.kind === 'register' && operand.class === 'segment'
 
+const isPrivileged = (operand: Operand): boolean =>
+  operand.kind === 'register' && (operand.class === 'control' || operand.class === 'debug')
+
 function move(i: Instruction): Selection {
-  const [to, from] = i.operands
-  const special = [to, from].find(
-    (o): o is RegisterOperand => o.kind === 'register' && /segment|control|debug/.test(o.class),
-  )
-  if (special === undefined) return inForm(i, MOV)
-  if (special.class !== 'segment') return inForm(i, PRIVILEGED)
-  if (special === to) return inForm(i, SEGMENT)
+  const to = i.operands[0]
+  const from = i.operands[1]
+  if (isPrivileged(to) || isPrivileged(from)) return inForm(i, PRIVILEGED)
+  if (isSegment(to)) return inForm(i, SEGMENT)
+  if (!isSegment(from)) return inForm(i, MOV)
   // Memory takes the 16 bits of a selector, a register all of its own.
   if (to.kind === 'memory' || i.size === 2) return inForm(i, MOV, 2)
   return inForm(i, extension('movzx', 2, i.size))
@@ -122,22 +128,26 @@ const extension = (name: 'movzx' | 'movsx', from: number, to: number): Semantic 
 
 /** From a source that is no smaller it is a move. */
 function extend(i: Instruction): Selection {
-  const [, source] = i.operands
+  const source = i.operands[1]
   const from = source.kind === 'register' || source.kind === 'memory' ? source.size : 0
   if (from >= i.size && !(from === 4 && i.size === 4)) return inForm(i, MOV)
   return inForm(i, extension(i.name === 'movzx' ? 'movzx' : 'movsx', from, i.size))
 }
 
+const LEA = semanticOf('lea')
+const PUSH = semanticOf('push')
+const POP = semanticOf('pop')
+
 function loadAddress(i: Instruction): Selection {
-  return { semantic: semanticOf('lea'), size: i.size, form: 'rr', first: 0, second: -1, memory: 1 }
+  return { semantic: LEA, size: i.size, form: 'rr', first: 0, second: -1, memory: 1 }
 }
 
 function push(i: Instruction): Selection {
-  return inForm(i, semanticOf('push'))
+  return inForm(i, PUSH)
 }
 
 function pop(i: Instruction): Selection {
-  return isSegment(i.operands[0]) ? inForm(i, SEGMENT) : inForm(i, semanticOf('pop'))
+  return isSegment(i.operands[0]) ? inForm(i, SEGMENT) : inForm(i, POP)
 }
 
 function multiply(i: Instruction): Selection {

@@ -3,7 +3,7 @@ import type { Cpu } from '../../../src/cpu/cpu.ts'
 import { decode } from '../../../src/cpu/decode/decode.ts'
 import { handlerNumber } from '../../../src/cpu/interpreter/handlers.ts'
 import { pairKey } from '../../../src/cpu/interpreter/pairs.ts'
-import { BREAKPOINT_KEY, RecordWriter } from '../../../src/cpu/interpreter/translate.ts'
+import { BREAKPOINT, RecordWriter } from '../../../src/cpu/interpreter/translate.ts'
 import type { Site } from '../../../src/cpu/site.ts'
 import {
   CODE_TLB,
@@ -28,7 +28,8 @@ const PAGE = 4096
 const MAP_BYTES = PAGE * 4
 const MAX_LENGTH = 15
 const REGION = handlerNumber('region')
-const BEYOND = handlerNumber('beyond') as number
+const BEYOND = handlerNumber('beyond')
+const CONTINUE = handlerNumber('continue')
 
 /** What the cache keeps for itself. */
 type CodePage = {
@@ -151,7 +152,7 @@ class Check {
       bytes.set(u8.subarray(page + offset, page + PAGE))
       bytes.set(u8.subarray(behind.page * PAGE, behind.page * PAGE + MAX_LENGTH), here)
       decoded = decode(bytes, 0, here + MAX_LENGTH)
-      writer.plain('beyond', offset, 0, behind.map)
+      writer.plain(BEYOND, offset, 0, behind.map)
     }
     const length = typeof decoded === 'string' ? MAX_LENGTH : decoded.length
     for (let i = 0; i < length; i++) {
@@ -160,7 +161,7 @@ class Check {
       if (owner !== undefined && (owner.decoded[bit >> 3] & (1 << (bit & 7))) === 0)
         this.say(code, offset, 'has a byte that is not marked')
     }
-    if (cache.breakpoints.has(offset)) writer.plain(BREAKPOINT_KEY, offset)
+    if (cache.breakpoints.has(offset)) writer.plain(BREAKPOINT, offset)
     let isKept = false
     if (typeof decoded === 'string') writer.fault(decoded, offset)
     else {
@@ -198,14 +199,14 @@ class Check {
 
   private pair(code: CodePage, first: Instruction, offset: number): void {
     const second = this.second(code, first, offset) as Instruction
-    this.writer.pair(pairKey(first, second) as string, first, second, offset)
+    this.writer.pair(handlerNumber(pairKey(first, second) as string), first, second, offset)
   }
 
   /** Behind an instruction's records follow those of the next one, or a record that leads there. */
   private following(code: CodePage, offset: number, at: number): void {
     if (offset < PAGE && this.plain(this.word(code.map + offset * 4)) === at) return
     this.writer.at = 0
-    this.writer.plain('continue', offset, offset)
+    this.writer.plain(CONTINUE, offset, offset)
     if (!this.isSame(0, at, false)) this.say(code, offset, `is not what follows at ${at.toString(16)}`)
     this.taken.push({ start: at, end: at + RECORD_BYTES })
   }
