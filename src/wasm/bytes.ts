@@ -26,6 +26,10 @@ export function bytesOf(code: Code): Uint8Array<ArrayBuffer> {
 
 /** An unsigned number of at most 32 bits in LEB128. */
 export function unsigned(n: number): Code {
+  return n >= 0 && n < SMALL ? SMALL_UNSIGNED[n] : writtenUnsigned(n)
+}
+
+function writtenUnsigned(n: number): Code {
   let written = ''
   let rest = n >>> 0
   while (rest > 0x7f) {
@@ -34,6 +38,10 @@ export function unsigned(n: number): Code {
   }
   return written + BYTES[rest]
 }
+
+/** Small numbers, made once. */
+const SMALL = 4096
+const SMALL_UNSIGNED: readonly Code[] = Array.from({ length: SMALL }, (_, n) => writtenUnsigned(n))
 
 /** A signed 64-bit number in two halves in LEB128. */
 export function signed(lo: number, hi: number): Code {

@@ -19,7 +19,13 @@ const EMPTY = byte(0x40)
 export type Label = { readonly depth: number }
 
 /** A variable of a function. */
-export type Local<V extends Value> = { readonly index: number; readonly type: ValueType; readonly value: V }
+export type Local<V extends Value> = {
+  readonly index: number
+  readonly type: ValueType
+  readonly value: V
+  /** The code that takes what it is set to from the stack. */
+  readonly setter: Code
+}
 
 /** The variables of all functions, which differ in nothing but type and number. */
 const LOCALS: Readonly<Record<ValueType, Local<Value>[]>> = { i32: [], i64: [], f32: [], f64: [], v128: [] }
@@ -27,7 +33,7 @@ const LOCALS: Readonly<Record<ValueType, Local<Value>[]>> = { i32: [], i64: [], 
 function localOf(type: ValueType, index: number): Local<Value> {
   const all = LOCALS[type]
   for (let n = all.length; n <= index; n++) {
-    all.push({ index: n, type, value: ofType(type, GET + unsigned(n)) })
+    all.push({ index: n, type, value: ofType(type, GET + unsigned(n)), setter: SET + unsigned(n) })
   }
   return all[index]
 }
@@ -45,6 +51,7 @@ export class FunctionBody {
   /** Variables of finished instructions, for the next one to use again. */
   private readonly free: Record<ValueType, Local<Value>[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] }
   private readonly taken: Local<Value>[] = []
+  private takenCount = 0
 
   constructor(parameters: readonly ValueType[]) {
     this.parameters = parameters.length
@@ -71,19 +78,19 @@ export class FunctionBody {
   /** A variable until `release`, which holds anything. */
   variable<T extends Value>(type: ValueType): Local<T> {
     const local = this.free[type].pop() ?? this.local(type)
-    this.taken.push(local)
+    this.taken[this.takenCount++] = local
     return local as Local<T>
   }
 
   /** The end of an instruction: its variables are free again. */
   release(): void {
     const { taken, free } = this
-    for (let i = 0; i < taken.length; i++) free[taken[i].type].push(taken[i])
-    taken.length = 0
+    for (let i = 0; i < this.takenCount; i++) free[taken[i].type].push(taken[i])
+    this.takenCount = 0
   }
 
   set<T extends Value>(local: Local<T>, value: T): void {
-    this.out += setCode(local, value)
+    this.out += value.code + local.setter
   }
 
   emit(code: Code): void {
@@ -215,7 +222,7 @@ export class FunctionBody {
 
 /** The code that sets a variable. */
 export function setCode<T extends Value>(local: Local<T>, value: T): Code {
-  return value.code + SET + unsigned(local.index)
+  return value.code + local.setter
 }
 
 /** The code of a call whose function has a result. */
