@@ -1,48 +1,59 @@
-import type { Code } from './wasm-values.ts'
+/**
+ * Bytes of a module as a string: each character is one, 0 to 255. Engines join strings without copying them, so that an
+ * expression is made of others at no cost, and what it is part of is copied once, by `bytesOf`.
+ */
+export type Code = string
 
-/** Bytes that are written one behind the other. */
-export class Bytes {
-  private data = new Uint8Array(256)
-  length = 0
+/** Each byte as a string. */
+const BYTES: readonly Code[] = Array.from({ length: 256 }, (_, n) => String.fromCharCode(n))
 
-  private reserve(more: number): void {
-    if (this.length + more <= this.data.length) return
-    const larger = new Uint8Array(Math.max(2 * this.data.length, this.length + more))
-    larger.set(this.data.subarray(0, this.length))
-    this.data = larger
+/** One byte. */
+export function byte(n: number): Code {
+  return BYTES[n]
+}
+
+/** Some bytes. */
+export function code(...bytes: number[]): Code {
+  return String.fromCharCode(...bytes)
+}
+
+/** What has been written, as bytes. */
+export function bytesOf(code: Code): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(code.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = code.charCodeAt(i)
+  return bytes
+}
+
+/** An unsigned number of at most 32 bits in LEB128. */
+export function unsigned(n: number): Code {
+  return n >= 0 && n < SMALL ? SMALL_UNSIGNED[n] : writtenUnsigned(n)
+}
+
+function writtenUnsigned(n: number): Code {
+  let written = ''
+  let rest = n >>> 0
+  while (rest > 0x7f) {
+    written += BYTES[(rest & 0x7f) | 0x80]
+    rest >>>= 7
   }
+  return written + BYTES[rest]
+}
 
-  byte(value: number): void {
-    if (this.length === this.data.length) this.reserve(1)
-    this.data[this.length++] = value
-  }
+/** Small numbers, made once. */
+const SMALL = 4096
+const SMALL_UNSIGNED: readonly Code[] = Array.from({ length: SMALL }, (_, n) => writtenUnsigned(n))
 
-  /** Nested code, in its order. */
-  code(code: Code): void {
-    for (const part of code) {
-      if (typeof part === 'number') this.byte(part)
-      else this.code(part)
-    }
-  }
-
-  /** An unsigned number of at most 32 bits in LEB128. */
-  unsigned(n: number): void {
-    let rest = n >>> 0
-    while (rest > 0x7f) {
-      this.byte((rest & 0x7f) | 0x80)
-      rest >>>= 7
-    }
-    this.byte(rest)
-  }
-
-  append(other: Bytes): void {
-    this.reserve(other.length)
-    this.data.set(other.data.subarray(0, other.length), this.length)
-    this.length += other.length
-  }
-
-  /** What has been written: a copy. */
-  bytes(): Uint8Array<ArrayBuffer> {
-    return this.data.slice(0, this.length)
+/** A signed 64-bit number in two halves in LEB128. */
+export function signed(lo: number, hi: number): Code {
+  let written = ''
+  let low = lo | 0
+  let high = hi | 0
+  for (;;) {
+    const bits = low & 0x7f
+    low = (low >>> 7) | (high << 25)
+    high >>= 7
+    const sign = (bits & 0x40) !== 0 ? -1 : 0
+    if (low === sign && high === sign) return written + BYTES[bits]
+    written += BYTES[bits | 0x80]
   }
 }

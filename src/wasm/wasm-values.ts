@@ -1,39 +1,9 @@
+import { byte, type Code, code, signed, unsigned } from './bytes.ts'
+
 /**
  * Expressions of WebAssembly as typed values: each holds the code that leaves it on the stack. Written out, the semantics
- * of an instruction then read like arithmetic. The opcodes are the core specification's, section "Instructions". Code is nested,
- * so that an expression is made of others without copying them; bytes.ts writes it out.
+ * of an instruction then read like arithmetic. The opcodes are the core specification's, section "Instructions".
  */
-export type Code = readonly (number | Code)[]
-
-/** An unsigned number of at most 32 bits in LEB128. */
-export function unsigned(n: number): number[] {
-  const bytes: number[] = []
-  let rest = n >>> 0
-  do {
-    const low = rest & 0x7f
-    rest >>>= 7
-    bytes.push(rest === 0 ? low : low | 0x80)
-  } while (rest !== 0)
-  return bytes
-}
-
-/** A signed 64-bit number in two halves in LEB128. */
-function signed(lo: number, hi: number): number[] {
-  const bytes: number[] = []
-  let low = lo | 0
-  let high = hi | 0
-  for (;;) {
-    const byte = low & 0x7f
-    low = (low >>> 7) | (high << 25)
-    high >>= 7
-    const sign = (byte & 0x40) !== 0 ? -1 : 0
-    if (low === sign && high === sign) {
-      bytes.push(byte)
-      return bytes
-    }
-    bytes.push(byte | 0x80)
-  }
-}
 
 /** Of a constant, what it is; operations of constants are constants. */
 type Known<T> = T | undefined
@@ -57,7 +27,7 @@ export class I32 {
       const folded = FOLD_I32[opcode]?.(this.known, b.known)
       if (folded !== undefined) return i32(folded)
     }
-    return new I32([this.code, b.code, opcode])
+    return new I32(this.code + b.code + byte(opcode))
   }
 
   add(other: I32 | number): I32 {
@@ -110,19 +80,19 @@ export class I32 {
   }
   eqz(): I32 {
     if (this.known !== undefined) return i32(this.known === 0 ? 1 : 0)
-    return new I32([this.code, 0x45])
+    return new I32(this.code + byte(0x45))
   }
   popcnt(): I32 {
-    return new I32([this.code, 0x69])
+    return new I32(this.code + byte(0x69))
   }
   extend(): I64 {
-    return new I64([this.code, 0xad])
+    return new I64(this.code + byte(0xad))
   }
   extendS(): I64 {
-    return new I64([this.code, 0xac])
+    return new I64(this.code + byte(0xac))
   }
   asF32(): F32 {
-    return new F32([this.code, 0xbe])
+    return new F32(this.code + byte(0xbe))
   }
 }
 
@@ -151,7 +121,7 @@ export class I64 {
       const folded = FOLD_I64[opcode]?.(this.known as bigint, b.known as bigint)
       if (folded !== undefined) return constant64(folded)
     }
-    return new I64([this.code, b.code, opcode])
+    return new I64(this.code + b.code + byte(opcode))
   }
 
   private compare(other: I64 | number, opcode: number): I32 {
@@ -160,7 +130,7 @@ export class I64 {
       const folded = COMPARE_I64[opcode]?.(this.known as bigint, b.known as bigint)
       if (folded !== undefined) return i32(folded ? 1 : 0)
     }
-    return new I32([this.code, b.code, opcode])
+    return new I32(this.code + b.code + byte(opcode))
   }
 
   add(other: I64 | number): I64 {
@@ -233,30 +203,30 @@ export class I64 {
     return this.compare(other, 0x5a)
   }
   eqz(): I32 {
-    if (this.known !== undefined) return i32(this.known === 0n ? 1 : 0)
-    return new I32([this.code, 0x50])
+    if (this.halves !== undefined) return i32((this.halves.lo | this.halves.hi) === 0 ? 1 : 0)
+    return new I32(this.code + byte(0x50))
   }
   clz(): I64 {
-    return new I64([this.code, 0x79])
+    return new I64(this.code + byte(0x79))
   }
   ctz(): I64 {
-    return new I64([this.code, 0x7a])
+    return new I64(this.code + byte(0x7a))
   }
   wrap(): I32 {
-    if (this.known !== undefined) return i32(Number(BigInt.asIntN(32, this.known)))
-    return new I32([this.code, 0xa7])
+    if (this.halves !== undefined) return i32(this.halves.lo | 0)
+    return new I32(this.code + byte(0xa7))
   }
   asF64(): F64 {
-    return new F64([this.code, 0xbf])
+    return new F64(this.code + byte(0xbf))
   }
   /** Of a value of `bytes` bytes, the sign extended or the rest cleared. */
   signExtend(bytes: number): I64 {
     if (bytes === 8) return this
-    return new I64([this.code, bytes === 1 ? 0xc2 : bytes === 2 ? 0xc3 : 0xc4])
+    return new I64(this.code + byte(bytes === 1 ? 0xc2 : bytes === 2 ? 0xc3 : 0xc4))
   }
   zeroExtend(bytes: number): I64 {
     if (bytes === 8) return this
-    return this.and(bytes === 1 ? 0xff : bytes === 2 ? 0xffff : i64(-1, 0))
+    return this.and(bytes === 1 ? 0xff : bytes === 2 ? 0xffff : LOW_HALF)
   }
 }
 
@@ -267,7 +237,7 @@ export class F32 {
     this.code = code
   }
   asI32(): I32 {
-    return new I32([this.code, 0xbc])
+    return new I32(this.code + byte(0xbc))
   }
 }
 
@@ -277,7 +247,7 @@ export class F64 {
     this.code = code
   }
   private binary(other: F64, opcode: number): F64 {
-    return new F64([this.code, other.code, opcode])
+    return new F64(this.code + other.code + byte(opcode))
   }
   add(other: F64): F64 {
     return this.binary(other, 0xa0)
@@ -292,8 +262,13 @@ export class F64 {
     return this.binary(other, 0xa3)
   }
   asI64(): I64 {
-    return new I64([this.code, 0xbd])
+    return new I64(this.code + byte(0xbd))
   }
+}
+
+/** The opcode of a SIMD instruction, behind its prefix. */
+function simd(opcode: number): Code {
+  return byte(0xfd) + unsigned(opcode)
 }
 
 export class V128 {
@@ -303,31 +278,31 @@ export class V128 {
   }
   /** A SIMD instruction of one or two vectors. */
   simd(opcode: number, ...others: V128[]): V128 {
-    return new V128([this.code, ...others.map((o) => o.code), 0xfd, unsigned(opcode)])
+    return new V128(this.code + others.map((o) => o.code).join('') + simd(opcode))
   }
   /** A shift by a number of bits; WebAssembly takes it modulo the lane's width. */
   shift(opcode: number, bits: I32): V128 {
-    return new V128([this.code, bits.code, 0xfd, unsigned(opcode)])
+    return new V128(this.code + bits.code + simd(opcode))
   }
   /** Bytes chosen from this and `other`, 0 to 31. */
   shuffle(other: V128, lanes: readonly number[]): V128 {
-    return new V128([this.code, other.code, 0xfd, 0x0d, ...lanes])
+    return new V128(this.code + other.code + simd(0x0d) + code(...lanes))
   }
   /** A SIMD instruction with a number as its result. */
   bits(opcode: number): I32 {
-    return new I32([this.code, 0xfd, unsigned(opcode)])
+    return new I32(this.code + simd(opcode))
   }
   lane64(lane: number): I64 {
-    return new I64([this.code, 0xfd, 0x1d, lane])
+    return new I64(this.code + simd(0x1d) + byte(lane))
   }
   lane32(lane: number): I32 {
-    return new I32([this.code, 0xfd, 0x1b, lane])
+    return new I32(this.code + simd(0x1b) + byte(lane))
   }
   withLane64(lane: number, value: I64): V128 {
-    return new V128([this.code, value.code, 0xfd, 0x1e, lane])
+    return new V128(this.code + value.code + simd(0x1e) + byte(lane))
   }
   withLane32(lane: number, value: I32): V128 {
-    return new V128([this.code, value.code, 0xfd, 0x1c, lane])
+    return new V128(this.code + value.code + simd(0x1c) + byte(lane))
   }
 }
 
@@ -366,38 +341,42 @@ export function ofType(type: ValueType, code: Code): Value {
   }
 }
 
-/** Small constants, made once. */
+/** Constants from -SMALL to SMALL are made once. */
 const SMALL = 4096
-const SMALL_I32: I32[] = []
-const SMALL_I64: I64[] = []
+const SMALL_I32 = new Array<I32 | undefined>(2 * SMALL).fill(undefined)
+const SMALL_I64 = new Array<I64 | undefined>(2 * SMALL).fill(undefined)
 
 /** A constant, or a value as it is. */
 export function i32(n: I32 | number): I32 {
   if (typeof n !== 'number') return n
-  if (n >= 0 && n < SMALL) {
-    SMALL_I32[n] ??= constantI32(n)
-    return SMALL_I32[n]
+  if (n >= -SMALL && n < SMALL) {
+    SMALL_I32[n + SMALL] ??= constantI32(n)
+    return SMALL_I32[n + SMALL] as I32
   }
   return constantI32(n)
 }
 
 function constantI32(n: number): I32 {
-  return new I32([0x41, ...signed(n | 0, (n | 0) >> 31)], n | 0)
+  return new I32(byte(0x41) + signed(n | 0, (n | 0) >> 31), n | 0)
 }
 
 /** A constant of 32 bits, sign extended; of two halves; or a value as it is. */
 export function i64(n: I64 | number, high?: number): I64 {
   if (typeof n !== 'number') return n
-  if (high === undefined && n >= 0 && n < SMALL) {
-    SMALL_I64[n] ??= constantI64(n, 0)
-    return SMALL_I64[n]
+  const sign = (n | 0) >> 31
+  if (n >= -SMALL && n < SMALL && (high ?? sign) === sign) {
+    SMALL_I64[n + SMALL] ??= constantI64(n, sign)
+    return SMALL_I64[n + SMALL] as I64
   }
-  return constantI64(n, high ?? (n | 0) >> 31)
+  return constantI64(n, high ?? sign)
 }
 
 function constantI64(lo: number, hi: number): I64 {
-  return new I64([0x42, ...signed(lo, hi)], { lo, hi })
+  return new I64(byte(0x42) + signed(lo, hi), { lo, hi })
 }
+
+/** The low half of a value. */
+const LOW_HALF = constantI64(-1, 0)
 
 /** A constant of 64 bits; what is above is cut off. */
 export function constant64(n: bigint): I64 {
@@ -442,7 +421,7 @@ const COMPARE_I64: Readonly<Record<number, (a: bigint, b: bigint) => boolean>> =
 /** A vector of four words, lowest first. */
 export function v128(words: readonly number[]): V128 {
   const bytes = words.flatMap((w) => [w & 0xff, (w >>> 8) & 0xff, (w >>> 16) & 0xff, w >>> 24])
-  return new V128([0xfd, 0x0c, ...bytes])
+  return new V128(simd(0x0c) + code(...bytes))
 }
 
 export const ZERO_VECTOR = v128([0, 0, 0, 0])

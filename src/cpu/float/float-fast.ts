@@ -1,4 +1,5 @@
 import type { Size } from '../../machine/vcpu/instruction.ts'
+import { code } from '../../wasm/bytes.ts'
 import { loadLane, select } from '../../wasm/wasm-module.ts'
 import { I32, I64, i32, i64, type V128, v128, ZERO_VECTOR } from '../../wasm/wasm-values.ts'
 import type { Emitter } from '../semantics/emitter.ts'
@@ -281,8 +282,8 @@ function fromInteger(l: Lanes): (e: Emitter) => void {
     const bits = l.width === 4 ? 24 : 53
     e.if(n.add(i64(0, 2 ** 21).shr(53 - bits)).leU(i64(0, 2 ** 22).shr(53 - bits)), () => {
       const before = e.let(e.vector())
-      if (l.width === 8) e.writeVector(before.withLane64(0, new I64([n.code, 0xb9, 0xbd])))
-      else e.writeVector(before.withLane32(0, new I32([n.code, 0xb4, 0xbc])))
+      if (l.width === 8) e.writeVector(before.withLane64(0, new I64(n.code + code(0xb9, 0xbd))))
+      else e.writeVector(before.withLane32(0, new I32(n.code + code(0xb4, 0xbc))))
       e.next()
     })
     e.assistInstead()
@@ -296,9 +297,11 @@ function toInteger(l: Lanes, bytes: 4 | 8): (e: Emitter) => void {
     const v = e.let(scalar(l, given))
     const isFine = isOrdinary(l, v).simd(OR, isZero(l, v)).bits(l.allTrue)
     // i64.trunc_sat_f64_s or i64.trunc_sat_f32_s, and back.
-    const number = l.width === 8 ? [v.lane64(0).code, 0xbf] : [v.lane32(0).code, 0xbe]
-    const n = e.let(new I64([...number, 0xfc, l.width === 8 ? 0x06 : 0x04]))
-    const back = new I32([n.code, l.width === 8 ? 0xb9 : 0xb4, number, l.width === 8 ? 0x61 : 0x5b])
+    const number = l.width === 8 ? v.lane64(0).asF64() : v.lane32(0).asF32()
+    const n = e.let(new I64(number.code + code(0xfc, l.width === 8 ? 0x06 : 0x04)))
+    const back = new I32(
+      n.code + code(l.width === 8 ? 0xb9 : 0xb4) + number.code + code(l.width === 8 ? 0x61 : 0x5b),
+    )
     // Saturated results are beyond what is taken here.
     const limit = bytes === 8 ? i64(0, 0x4000_0000) : i64(0x8000_0000, 0)
     const fits = n.add(limit).ltU(limit.shl(1))

@@ -1,6 +1,6 @@
 import type { Instruction } from '../../machine/vcpu/instruction.ts'
 import { decode } from '../decode/decode.ts'
-import { type Selection, select } from '../semantics/select.ts'
+import { type Selection, select, usesFpu } from '../semantics/select.ts'
 import { OWNERS_FLAGS } from '../semantics/semantic.ts'
 import { STRING_SEMANTICS } from '../semantics/strings.ts'
 
@@ -22,7 +22,12 @@ export type Block = {
 }
 
 /** One instruction of a block. */
-export type Step = { readonly va: number; readonly instruction: Instruction; readonly selection: Selection }
+export type Step = {
+  readonly va: number
+  readonly instruction: Instruction
+  readonly selection: Selection
+  readonly usesFpu: boolean
+}
 
 /** A way to an address; `block` is null where it leaves the region. */
 export type Edge = { readonly va: number; block: Block | null }
@@ -124,8 +129,7 @@ class Finder {
 
   private pageNumber(va: number): number {
     const start = va - (va % PAGE)
-    const known = this.pages.findIndex((page) => page.va === start)
-    if (known !== -1) return known
+    for (let n = 0; n < this.pages.length; n++) if (this.pages[n].va === start) return n
     if (this.pages.length >= MOST_PAGES) return -1
     const page = this.source.pageAt(start)
     return page === null ? -1 : this.pages.push(page) - 1
@@ -154,7 +158,7 @@ class Finder {
       }
       const isRepeated = REPEATED.has(selection.semantic)
       if (isRepeated && draft.steps.length > 0) break
-      draft.steps.push({ va, instruction, selection })
+      draft.steps.push({ va, instruction, selection, usesFpu: usesFpu(instruction) })
       va += instruction.length
       if (isRepeated) {
         draft.next = va
@@ -197,7 +201,9 @@ class Finder {
 
   /** A block ends where another one of the same call begins. */
   private cut(draft: Draft): void {
-    const at = draft.steps.findIndex((step, n) => n > 0 && draft.calls.drafts.has(step.va))
+    const { drafts } = draft.calls
+    if (drafts.size === 1) return
+    const at = draft.steps.findIndex((step, n) => n > 0 && drafts.has(step.va))
     if (at === -1) return
     draft.next = draft.steps[at].va
     draft.steps = draft.steps.slice(0, at)

@@ -1,4 +1,3 @@
-import { usesFpu } from '../semantics/select.ts'
 import { ALL_FLAGS, type Semantic } from '../semantics/semantic.ts'
 import { STRING_SEMANTICS } from '../semantics/strings.ts'
 import type { Block, Step } from './blocks.ts'
@@ -14,12 +13,14 @@ export function flagsUsed(graph: Graph, isRoot: (block: Block) => boolean): Map<
   const used = new Map<Block, boolean[]>()
   const before = new Map<Block, number>()
   // Ways forward lead to higher numbers, so that what follows a block is known.
-  for (const block of [...graph.order].reverse()) {
+  for (let n = graph.order.length - 1; n >= 0; n--) {
+    const block = graph.order[n]
+    const own = block.steps.map(() => false)
     let live = liveBehind(block, isRoot, before)
-    const own: boolean[] = []
-    for (const step of [...block.steps].reverse()) {
+    for (let i = own.length - 1; i >= 0; i--) {
+      const step = block.steps[i]
       const { reads, sets, maySet } = step.selection.semantic.flags
-      own.unshift(((sets | maySet) & live) !== 0)
+      own[i] = ((sets | maySet) & live) !== 0
       live = mayHandOver(step) ? ALL_FLAGS : (live & ~sets) | reads
     }
     used.set(block, own)
@@ -41,19 +42,21 @@ function liveBehind(
         : 0
   const inside = edgesOf(block)
   if (ways === 0 || inside.length < ways || block.end === 'return') return ALL_FLAGS
-  return inside.reduce((all, { block: to }) => {
+  let all = 0
+  for (const { block: to } of inside) {
     const next = to as Block
     // A way to another page may turn out to leave.
     const mayLeave = isRoot(next) || next.page !== block.page
-    return all | (mayLeave ? ALL_FLAGS : (before.get(next) ?? ALL_FLAGS))
-  }, 0)
+    all |= mayLeave ? ALL_FLAGS : (before.get(next) ?? ALL_FLAGS)
+  }
+  return all
 }
 
 const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
 const isString = (semantic: Semantic): boolean => STRINGS.has(semantic)
 
 /** Whether an instruction may be handed over: what accesses memory, divides, or computes with floating point. */
-function mayHandOver({ instruction, selection }: Step): boolean {
+function mayHandOver({ selection, usesFpu }: Step): boolean {
   const { semantic, memory } = selection
   return (
     (memory !== -1 && semantic.name !== 'lea') ||
@@ -61,6 +64,6 @@ function mayHandOver({ instruction, selection }: Step): boolean {
     isString(semantic) ||
     semantic.name === 'div' ||
     semantic.name === 'idiv' ||
-    usesFpu(instruction)
+    usesFpu
   )
 }

@@ -12,26 +12,30 @@ export type Graph = {
   /** Blocks that several ways forward lead to. */
   readonly merges: ReadonlySet<Block>
   readonly loops: ReadonlySet<Block>
-  /** The blocks that one dominates directly. */
+  /** The blocks that one dominates directly, where there are any. */
   readonly children: ReadonlyMap<Block, readonly Block[]>
 }
 
 /** The ways out of a block that stay in the region. */
 export function edgesOf(block: Block): Edge[] {
-  return [block.taken, block.next].filter((edge): edge is Edge => edge !== null && edge.block !== null)
+  const { taken, next } = block
+  const edges: Edge[] = []
+  if (taken !== null && taken.block !== null) edges.push(taken)
+  if (next.block !== null) edges.push(next)
+  return edges
 }
 
 /** The graph of the blocks from `entry` on. Ways that jump into a loop past its head are made to leave the region. */
 export function graphOf(entry: Block): Graph {
   for (;;) {
     const order = reversePostorder(entry)
-    const number = new Map(order.map((block, n) => [block, n]))
-    const dominator = dominators(order, number)
-    const bad = order.flatMap((block) =>
-      edgesOf(block).filter(({ block: to }) => isIrreducible(number, dominator, block, to as Block)),
-    )
-    if (bad.length === 0) return finish(order, number, dominator)
-    for (const edge of bad) edge.block = null
+    const number = new Map<Block, number>()
+    for (let n = 0; n < order.length; n++) number.set(order[n], n)
+    const ways = order.map((block) => waysOf(block, number))
+    const dominator = dominators(ways)
+    const bad = ways.flatMap((list) => list.filter((way) => isIrreducible(dominator, way)))
+    if (bad.length === 0) return finish(order, number, ways, dominator)
+    for (const { edge } of bad) edge.block = null
   }
 }
 
@@ -47,20 +51,23 @@ function reversePostorder(entry: Block): Block[] {
   return post.reverse()
 }
 
-type Numbers = ReadonlyMap<Block, number>
+/** A way between two blocks, by their numbers. */
+type Way = { readonly from: number; readonly to: number; readonly edge: Edge }
 
-const numberOf = (number: Numbers, block: Block): number => number.get(block) as number
+function waysOf(block: Block, number: ReadonlyMap<Block, number>): Way[] {
+  const from = number.get(block) as number
+  return edgesOf(block).map((edge) => ({ from, to: number.get(edge.block as Block) as number, edge }))
+}
 
 /** The number of each block's direct dominator, after Cooper, Harvey and Kennedy. */
-function dominators(order: readonly Block[], number: Numbers): number[] {
-  const from: number[][] = order.map(() => [])
-  for (const [n, block] of order.entries()) {
-    for (const { block: to } of edgesOf(block)) from[numberOf(number, to as Block)].push(n)
-  }
-  const dominator = order.map(() => -1)
+function dominators(ways: readonly (readonly Way[])[]): number[] {
+  const before: number[][] = ways.map(() => [])
+  for (const list of ways) for (const { from, to } of list) before[to].push(from)
+  const dominator = ways.map(() => -1)
   dominator[0] = 0
   const meet = (a: number, b: number): number => {
-    let [x, y] = [a, b]
+    let x = a
+    let y = b
     while (x !== y) {
       while (x > y) x = dominator[x]
       while (y > x) y = dominator[y]
@@ -69,9 +76,11 @@ function dominators(order: readonly Block[], number: Numbers): number[] {
   }
   for (let changed = true; changed; ) {
     changed = false
-    for (let n = 1; n < order.length; n++) {
-      const known = from[n].filter((p) => dominator[p] !== -1)
-      const next = known.reduce(meet)
+    for (let n = 1; n < ways.length; n++) {
+      let next = -1
+      for (const from of before[n]) {
+        if (dominator[from] !== -1) next = next === -1 ? from : meet(next, from)
+      }
       if (next === dominator[n]) continue
       dominator[n] = next
       changed = true
@@ -80,25 +89,32 @@ function dominators(order: readonly Block[], number: Numbers): number[] {
   return dominator
 }
 
-function isIrreducible(number: Numbers, dominator: readonly number[], from: Block, to: Block): boolean {
-  const head = numberOf(number, to)
-  let at = numberOf(number, from)
-  if (head > at) return false
-  while (at > head) at = dominator[at]
-  return at !== head
+function isIrreducible(dominator: readonly number[], { from, to }: Way): boolean {
+  let at = from
+  while (at > to) at = dominator[at]
+  return to <= from && at !== to
 }
 
-function finish(order: readonly Block[], number: Numbers, dominator: readonly number[]): Graph {
+function finish(
+  order: readonly Block[],
+  number: ReadonlyMap<Block, number>,
+  ways: readonly (readonly Way[])[],
+  dominator: readonly number[],
+): Graph {
   const forward = order.map(() => 0)
   const loops = new Set<Block>()
-  for (const [n, block] of order.entries()) {
-    for (const { block: to } of edgesOf(block)) {
-      const head = numberOf(number, to as Block)
-      if (head > n) forward[head]++
-      else loops.add(to as Block)
+  for (const list of ways) {
+    for (const { from, to } of list) {
+      if (to > from) forward[to]++
+      else loops.add(order[to])
     }
   }
-  const children = new Map<Block, Block[]>(order.map((block) => [block, []]))
-  for (let n = 1; n < order.length; n++) children.get(order[dominator[n]])?.push(order[n])
+  const children = new Map<Block, Block[]>()
+  for (let n = 1; n < order.length; n++) {
+    const parent = order[dominator[n]]
+    const known = children.get(parent)
+    if (known === undefined) children.set(parent, [order[n]])
+    else known.push(order[n])
+  }
   return { order, number, merges: new Set(order.filter((_, n) => forward[n] > 1)), loops, children }
 }

@@ -1,5 +1,6 @@
+import type { Code } from '../../wasm/bytes.ts'
 import type { Local } from '../../wasm/wasm-module.ts'
-import type { Code, I32, I64, V128, Value, ValueType } from '../../wasm/wasm-values.ts'
+import type { I32, I64, V128, Value, ValueType } from '../../wasm/wasm-values.ts'
 import type { Arithmetic, FlagWords } from './flags.ts'
 
 /**

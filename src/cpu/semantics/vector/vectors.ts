@@ -1,3 +1,4 @@
+import { code } from '../../../wasm/bytes.ts'
 import { load64, store } from '../../../wasm/wasm-module.ts'
 import { type I32, V128, v128, ZERO_VECTOR } from '../../../wasm/wasm-values.ts'
 import type { Emitter, OperandForm } from '../emitter.ts'
@@ -13,7 +14,7 @@ const vector = (name: string, forms: readonly OperandForm[], write: (e: Emitter)
 
 /** i8x16.swizzle: bytes of a vector by the numbers in another; a number above 15 gives zero. */
 const swizzle = (v: V128, lanes: V128): V128 => v.simd(14, lanes)
-const splat8 = (n: I32): V128 => new V128([n.code, 0xfd, 15])
+const splat8 = (n: I32): V128 => new V128(n.code + code(0xfd, 15))
 const IOTA = v128([0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c])
 
 const immediate = (e: Emitter): I32 => e.let(e.immediate().wrap().and(0xff))
