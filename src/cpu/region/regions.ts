@@ -41,9 +41,20 @@ const PATIENCE = 100
 /** What is kept at most: regions, and bytes of their modules, which the engine makes several times as much of. */
 const MOST_REGIONS = 8192
 const MOST_IN_MODULE = 256
+/** Instructions that a region has at least, if it does not jump back. */
+const LEAST_STEPS = 6
 const MOST_BYTES = 16 * 2 ** 20
 /** Of each region, the addresses of the tables of its pages, which its code takes from there. */
 const CELLS_BYTES = MOST_PAGES * 4
+
+/** What is compiled: blocks whose addresses are warm, and regions of so many instructions at least. */
+type Choice = { readonly isWarm: (va: number) => boolean; readonly least: number }
+
+/** What is over sooner than it is entered is no gain: a return, say, that many functions share. */
+function isTooShort({ all }: Blocks, least: number): boolean {
+  const steps = all.reduce((sum, block) => sum + block.steps.length, 0)
+  return steps < least && !all.some(({ va, taken }) => taken?.block != null && taken.va <= va)
+}
 
 /**
  * The compiled regions of a core. Jumps are counted by the interpreter; where many arrive, a region is wanted, and those
@@ -106,7 +117,10 @@ export class Regions {
   compileWanted(): void {
     const places = [...this.wanted.values()].map(({ va }) => va)
     this.wanted.clear()
-    this.compile(places, (va) => this.isWarm(va))
+    this.compile(places, {
+      isWarm: (va) => this.isWarm(va),
+      least: Math.min(LEAST_STEPS, this.options.threshold),
+    })
   }
 
   /** Whether jumps have come to an address, an eighth of what makes it hot at least. */
@@ -121,7 +135,7 @@ export class Regions {
   // ---- compiling ----
 
   /** Have regions begin at 48-bit addresses; those that have to be compiled are one module. */
-  compile(places: Iterable<number>, isWarm: (va: number) => boolean): void {
+  compile(places: Iterable<number>, { isWarm, least }: Choice): void {
     const started = performance.now()
     this.makeRoom()
     const { memory, cache, pageAt } = this.options
@@ -134,7 +148,8 @@ export class Regions {
       if (made.length === MOST_IN_MODULE) break
       if (this.wake(va)) continue
       const blocks = findBlocks(source, va)
-      if (blocks === null || !cache.canLead(blocks.pages[0].map, va % PAGE)) continue
+      if (blocks === null || isTooShort(blocks, least)) continue
+      if (!cache.canLead(blocks.pages[0].map, va % PAGE)) continue
       const place = this.takePlace()
       const type = { parameters: ['i32'], result: 'i32' } as const
       module.function(`${place}`, type, regionFunction(blocks, { cells: this.cellsOf(place), effort }))
