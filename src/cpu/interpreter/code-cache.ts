@@ -62,6 +62,8 @@ export class CodeCache {
   private readonly end: number
   private next: number
   private readonly pages = new Map<number, CodePage>()
+  /** Addresses of their tables by page, or 0: what a jump to another page asks for. */
+  private readonly maps: Uint32Array
   /** The same by the address of their table. */
   private readonly byMap = new Map<number, CodePage>()
   private readonly writer: RecordWriter
@@ -85,13 +87,15 @@ export class CodeCache {
     this.state = state
     this.start = memory.takePages(bytes / PAGE) * PAGE
     this.end = this.start + bytes
+    this.maps = new Uint32Array(memory.u8.length / PAGE)
     this.next = this.start
     this.writer = new RecordWriter(views, state)
   }
 
   /** The address of a page's table, made if there is none. */
   mapOf(page: number): number {
-    return this.pageOf(page).map
+    const known = this.maps[page]
+    return known !== 0 ? known : this.pageOf(page).map
   }
 
   private pageOf(page: number): CodePage {
@@ -109,6 +113,7 @@ export class CodeCache {
       drops: 0,
     }
     this.pages.set(page, made)
+    this.maps[page] = map
     this.byMap.set(map, made)
     return made
   }
@@ -141,6 +146,7 @@ export class CodeCache {
     this.straddling.clear()
     // Other cores forget these pages as well, so that no page is marked as code, or not, for one of them alone.
     for (const page of pages) this.memory.touchPage(page)
+    for (const page of pages) this.maps[page] = 0
     this.kept = []
     this.onFlush()
   }
@@ -183,7 +189,7 @@ export class CodeCache {
 
   /** The address of a page's table, or 0 where it has none. */
   knownMap(page: number): number {
-    return this.pages.get(page)?.map ?? 0
+    return this.maps[page]
   }
 
   // ---- regions ----
