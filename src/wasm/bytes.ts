@@ -19,8 +19,9 @@ export function code(...bytes: number[]): Code {
 
 /** What has been written, as bytes. */
 export function bytesOf(code: Code): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(code.length)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = code.charCodeAt(i)
+  const { length } = code
+  const bytes = new Uint8Array(length)
+  for (let i = 0; i < length; i++) bytes[i] = code.charCodeAt(i)
   return bytes
 }
 

@@ -117,7 +117,9 @@ export class I64 {
 
   private binary(other: I64 | number, opcode: number): I64 {
     const b = i64(other)
-    if (this.isKnown && b.isKnown) {
+    if (this.halves !== undefined && b.halves !== undefined) {
+      const halves = FOLD_HALVES[opcode]?.(this.halves, b.halves)
+      if (halves !== undefined) return i64(halves.lo, halves.hi)
       const folded = FOLD_I64[opcode]?.(this.known as bigint, b.known as bigint)
       if (folded !== undefined) return constant64(folded)
     }
@@ -398,12 +400,19 @@ const FOLD_I32: Readonly<Record<number, (a: number, b: number) => number>> = {
   71: (a, b) => (a === b ? 0 : 1),
 }
 
+/** What every other instruction asks for, without bigints. */
+const FOLD_HALVES: Readonly<Record<number, (a: Halves, b: Halves) => Halves>> = {
+  124: (a, b) => {
+    const lo = (a.lo >>> 0) + (b.lo >>> 0)
+    return { lo: lo | 0, hi: (a.hi + b.hi + (lo > 0xffff_ffff ? 1 : 0)) | 0 }
+  },
+  131: (a, b) => ({ lo: a.lo & b.lo, hi: a.hi & b.hi }),
+  132: (a, b) => ({ lo: a.lo | b.lo, hi: a.hi | b.hi }),
+  133: (a, b) => ({ lo: a.lo ^ b.lo, hi: a.hi ^ b.hi }),
+}
+
 const FOLD_I64: Readonly<Record<number, (a: bigint, b: bigint) => bigint>> = {
-  124: (a, b) => a + b,
   125: (a, b) => a - b,
-  131: (a, b) => a & b,
-  132: (a, b) => a | b,
-  133: (a, b) => a ^ b,
   134: (a, b) => a << (b & 63n),
   135: (a, b) => BigInt.asIntN(64, a) >> (b & 63n),
   136: (a, b) => a >> (b & 63n),

@@ -68,10 +68,11 @@ export abstract class CoreEmitter extends FunctionBody {
     const slot = number.xor(number.shr(10)).and(TLB_ENTRIES - 1)
     const entry = this.let(this.tlbAddress().add(slot.mul(TLB_ENTRY_BYTES)))
     const last = bytes === 1 ? at : at.add(bytes - 1)
+    const page = last.and(-4096)
     const tag = load64(entry, 8, access === 'read' ? TLB.read : TLB.write)
     return {
-      isHit: tag.eq(last.and(-4096)),
-      isMiss: tag.ne(last.and(-4096)),
+      isHit: tag.eq(page),
+      isMiss: tag.ne(page),
       host: load32(entry, 4, TLB.host).add(at.wrap().and(4095)),
       hostPage: load32(entry, 4, TLB.host),
     }
