@@ -15,7 +15,7 @@ import { Random } from '../tools/random.ts'
 
 const PAGE = 4096
 /** Pages and entries that are used: more of both than there are slots, and entries that share their marks. */
-const [PAGES, ENTRIES] = [3000, 400]
+const [PAGES, ENTRIES] = [6000, 400]
 const entryOf = (n: number): number => 2 * (1 + (n % 40)) + Math.floor(n / 40) * 2 ** 15
 
 /** Fill, change entries and flush at random; each cache is asked what it has by `translation`, -1 for nothing. */
@@ -33,9 +33,11 @@ function agrees(
   const random = new Random(1, seed)
   const known = new Map<number, number>()
   let found = 0
-  for (let i = 0; i < 60_000; i++) {
+  const steps = 60_000
+  for (let i = 0; i < steps; i++) {
     const [page, entry] = [random.between(0, PAGES), entryOf(random.between(0, ENTRIES))]
-    if (random.once(3000)) {
+    // Seldom at first, so that many slots are filled; then so often that few are.
+    if (random.once(i < steps / 2 ? 3000 : 100)) {
       cache.flush()
       known.clear()
     } else if (random.once(20)) {
@@ -98,4 +100,34 @@ test('and in those of the core, for data and for code', () => {
     fill: (page, entry) => tlb.fillCode(page * PAGE, 0, 0, entry),
     translation: (page) => entryIn(tlb.code, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, CODE_TLB.entry, page),
   })
+})
+
+test('no store to a page goes unseen that was protected, wherever it was mapped', () => {
+  const tlb = new SoftTlb(new Memory(64 * 2 ** 20))
+  const random = new Random(1, 'protect')
+  /** The page of memory that each address is mapped to, and whether it may be stored to. */
+  const known = new Map<number, { readonly page: number; isWritable: boolean }>()
+  let [stores, refusals] = [0, 0]
+  for (let i = 0; i < 40_000; i++) {
+    const [address, page] = [random.between(0, PAGES), random.between(1, 200) * 97]
+    if (random.once(2000)) {
+      tlb.flush()
+      known.clear()
+    } else if (random.once(8)) {
+      tlb.protect(page)
+      for (const one of known.values()) if (one.page === page) one.isWritable = false
+    } else {
+      const isWritable = !random.once(4)
+      tlb.fill(address * PAGE, 0, page, true, isWritable, entryOf(random.between(0, ENTRIES)))
+      known.set(address, { page, isWritable })
+    }
+    const asked = random.between(0, PAGES)
+    const place = known.get(asked)
+    const [load, store] = [tlb.find(asked * PAGE, 0, false), tlb.find(asked * PAGE, 0, true)]
+    if (load !== 0) assert.equal(load, (place?.page ?? -1) * PAGE, `step ${i}`)
+    if (store !== 0) assert.ok(store === load && place?.isWritable === true, `step ${i}`)
+    if (store !== 0) stores++
+    else if (load !== 0) refusals++
+  }
+  assert.ok(stores > 500 && refusals > 500, `${stores} stores, ${refusals} refusals`)
 })
