@@ -180,7 +180,7 @@ export class Cpu extends Registers {
    * is asked for.
    */
   compileAt(places: Iterable<{ readonly va: number }>): void {
-    this.regions.compile(this.decoded(places), { isWarm: () => true, least: 1 })
+    this.regions.compile(this.decoded(places), { isWarm: () => true, least: 1, isEach: true })
   }
 
   private *decoded(places: Iterable<{ readonly va: number }>): Generator<number> {

@@ -11,7 +11,6 @@ import { I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import { CoreEmitter } from '../emit/core-emitter.ts'
 import type { Access, Emitter } from '../semantics/emitter.ts'
 import type { Arithmetic, FlagWords } from '../semantics/flags.ts'
-import { usesFpu } from '../semantics/select.ts'
 import { ARITHMETIC, type Semantic } from '../semantics/semantic.ts'
 import { CF, FIELD, GENERAL, SELECTORS, X87, XMM } from '../state.ts'
 import type { Step } from './blocks.ts'
@@ -89,7 +88,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     this.areFlagsUsed = areFlagsUsed
     this.modified = null
     this.via = this.ownWay()
-    if (usesFpu(this.decoded)) {
+    if (step.usesFpu) {
       // Floating point may go on from within.
       this.block((behind) => {
         this.behind = behind
@@ -250,7 +249,7 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
   }
 
   private plus(base: I64, displacement: I64): I64 {
-    return displacement.known === 0n ? base : base.add(displacement)
+    return displacement === ZERO ? base : base.add(displacement)
   }
 
   private scaled(index: number, scale: number): I64 {
@@ -423,6 +422,8 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
     this.setField(FIELD.left, this.left.value)
   }
 }
+
+const ZERO = i64(0)
 
 /** A 48-bit address as the 64 bits that it stands for. */
 export function addressOf(va: number): I64 {

@@ -1,6 +1,5 @@
 import { type Label, type Local, load32, load64 } from '../../wasm/wasm-module.ts'
 import { type I32, type I64, i32 } from '../../wasm/wasm-values.ts'
-import { usesFpu } from '../semantics/select.ts'
 import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, FIELD, REGION } from '../state.ts'
 import type { Block, Blocks, Edge } from './blocks.ts'
 import { flagsUsed } from './flag-use.ts'
@@ -31,6 +30,8 @@ export type Surroundings = {
 export function regionFunction(blocks: Blocks, { cells, effort }: Surroundings): RegionEmitter {
   return new FunctionWriter(blocks, { cells, effort }).write()
 }
+
+const NONE: readonly Block[] = []
 
 class FunctionWriter {
   private readonly e: RegionEmitter
@@ -128,20 +129,23 @@ class FunctionWriter {
   }
 
   /** The blocks behind this one that several ways lead to, the last one first. */
-  private mergesBelow(block: Block): Block[] {
+  private mergesBelow(block: Block): readonly Block[] {
     const { children, merges, number } = this.graph
-    const own = (children.get(block) ?? []).filter((child) => merges.has(child))
+    const all = children.get(block)
+    if (all === undefined) return NONE
+    const own = all.filter((child) => merges.has(child))
     return own.sort((a, b) => (number.get(b) as number) - (number.get(a) as number))
   }
 
-  private writeWithin(block: Block, [last, ...rest]: readonly Block[]): void {
-    if (last === undefined) {
+  private writeWithin(block: Block, merges: readonly Block[], at = 0): void {
+    if (at === merges.length) {
       this.writeBlock(block)
       return
     }
+    const last = merges[at]
     this.e.block((end) => {
       this.merges.set(last, end)
-      this.writeWithin(block, rest)
+      this.writeWithin(block, merges, at + 1)
     })
     this.forget()
     this.writeTree(last)
@@ -168,9 +172,10 @@ class FunctionWriter {
       computed: (target) => this.writeComputed(block, target),
     }
     const used = this.used.get(block)
-    for (const [n, step] of block.steps.entries()) {
+    for (let n = 0; n < count; n++) {
+      const step = block.steps[n]
       const place = placeOf(block.page, step.va, count - n)
-      if (!this.isFpuAsked && usesFpu(step.instruction)) {
+      if (!this.isFpuAsked && step.usesFpu) {
         e.set(e.where, i32(place))
         e.expect(false)
         e.brIf(e.handOver, e.field(FIELD.fpuTraps).ne(0))
@@ -187,10 +192,11 @@ class FunctionWriter {
   private need(block: Block): number {
     const known = this.needs.get(block)
     if (known !== undefined) return known
-    const behind = edgesOf(block).map(({ block: to }) =>
-      this.isRoot(to as Block) ? 0 : this.need(to as Block),
-    )
-    const all = block.steps.length + Math.max(0, ...behind)
+    let behind = 0
+    for (const { block: to } of edgesOf(block)) {
+      if (!this.isRoot(to as Block)) behind = Math.max(behind, this.need(to as Block))
+    }
+    const all = block.steps.length + behind
     this.needs.set(block, all)
     return all
   }

@@ -47,8 +47,15 @@ const MOST_BYTES = 16 * 2 ** 20
 /** Of each region, the addresses of the tables of its pages, which its code takes from there. */
 const CELLS_BYTES = MOST_PAGES * 4
 
-/** What is compiled: blocks whose addresses are warm, and regions of so many instructions at least. */
-type Choice = { readonly isWarm: (va: number) => boolean; readonly least: number }
+/** What is compiled. */
+type Choice = {
+  /** Whether jumps go to an address, so that its block is part of a region. */
+  readonly isWarm: (va: number) => boolean
+  /** Instructions that a region has at least. */
+  readonly least: number
+  /** Whether places have a region of their own that are part of another one. */
+  readonly isEach: boolean
+}
 
 /** What is over sooner than it is entered is no gain: a return, say, that many functions share. */
 function isTooShort({ all }: Blocks, least: number): boolean {
@@ -120,6 +127,7 @@ export class Regions {
     this.compile(places, {
       isWarm: (va) => this.isWarm(va),
       least: Math.min(LEAST_STEPS, this.options.threshold),
+      isEach: false,
     })
   }
 
@@ -135,21 +143,13 @@ export class Regions {
   // ---- compiling ----
 
   /** Have regions begin at 48-bit addresses; those that have to be compiled are one module. */
-  compile(places: Iterable<number>, { isWarm, least }: Choice): void {
+  compile(places: Iterable<number>, choice: Choice): void {
     const started = performance.now()
     this.makeRoom()
-    const { memory, cache, pageAt } = this.options
-    const isReserved = (offset: number): boolean => cache.breakpoints.has(offset)
-    const source: CodeSource = { bytes: memory.u8, pageAt, isWarm, isReserved }
     const module = new ModuleBuilder()
     const effort = module.import('effort', { parameters: [], result: 'i32' })
     const made: { blocks: Blocks; place: number }[] = []
-    for (const va of places) {
-      if (made.length === MOST_IN_MODULE) break
-      if (this.wake(va)) continue
-      const blocks = findBlocks(source, va)
-      if (blocks === null || isTooShort(blocks, least)) continue
-      if (!cache.canLead(blocks.pages[0].map, va % PAGE)) continue
+    for (const blocks of this.find(places, choice)) {
       const place = this.takePlace()
       const type = { parameters: ['i32'], result: 'i32' } as const
       module.function(`${place}`, type, regionFunction(blocks, { cells: this.cellsOf(place), effort }))
@@ -157,6 +157,37 @@ export class Regions {
     }
     if (made.length > 0) this.install(module.bytes(), made)
     this.compiled.milliseconds += performance.now() - started
+  }
+
+  /** What is to be compiled; each place is looked at when it is asked for. */
+  private find(places: Iterable<number>, { isWarm, least, isEach }: Choice): readonly Blocks[] {
+    const { memory, cache, pageAt } = this.options
+    const isReserved = (offset: number): boolean => cache.breakpoints.has(offset)
+    const source: CodeSource = { bytes: memory.u8, pageAt, isWarm, isReserved }
+    const found: Blocks[] = []
+    for (const va of places) {
+      if (found.length === MOST_IN_MODULE) break
+      if (this.wake(va)) continue
+      const blocks = findBlocks(source, va)
+      if (blocks === null || isTooShort(blocks, least)) continue
+      if (cache.canLead(blocks.pages[0].map, va % PAGE)) found.push(blocks)
+    }
+    return isEach ? found : this.withoutRepeats(found)
+  }
+
+  /** A place that lies in a larger region may be hot for its sake alone: it has to be so once more, for a while. */
+  private withoutRepeats(found: readonly Blocks[]): readonly Blocks[] {
+    const seen = new Set<number>()
+    return found
+      .toSorted((a, b) => b.all.length - a.all.length)
+      .filter(({ entry, all, pages }) => {
+        if (seen.has(entry.va)) {
+          this.countShort(pages[0].map + (entry.va % PAGE) * 4)
+          return false
+        }
+        for (const { va } of all) seen.add(va)
+        return true
+      })
   }
 
   private cellsOf(place: number): number {
