@@ -45,7 +45,7 @@ const SYSCALL: Exit = { reason: 'syscall' }
  */
 const SLICE = 200_000
 /** Jumps to a place after which it is compiled. */
-const THRESHOLD = 12_000
+const THRESHOLD = 30_000
 
 export const VECTOR_DB = 1
 const VECTOR_GP = 13
