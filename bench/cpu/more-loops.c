@@ -52,6 +52,7 @@ NO_SSE u64 strings(u64 rounds) {
   static const u8 wanted[] = "needle";
   u64 sum = 0, seed = 2;
   for (u32 i = 0; i < sizeof page - 1; i++) page[i] = "abcdeln \n"[next(&seed) % 9];
+  page[sizeof page - 1] = 0;
   while (rounds-- > 0) {
     u64 lines = 0, words = 0, found = 0;
     u8 before = ' ';
