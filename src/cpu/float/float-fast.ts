@@ -152,6 +152,8 @@ type FastOperation = {
   readonly isExact: (e: Emitter, l: Lanes, a: V128, b: V128, r: V128) => V128
   /** Lanes in which a result of zero is right. */
   readonly mayBeZero: (l: Lanes, a: V128, b: V128) => V128
+  /** The same of one number, by whether its operands are zero. */
+  readonly mayOneBeZero: (isZeroA: I32, isZeroB: I32) => I32
 }
 
 const ANY = four(0xffff_ffff)
@@ -161,16 +163,19 @@ const OPERATIONS: Readonly<Record<string, FastOperation>> = {
     compute: (l, a, b) => a.simd(l.add, b),
     isExact: (e, l, a, b, r) => sumError(e, l, a, b, r).simd(l.equal, ZERO_VECTOR),
     mayBeZero: () => ANY,
+    mayOneBeZero: () => i32(1),
   },
   sub: {
     compute: (l, a, b) => a.simd(l.subtract, b),
     isExact: (e, l, a, b, r) => sumError(e, l, a, negated(l, b), r).simd(l.equal, ZERO_VECTOR),
     mayBeZero: () => ANY,
+    mayOneBeZero: () => i32(1),
   },
   mul: {
     compute: (l, a, b) => a.simd(l.multiply, b),
     isExact: isExactProduct,
     mayBeZero: (l, a, b) => isZero(l, a).simd(OR, isZero(l, b)),
+    mayOneBeZero: (a, b) => a.or(b),
   },
   div: {
     compute: (l, a, b) => a.simd(l.divide, b),
@@ -181,6 +186,7 @@ const OPERATIONS: Readonly<Record<string, FastOperation>> = {
     },
     // A divisor of zero makes no zero, and is none of ours.
     mayBeZero: (l, a) => isZero(l, a),
+    mayOneBeZero: (a) => a,
   },
   sqrt: {
     compute: (l, _a, b) => b.simd(l.squareRoot),
@@ -189,6 +195,7 @@ const OPERATIONS: Readonly<Record<string, FastOperation>> = {
       return isExactProduct(e, l, r, r, back).simd(AND, back.simd(l.equal, b))
     },
     mayBeZero: (l, _a, b) => isZero(l, b),
+    mayOneBeZero: (_a, b) => b,
   },
 }
 
@@ -212,6 +219,41 @@ function source(e: Emitter, l: Lanes, isScalar: boolean): V128 {
   return loadLane(e.host(e.address(), l.width, 'read'), l.width)
 }
 
+type Operation = { readonly a: V128; readonly b: V128; readonly r: V128; readonly isUnary: boolean }
+
+/** Whether operands and results are ordinary, or zeros, in all lanes. */
+function areAllPlain(_e: Emitter, l: Lanes, operation: FastOperation, { a, b, r, isUnary }: Operation): I32 {
+  const isFine = (v: V128): V128 => isOrdinary(l, v).simd(OR, isZero(l, v))
+  const operands = isUnary ? isFine(b) : isFine(a).simd(AND, isFine(b))
+  const results = isOrdinaryResult(l, r).simd(OR, isZero(l, r).simd(AND, operation.mayBeZero(l, a, b)))
+  return operands.simd(AND, results).bits(l.allTrue)
+}
+
+/** Halves of the smallest ordinary number and of infinity, as integers; a single's bits are the high half of 64. */
+const SMALLEST = 0x0010_0000
+const SMALLEST_SINGLE = 0x0080_0000
+const INFINITE = 0x7ff0_0000
+const INFINITE_SINGLE = 0x7f80_0000
+
+/** The same of one number, by integers: a number without its sign is ordinary from the smallest one to below infinity. */
+function isOnePlain(e: Emitter, l: Lanes, operation: FastOperation, { a, b, r, isUnary }: Operation): I32 {
+  const isWide = l.width === 8
+  const bits = (v: V128): I64 => (isWide ? v.lane64(0) : v.lane32(0).extend().shl(32))
+  const magnitude = (v: V128): I64 => e.let(bits(v).and(i64(-1, 0x7fff_ffff)))
+  const smallest = isWide ? SMALLEST : SMALLEST_SINGLE
+  const count = (isWide ? INFINITE : INFINITE_SINGLE) - smallest
+  const isFine = (m: I64): I32 => m.sub(i64(0, smallest)).ltU(i64(0, count)).or(m.eqz())
+  const [x, y, z] = [isUnary ? i64(0) : magnitude(a), magnitude(b), magnitude(r)]
+  // The smallest one may be what a smaller one was rounded to.
+  const isOrdinary = z
+    .sub(i64(0, smallest))
+    .sub(1)
+    .ltU(i64(-1, count - 1))
+  const isZero = z.eqz().and(operation.mayOneBeZero(x.eqz(), y.eqz()))
+  const operands = isUnary ? isFine(y) : isFine(x).and(isFine(y))
+  return operands.and(isOrdinary.or(isZero))
+}
+
 function arithmetic(
   l: Lanes,
   isScalar: boolean,
@@ -224,11 +266,8 @@ function arithmetic(
     const b = isScalar ? e.let(scalar(l, given)) : given
     const a = isScalar ? e.let(scalar(l, before)) : before
     const r = e.let(operation.compute(l, a, b))
-    const isFine = (v: V128): V128 => isOrdinary(l, v).simd(OR, isZero(l, v))
-    const operands = isUnary ? isFine(b) : isFine(a).simd(AND, isFine(b))
-    const results = isOrdinaryResult(l, r).simd(OR, isZero(l, r).simd(AND, operation.mayBeZero(l, a, b)))
-    const isPlain = operands.simd(AND, results).bits(l.allTrue)
-    e.if(hasOrdinaryControl(e).and(isPlain), () => {
+    const isPlain = isScalar ? isOnePlain : areAllPlain
+    e.if(hasOrdinaryControl(e).and(isPlain(e, l, operation, { a, b, r, isUnary })), () => {
       const isKnown = e.variable<I32>('i32')
       e.set(isKnown, knowsInexact(e))
       e.if(isKnown.value.eqz(), () => e.set(isKnown, operation.isExact(e, l, a, b, r).bits(l.allTrue)))
