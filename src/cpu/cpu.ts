@@ -87,7 +87,6 @@ export class Cpu extends Registers {
   readonly ownPages: FrameRange
   private readonly cache: CodeCache
   private readonly regions: Regions
-  private readonly tier: Tier
   private readonly execute: (state: number) => number
   private slice = 0
   /** What `stop` took from the slice. */
@@ -108,7 +107,6 @@ export class Cpu extends Registers {
     const size = Math.max(LEAST_CODE_BYTES, Math.min(2 ** 26, options.codeBytes ?? eighth))
     const views = { u8: memory.u8, u16: new Uint16Array(memory.wasm.buffer), i32: memory.i32 }
     this.cache = new CodeCache(memory, views, this.state, size)
-    this.tier = options.tier ?? 'region'
     const pageAt = (va: number): RegionPage | null => this.codePageAt(va)
     const threshold = options.threshold ?? THRESHOLD
     const effort = (): number => this.obey()
@@ -159,7 +157,7 @@ export class Cpu extends Registers {
         return 0
       },
     }
-    const counts = this.tier === 'region'
+    const counts = (options.tier ?? 'region') === 'region'
     this.execute = instantiate(memory.wasm, imports, { table: this.regions.table, counts })
   }
 

@@ -61,7 +61,7 @@ export const FIELD = {
   lastInstruction: 280,
   lastData: 288,
   pendingVa: 296,
-  /** Address of the counters of jumps: see hot.ts. */
+  /** Address of the counters of jumps: see regions.ts. */
   hot: 304,
 } as const
 export const X87 = 320

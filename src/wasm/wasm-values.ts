@@ -381,7 +381,7 @@ function constantI64(lo: number, hi: number): I64 {
 const LOW_HALF = constantI64(-1, 0)
 
 /** A constant of 64 bits; what is above is cut off. */
-export function constant64(n: bigint): I64 {
+function constant64(n: bigint): I64 {
   return i64(Number(BigInt.asIntN(32, n)), Number(BigInt.asIntN(32, n >> 32n)))
 }
 

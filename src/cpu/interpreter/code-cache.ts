@@ -182,11 +182,6 @@ export class CodeCache {
     return this.byMap.get(this.memory.u32[(this.state + FIELD.map) >>> 2])?.page ?? -1
   }
 
-  /** The page of the machine's memory that a table is of, or -1. */
-  pageOfMap(map: number): number {
-    return this.byMap.get(map)?.page ?? -1
-  }
-
   /** The address of a page's table, or 0 where it has none. */
   knownMap(page: number): number {
     return this.maps[page]
@@ -228,12 +223,7 @@ export class CodeCache {
   unlead(page: number, offset: number, record: number): void {
     const code = this.pages.get(page)
     if (code === undefined || this.recordAt(code.map, offset) !== record) return
-    this.memory.u32[(code.map >>> 2) + offset] = this.plainRecord(record)
-  }
-
-  /** The record of the guest's instruction, which that of a region may stand before. */
-  plainRecord(record: number): number {
-    return this.isRegion(record) ? this.memory.u32[(record + RECORD.target) >>> 2] : record
+    this.memory.u32[(code.map >>> 2) + offset] = this.memory.u32[(record + RECORD.target) >>> 2]
   }
 
   private isRegion(record: number): boolean {

@@ -7,9 +7,9 @@ import {
   loadSigned32,
   ModuleBuilder,
 } from '../../wasm/wasm-module.ts'
-import { I32, i32 } from '../../wasm/wasm-values.ts'
+import { I32, type I64, i32 } from '../../wasm/wasm-values.ts'
 import { CODE_TLB, CODE_TLB_ENTRIES, CODE_TLB_ENTRY_BYTES, EXIT, FIELD, RECORD, REGION } from '../state.ts'
-import { COMMON, FIRST_COMMON, FIRST_RARE, type Handler, UNCOMMON } from './handlers.ts'
+import { COMMON, FIRST_RARE, type Handler, handlerNumber, UNCOMMON } from './handlers.ts'
 import { type Calls, InterpreterEmitter, RARE } from './interpreter-emitter.ts'
 
 /**
@@ -169,18 +169,19 @@ function lookUp(e: InterpreterEmitter, slow: { depth: number }, next: { depth: n
   e.release()
 }
 
+/** The address of the code TLB's entry for an address. */
+function codeTlbEntry(e: InterpreterEmitter, at: I64): I32 {
+  const number = at.shr(12).wrap()
+  const slot = e.let(number.and(CODE_TLB_ENTRIES - 1))
+  return e.let(e.field(FIELD.codeTlb).add(slot.mul(CODE_TLB_ENTRY_BYTES)))
+}
+
 /** Make the page of `target` the running one, if code ran in it of late. */
 function enterPage(e: InterpreterEmitter, slow: { depth: number }): void {
   const { page, map, target } = e
   const newPage = e.let(target.value.and(-4096))
   e.if(newPage.ne(page.value), () => {
-    const slot = e.let(
-      target.value
-        .shr(12)
-        .wrap()
-        .and(CODE_TLB_ENTRIES - 1),
-    )
-    const entry = e.let(e.field(FIELD.codeTlb).add(slot.mul(CODE_TLB_ENTRY_BYTES)))
+    const entry = codeTlbEntry(e, target.value)
     e.brIf(slow, load64(entry, 8, CODE_TLB.tag).ne(newPage))
     e.set(page, newPage)
     e.set(map, load32(entry, 4, CODE_TLB.map))
@@ -212,7 +213,7 @@ function enterRegion(
   const { next, goTo, stored } = e.labels as NonNullable<InterpreterEmitter['labels']>
   const { record, page, map, target } = e
   const word = (at: number): I32 => load32(record.value, 4, at)
-  const isRegion = load32(record.value, 2, RECORD.handler).eq(FIRST_COMMON - 1)
+  const isRegion = load32(record.value, 2, RECORD.handler).eq(handlerNumber('region'))
   const found = load32(map.value.add(target.value.wrap().and(4095).shl(2)), 4)
   const outcome = e.variable<I32>('i32')
   e.closeBlock()
@@ -265,13 +266,7 @@ function pseudoHandlers(e: InterpreterEmitter, slow: { depth: number }): void {
   e.closeBlock()
   e.uncount()
   const following = e.let(e.page.value.add(4096))
-  const slot = e.let(
-    following
-      .shr(12)
-      .wrap()
-      .and(CODE_TLB_ENTRIES - 1),
-  )
-  const entry = e.let(e.field(FIELD.codeTlb).add(slot.mul(CODE_TLB_ENTRY_BYTES)))
+  const entry = codeTlbEntry(e, following)
   const isSame = load64(entry, 8, CODE_TLB.tag)
     .eq(following)
     .and(load64(entry, 4, CODE_TLB.map).eq(e.immediate()))

@@ -7,8 +7,7 @@ import {
 } from '../../machine/vcpu/instruction.ts'
 import type { NoInstruction } from '../decode/decode.ts'
 import { type Selection, select, semanticOf, usesFpu } from '../semantics/select.ts'
-import type { Semantic } from '../semantics/semantic.ts'
-import { STRING_SEMANTICS } from '../semantics/strings.ts'
+import { isString } from '../semantics/strings.ts'
 import { FIELD, GENERAL, RECORD, RECORD_BYTES, SELECTORS, X87, XMM } from '../state.ts'
 import { ASSIST, handlerNumber, handlersFor } from './handlers.ts'
 
@@ -16,8 +15,6 @@ import { ASSIST, handlerNumber, handlersFor } from './handlers.ts'
  * From a decoded instruction to the records that the interpreter runs: which handler, and where its operands lie. Mostly
  * that is one record. An address that does not fit one, or has the prefix 67, is computed by a record before.
  */
-
-const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
 
 /** The handler for what is no instruction of the guest's, or none that can be executed. */
 const handlerOf = (name: string): number => handlersFor(semanticOf(name), 8, 'rr').plain
@@ -118,9 +115,9 @@ export class RecordWriter {
     const memory = place === -1 ? undefined : (i.operands[place] as MemoryOperand)
     const isAssisted = semantic.write === null
     // String operations know their addresses, and take the segment alone.
-    const isString = STRINGS.has(semantic)
+    const takesSegment = isString(semantic)
     if (usesFpu(i)) this.plain(FPU, offset)
-    const needsAddress = memory !== undefined && !isString && (isAssisted || !fits(i, offset, memory))
+    const needsAddress = memory !== undefined && !takesSegment && (isAssisted || !fits(i, offset, memory))
     if (needsAddress) {
       this.begin(i.addressSize === 4 ? ADDRESS32 : ADDRESS64, offset, i.length)
       this.address(memory, 0, memory.base === RIP ? offset + i.length : 0)
@@ -128,7 +125,7 @@ export class RecordWriter {
     }
     this.begin(isAssisted ? ASSISTING : handlerFor(selection, memory, isNear, needsAddress), offset, i.length)
     if (memory !== undefined) {
-      if (needsAddress || isString) this.computed(memory)
+      if (needsAddress || takesSegment) this.computed(memory)
       else this.address(memory, memory.base === RIP ? offset + i.length : 0, 0)
     }
     const { i32 } = this.views

@@ -1,5 +1,5 @@
-import { ALL_FLAGS, type Semantic } from '../semantics/semantic.ts'
-import { STRING_SEMANTICS } from '../semantics/strings.ts'
+import { ALL_FLAGS } from '../semantics/semantic.ts'
+import { isString } from '../semantics/strings.ts'
 import type { Block, Step } from './blocks.ts'
 import { edgesOf, type Graph } from './graph.ts'
 
@@ -51,9 +51,6 @@ function liveBehind(
   }
   return all
 }
-
-const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
-const isString = (semantic: Semantic): boolean => STRINGS.has(semantic)
 
 /** Whether an instruction may be handed over: what accesses memory, divides, or computes with floating point. */
 function mayHandOver({ selection, usesFpu }: Step): boolean {

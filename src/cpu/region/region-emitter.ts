@@ -351,15 +351,15 @@ export class RegionEmitter extends CoreEmitter implements Emitter {
 
   // ---- where it goes on ----
 
-  /** Hand the running instruction over: nothing of it has happened. */
-  handOverIf(condition: I32): void {
-    this.set(this.where, i32(this.place))
+  /** Hand the running instruction over, or that at another place: nothing of it has happened. It is rare. */
+  handOverIf(condition: I32, place = this.place): void {
+    this.set(this.where, i32(place))
     this.expect(false)
     this.brIf(this.handOver, condition)
   }
 
-  private handOverAlways(): void {
-    this.set(this.where, i32(this.place))
+  handOverAlways(place = this.place): void {
+    this.set(this.where, i32(place))
     this.br(this.handOver)
   }
 

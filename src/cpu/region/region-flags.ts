@@ -2,7 +2,7 @@ import type { Local } from '../../wasm/wasm-module.ts'
 import { type I32, type I64, i32, i64 } from '../../wasm/wasm-values.ts'
 import type { CoreEmitter } from '../emit/core-emitter.ts'
 import { afterResult, afterSub } from '../semantics/conditions.ts'
-import { type Arithmetic, type FlagWords, wordsOf } from '../semantics/flags.ts'
+import { type Arithmetic, type FlagWords, wordsAtRunTime, wordsOf } from '../semantics/flags.ts'
 
 /**
  * Flags of a region, which nobody computes before somebody looks: what they follow from stays in variables, and in another one
@@ -98,23 +98,14 @@ export class RegionFlags {
     e.set(this.kind, i32(0))
   }
 
-  /** The same as `wordsOf`, where the kind is a number of run time. */
   private computeUnknown(): void {
     const { e } = this
     const isSub = e.let(this.kind.value.and(3).eq(SUBTRACTED))
     const up = e.let(this.kind.value.shr(2).extend())
-    // a - b = r borrows where r + b = a carries.
-    const x = e.let(e.choose(isSub, this.r.value, this.a.value))
-    const sum = e.let(e.choose(isSub, this.a.value, this.r.value))
-    const b = this.b.value
-    const out = e.let(x.and(b).or(x.or(b).and(sum.not())))
-    const high = out
-      .shl(up)
-      .shr(32)
-      .wrap()
-      .and(0xc000_0000 | 0)
-    e.set(this.carries, high.or(out.wrap().and(8)))
-    e.set(this.result, this.r.value.shl(up).sar(up))
+    const [a, b, r] = [this.a.value, this.b.value, this.r.value]
+    const { result, carries } = wordsAtRunTime(e, { isSub, up, a, b, r })
+    e.set(this.carries, carries)
+    e.set(this.result, result)
   }
 
   /** A condition of jcc from operands, or null. */

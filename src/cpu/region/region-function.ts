@@ -162,9 +162,7 @@ class FunctionWriter {
     const { e } = this
     const count = block.steps.length
     if (this.isRoot(block)) {
-      e.set(e.where, i32(placeOf(block.page, block.va, 0)))
-      e.expect(false)
-      e.brIf(e.handOver, e.left.value.ltU(this.need(block)))
+      e.handOverIf(e.left.value.ltU(this.need(block)), placeOf(block.page, block.va, 0))
     }
     e.set(e.left, e.left.value.sub(count))
     e.ways = {
@@ -176,16 +174,14 @@ class FunctionWriter {
       const step = block.steps[n]
       const place = placeOf(block.page, step.va, count - n)
       if (!this.isFpuAsked && step.usesFpu) {
-        e.set(e.where, i32(place))
-        e.expect(false)
-        e.brIf(e.handOver, e.field(FIELD.fpuTraps).ne(0))
+        e.handOverIf(e.field(FIELD.fpuTraps).ne(0), place)
         this.isFpuAsked = true
       }
       e.instruction(step, place, used?.[n] ?? true)
     }
     if (block.end === 'fall' || block.end === 'branch' || block.end === 'repeat')
       this.writeEdge(block, block.next)
-    if (block.end === 'hand over') this.writeHandOver(block)
+    if (block.end === 'hand over') e.handOverAlways(placeOf(block.page, block.next.va, 0))
   }
 
   /** Instructions on the longest way from a block on, before the count is looked at again. */
@@ -199,12 +195,6 @@ class FunctionWriter {
     const all = block.steps.length + behind
     this.needs.set(block, all)
     return all
-  }
-
-  private writeHandOver(block: Block): void {
-    const { e } = this
-    e.set(e.where, i32(placeOf(block.page, block.next.va, 0)))
-    e.br(e.handOver)
   }
 
   /** Address of the table of a page: that may move while the code stays. */

@@ -40,10 +40,10 @@ const BATCH = 24
 const PATIENCE = 100
 /** What is kept at most: regions, and bytes of their modules, which the engine makes several times as much of. */
 const MOST_REGIONS = 8192
+const MOST_BYTES = 16 * 2 ** 20
 const MOST_IN_MODULE = 256
 /** Instructions that a region has at least, if it does not jump back. */
 const LEAST_STEPS = 6
-const MOST_BYTES = 16 * 2 ** 20
 /** Of each region, the addresses of the tables of its pages, which its code takes from there. */
 const CELLS_BYTES = MOST_PAGES * 4
 

@@ -1,7 +1,7 @@
 import { select } from '../../wasm/wasm-module.ts'
 import { type I32, type I64, i64 } from '../../wasm/wasm-values.ts'
 import { AF, CF, OF, PF, SF, ZF } from '../state.ts'
-import type { Emitter } from './emitter.ts'
+import type { Build, Emitter } from './emitter.ts'
 
 /**
  * The arithmetic flags are kept as what they are computed from, so that an instruction sets them with few operations and
@@ -33,6 +33,22 @@ export function wordsOf(size: number, operation: Arithmetic, a: I64, b: I64, r: 
   const out =
     operation === 'add' ? a.and(b).or(a.or(b).and(r.not())) : a.not().and(b).or(a.xor(b).not().and(r))
   return { result: r.signExtend(size), carries: place(size, out) }
+}
+
+/** The same where operation and size are numbers of run time: `up` is 64 minus the bits of the operation. */
+export function wordsAtRunTime(
+  e: Pick<Build, 'let' | 'choose'>,
+  { isSub, up, a, b, r }: { isSub: I32; up: I64; a: I64; b: I64; r: I64 },
+): FlagWords {
+  const x = e.let(e.choose(isSub, r, a))
+  const sum = e.let(e.choose(isSub, a, r))
+  const out = e.let(x.and(b).or(x.or(b).and(sum.not())))
+  const high = out
+    .shl(up)
+    .shr(32)
+    .wrap()
+    .and(CARRY | CARRY_IN)
+  return { result: r.shl(up).sar(up), carries: high.or(out.wrap().and(AUXILIARY)) }
 }
 
 /** The carries out of each bit, at the places where `carries` has them. */

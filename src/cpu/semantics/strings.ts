@@ -257,3 +257,9 @@ function ofAddressSize(address: 4 | 8): Semantic[] {
 }
 
 export const STRING_SEMANTICS: readonly Semantic[] = [...ofAddressSize(4), ...ofAddressSize(8)]
+const STRINGS: ReadonlySet<Semantic> = new Set(STRING_SEMANTICS)
+
+/** Whether a semantic is one of these: they know their addresses, and access memory without naming it. */
+export function isString(semantic: Semantic): boolean {
+  return STRINGS.has(semantic)
+}
